@@ -1,0 +1,128 @@
+"""A segment: the inverted lists and identifiers of some documents, immutable, as plain arrays.
+
+On disk it is a folder of `.npy` files, opened by memory mapping. Rows count from 0 within the
+segment, in the order in which documents came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import IndexCorruptError
+from lsr.sparse import CSR
+
+__all__ = ["Segment", "frozen"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """All arrays are read-only.
+
+    Attributes:
+        list_indptr: int64, shape (n_terms + 1,); list t is the slice `[t]:[t + 1]`.
+        list_rows: int32, shape (n_postings,), ascending in each list.
+        list_weights: float32, shape (n_postings,), above 0.
+        tie_order: int32, shape (n_documents,): place of each row when doc_ids are sorted.
+        id_indptr: int64, shape (n_documents + 1,), and
+        id_bytes: uint8: the doc_ids in UTF-8, one after the other.
+        vectors: float32, shape (n_documents, dimension); dimension 0 without a dense side.
+    """
+
+    list_indptr: NDArray[np.int64]
+    list_rows: NDArray[np.int32]
+    list_weights: NDArray[np.float32]
+    tie_order: NDArray[np.int32]
+    id_indptr: NDArray[np.int64]
+    id_bytes: NDArray[np.uint8]
+    vectors: NDArray[np.float32]
+
+    @property
+    def n_documents(self) -> int:
+        return len(self.tie_order)
+
+    @property
+    def n_terms(self) -> int:
+        return len(self.list_indptr) - 1
+
+    @property
+    def n_postings(self) -> int:
+        return len(self.list_rows)
+
+    def doc_id(self, row: int) -> str:
+        """The identifier of a row."""
+        return self.id_bytes[self.id_indptr[row] : self.id_indptr[row + 1]].tobytes().decode()
+
+    @classmethod
+    def build(
+        cls, doc_ids: Sequence[str], documents: CSR, vectors: NDArray[np.float32] | None = None
+    ) -> Segment:
+        """Turn document vectors, one row for each id, into inverted lists.
+
+        Raises:
+            ValueError: the counts of ids, rows and vectors differ.
+        """
+        n = len(doc_ids)
+        if documents.n_rows != n or (vectors is not None and len(vectors) != n):
+            raise ValueError(f"{n} ids, {documents.n_rows} rows: one row for each id is needed")
+        lists = documents.transpose()
+        encoded = [doc_id.encode() for doc_id in doc_ids]
+        tie_order = np.empty(n, np.int32)
+        tie_order[sorted(range(n), key=doc_ids.__getitem__)] = np.arange(n, dtype=np.int32)
+        id_indptr = np.zeros(n + 1, np.int64)
+        np.cumsum([len(part) for part in encoded], out=id_indptr[1:])
+        return cls(
+            frozen(lists.indptr),
+            frozen(lists.terms),
+            frozen(lists.weights),
+            frozen(tie_order),
+            frozen(id_indptr),
+            frozen(np.frombuffer(b"".join(encoded), np.uint8)),
+            frozen(np.zeros((n, 0), np.float32) if vectors is None else vectors),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write one `.npy` file for each array into `folder`, which exists."""
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Segment:
+        """Open what `save` wrote, memory-mapped.
+
+        Raises:
+            IndexCorruptError: a file is missing or is not such an array.
+        """
+        arrays: dict[str, Any] = {}
+        for field in fields(cls):
+            path = folder / f"{field.name}.npy"
+            try:
+                arrays[field.name] = frozen(_open_array(path))
+            except (OSError, ValueError) as error:
+                raise IndexCorruptError(
+                    f"{path} cannot be read ({error}); build the index again"
+                ) from error
+        return cls(**arrays)
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only, contiguous, plain-ndarray view: the one array type that kernels are given."""
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view = view[...]
+    view.flags.writeable = False
+    return view
+
+
+def _open_array(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(path, allow_pickle=False)
+        if array.size:
+            raise
+    return array

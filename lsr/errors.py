@@ -1,0 +1,109 @@
+"""Every error a user can cause or meet, and what each means.
+
+    LsrError
+    ├── InputError            what was asked for cannot be done as asked (exit code 2, HTTP 422)
+    │   ├── DataError         a file or record to be read is wrong; names file and line
+    │   ├── QueryError        a search request is wrong: empty text, k out of range, unknown field
+    │   └── NotFoundError     a named collection or document does not exist (HTTP 404)
+    ├── IndexStateError       a collection folder cannot be used
+    │   ├── IndexMissingError     no index there, or an unfinished one
+    │   ├── IndexVersionError     written by another version of the format
+    │   └── IndexCorruptError     bytes differ from what was written
+    ├── StorageError          the machine said no: disk full, no permission, port in use, lock held
+    └── UnavailableError      an optional part is not installed; names the install line
+
+Each message is one sentence or two: what is wrong, where, and what to do next. The command line
+prints it after `error:`; the service returns it as the `detail` of an RFC 9457 problem, with the
+class's `code`. No message holds a stack trace.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+__all__ = [
+    "DataError",
+    "IndexCorruptError",
+    "IndexMissingError",
+    "IndexStateError",
+    "IndexVersionError",
+    "InputError",
+    "LsrError",
+    "NotFoundError",
+    "QueryError",
+    "StorageError",
+    "UnavailableError",
+]
+
+
+class LsrError(Exception):
+    """Root of the tree. `code` is stable: programs may rely on it."""
+
+    code: ClassVar[str] = "error"
+
+
+class InputError(LsrError):
+    """What was asked for cannot be done as asked."""
+
+    code = "invalid_input"
+
+
+class DataError(InputError):
+    """A file or record is wrong. The message starts with the path and, if known, the line."""
+
+    code = "invalid_data"
+
+    def __init__(self, message: str, *, path: Path | str, line: int | None = None) -> None:
+        where = f"{path}, line {line}" if line is not None else str(path)
+        super().__init__(f"{where}: {message}")
+        self.path = str(path)
+        self.line = line
+
+
+class QueryError(InputError):
+    """A search request is wrong."""
+
+    code = "invalid_query"
+
+
+class NotFoundError(InputError):
+    """A named collection or document does not exist."""
+
+    code = "not_found"
+
+
+class IndexStateError(LsrError):
+    """A collection folder cannot be used."""
+
+    code = "index_unusable"
+
+
+class IndexMissingError(IndexStateError):
+    """There is no index at the path, or only an unfinished one."""
+
+    code = "index_missing"
+
+
+class IndexVersionError(IndexStateError):
+    """The index was written in a format this version does not read."""
+
+    code = "index_version"
+
+
+class IndexCorruptError(IndexStateError):
+    """Bytes on disk differ from what was written."""
+
+    code = "index_corrupt"
+
+
+class StorageError(LsrError):
+    """The machine refused: disk full, no permission, port in use, lock held."""
+
+    code = "storage"
+
+
+class UnavailableError(LsrError):
+    """An optional part is not installed. The message holds the install line."""
+
+    code = "unavailable"

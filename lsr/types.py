@@ -1,0 +1,67 @@
+"""The records everything shares: `Query`, `Document`, `Qrels`, `Run` and `ScoredDoc`.
+
+Identifiers are strings outside the engine. Inside it a document is an `int32` **row**, its
+position in the collection; the two are never mixed in one variable name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+__all__ = ["Document", "Metadata", "Qrel", "Qrels", "Query", "Run", "ScoredDoc", "ranked"]
+
+Metadata = Mapping[str, object]
+"""Field name to value. Scalars, and lists of scalars, can be filtered on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A request for documents."""
+
+    query_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A unit of retrieval. `doc_id` is non-empty and unique within a collection."""
+
+    doc_id: str
+    text: str
+    title: str = ""
+    metadata: Metadata = field(default_factory=dict)
+
+    @property
+    def full_text(self) -> str:
+        """Title and text joined by a blank: what encoders see (the convention of BEIR)."""
+        return f"{self.title} {self.text}".strip() if self.title else self.text
+
+
+class ScoredDoc(NamedTuple):
+    """One line of a run: a document, and its score for a query (greater is better)."""
+
+    query_id: str
+    doc_id: str
+    score: float
+
+
+class Qrel(NamedTuple):
+    """One judgement. `relevance` 0 means judged and not relevant."""
+
+    query_id: str
+    doc_id: str
+    relevance: int
+
+
+Qrels = dict[str, dict[str, int]]
+"""query_id to doc_id to relevance."""
+
+Run = dict[str, list[ScoredDoc]]
+"""query_id to hits, best first: score descending, equal scores by doc_id ascending."""
+
+
+def ranked(hits: list[ScoredDoc]) -> list[ScoredDoc]:
+    """The hits in the project's one order: score descending, then doc_id ascending."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.doc_id))

@@ -1,0 +1,133 @@
+"""Dense vectors in faiss: exact below `FLAT_LIMIT` documents, an HNSW graph from there on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import IndexCorruptError, UnavailableError
+
+__all__ = ["FLAT_LIMIT", "VectorIndex"]
+
+FLAT_LIMIT = 50_000
+"""From this many vectors on the graph is used: the one place where that is decided."""
+
+HNSW_LINKS = 32
+HNSW_EF_CONSTRUCTION = 200
+HNSW_EF_SEARCH = 128
+SPARE_CANDIDATES = 16
+
+
+class VectorIndex:
+    """Inner-product search over the rows of a matrix.
+
+    Args:
+        vectors: float32, shape (n_documents, dimension). A row of zeros stands for a document
+            without a vector; it is never returned.
+        tie_order: int32, shape (n_documents,); among equal scores the smaller comes first.
+        graph: a file that `write_graph` made from the same vectors; without it the graph, where
+            one is needed, is built now.
+
+    Raises:
+        UnavailableError: faiss is not installed.
+        IndexCorruptError: the graph file does not belong to the vectors.
+    """
+
+    def __init__(
+        self,
+        vectors: NDArray[np.float32],
+        tie_order: NDArray[np.int32],
+        graph: Path | None = None,
+    ) -> None:
+        self._faiss = _import_faiss()
+        self._vectors = vectors
+        self._tie_order = tie_order
+        self._rows = np.flatnonzero(np.any(vectors != 0, axis=1)).astype(np.int32)
+        self.is_exact = len(self._rows) < FLAT_LIMIT
+        if self.is_exact or graph is None:
+            self._index = self._build()
+        else:
+            self._index = self._faiss.read_index(str(graph))
+            if self._index.ntotal != len(self._rows):
+                raise IndexCorruptError(f"{graph}: not the graph of these vectors; build again")
+        if not self.is_exact:
+            self._index.hnsw.efSearch = HNSW_EF_SEARCH
+
+    def _build(self) -> Any:
+        dimension = self._vectors.shape[1]
+        if self.is_exact:
+            index = self._faiss.IndexFlatIP(dimension)
+        else:
+            inner_product = self._faiss.METRIC_INNER_PRODUCT
+            index = self._faiss.IndexHNSWFlat(dimension, HNSW_LINKS, inner_product)
+            index.hnsw.efConstruction = HNSW_EF_CONSTRUCTION
+        index.add(np.ascontiguousarray(self._vectors[self._rows]))
+        return index
+
+    def write_graph(self, path: Path) -> None:
+        """Store the graph; a flat index needs none and writes nothing."""
+        if not self.is_exact:
+            self._faiss.write_index(self._index, str(path))
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The `k` best rows of each query.
+
+        faiss proposes a few candidates more than asked for; they are scored again one by one, so
+        that equal vectors get equal scores wherever they stand, and ties can be put in order.
+
+        Returns:
+            rows int32 and scores float32, both of shape (n_queries, k); −1 and 0 beyond the last.
+        """
+        rows = np.full((len(queries), k), -1, np.int32)
+        scores = np.zeros((len(queries), k), np.float32)
+        for i, query in enumerate(queries):
+            found, values = self._search_one(query, k, allowed)
+            rows[i, : len(found)] = found
+            scores[i, : len(found)] = values
+        return rows, scores
+
+    def _search_one(
+        self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        chosen = np.ones(len(self._rows), bool) if allowed is None else allowed[self._rows]
+        available = int(chosen.sum())
+        wanted = min(k + SPARE_CANDIDATES, available)
+        while True:
+            candidates = self._candidates(query, wanted, None if allowed is None else chosen)
+            values = (self._vectors[candidates] * query).sum(axis=1)
+            best = np.lexsort((self._tie_order[candidates], -values))
+            complete = len(candidates) <= k or values[best[-1]] < values[best[k - 1]]
+            if wanted >= available or complete or len(candidates) < wanted:
+                return candidates[best[:k]], values[best[:k]]
+            wanted = min(wanted * 4, available)
+
+    def _candidates(
+        self, query: NDArray[np.float32], wanted: int, chosen: NDArray[np.bool_] | None
+    ) -> NDArray[np.int32]:
+        if wanted == 0:
+            return np.zeros(0, np.int32)
+        parameters = None
+        if chosen is not None:
+            selector = self._faiss.IDSelectorBatch(np.flatnonzero(chosen))
+            if self.is_exact:
+                parameters = self._faiss.SearchParameters(sel=selector)
+            else:
+                parameters = self._faiss.SearchParametersHNSW(sel=selector, efSearch=HNSW_EF_SEARCH)
+        _, ids = self._index.search(query[None, :], wanted, params=parameters)
+        found: NDArray[np.int32] = self._rows[ids[0][ids[0] >= 0]]
+        return found
+
+
+def _import_faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise UnavailableError(
+            "dense search needs faiss, which is not installed; run: pip install 'lsr-search[dense]'"
+        ) from error
+    return faiss

@@ -1,0 +1,1 @@
+"""Training learned sparse encoders. Empty for now: the encoders issue fills it."""
