@@ -38,6 +38,7 @@ def build_collection(
     sparse: Encoder,
     dense: VectorEncoder | None = None,
     source: str = "",
+    vector_cache: Path | None = None,
     progress: Progress = no_progress,
 ) -> Manifest:
     """Build a collection and publish it at `target`, replacing one that is there.
@@ -51,6 +52,7 @@ def build_collection(
         sparse: gives the vectors of the inverted lists; keeps its statistics in the collection.
         dense: gives dense vectors as well.
         source: what the documents are, for people.
+        vector_cache: a folder where dense vectors stay after the build, for later builds.
 
     Raises:
         InputError: no documents, an id that is empty or repeated, or `target` is something else.
@@ -61,7 +63,10 @@ def build_collection(
             store_path = staging.folder / STORE_FILE
             store = StoreWriter(store_path)
             try:
-                manifest = _fill(staging, store, documents, sparse, dense, source, progress)
+                if vector_cache is not None:
+                    vector_cache.mkdir(parents=True, exist_ok=True)
+                kept = vector_cache or staging.kept
+                manifest = _fill(staging, store, documents, sparse, dense, source, kept, progress)
             except BaseException:
                 store.abandon()
                 raise
@@ -82,6 +87,7 @@ def _fill(
     sparse: Encoder,
     dense: VectorEncoder | None,
     source: str,
+    kept: Path,
     progress: Progress,
 ) -> Manifest:
     for n_read in store.add_documents(documents):
@@ -97,7 +103,7 @@ def _fill(
 
     dense_vectors = None
     if dense is not None:
-        dense_vectors = _encode_dense(store, dense, staging.kept, progress)
+        dense_vectors = _encode_dense(store, dense, kept, progress)
         store.add_dense(dense_vectors)
 
     progress("index", 0, None)

@@ -48,7 +48,7 @@ class Answer:
     """
 
     text: str
-    mode: Mode
+    mode: str
     hits: tuple[Hit, ...]
     took_ms: dict[str, float]
 
@@ -127,7 +127,7 @@ class Collection:
             raise QueryError(f"mode {mode!r} is not one of {', '.join(get_args(Mode))}")
         return self.sparse if mode == "sparse" else self.dense
 
-    def warm_up(self, mode: Mode = "sparse") -> None:
+    def warm_up(self, mode: str = "sparse") -> None:
         """Do now what would slow the first search down: compile kernels, load models."""
         self.retriever(mode).warm_up()
 
@@ -137,7 +137,7 @@ class Collection:
         *,
         k: int | None = None,
         offset: int = 0,
-        mode: Mode = "sparse",
+        mode: str = "sparse",
         where: Mapping[str, object] | None = None,
     ) -> Answer:
         """Search, and fetch the documents found.
@@ -146,11 +146,12 @@ class Collection:
             text: the query. One without known terms gives an empty answer.
             k: hits wanted, at most the number of documents; by default 10, or fewer if there are.
             offset: hits to leave out at the front. Pages put together are one long answer.
+            mode: "sparse" or "dense".
             where: metadata values that every hit must have.
 
         Raises:
-            QueryError: `text` is blank, `k` or `offset` is out of range, or `where` names an
-                unknown field.
+            QueryError: `text` is blank, `k` or `offset` is out of range, there is no such mode
+                here, or `where` names an unknown field.
         """
         begin = time.perf_counter()
         if not text.strip():

@@ -36,7 +36,8 @@ def _cutoff(values: NDArray[np.float32], k: int, counts: NDArray[np.int64]) -> n
     """A value that at least `k` of `values` (none negative) reach, close to the k-th largest.
 
     Counting into `len(counts)` equal steps up to the maximum finds the step; its smallest member
-    is returned, so rounding cannot make the answer too large. 0 when fewer than `k` are above 0.
+    is returned, so rounding cannot make the answer too large. 0 when fewer than `k` are above 0,
+    or when all are too small for a step.
     """
     top: Any = np.float32(0.0)
     for value in values:
@@ -45,6 +46,8 @@ def _cutoff(values: NDArray[np.float32], k: int, counts: NDArray[np.int64]) -> n
         return np.float32(0.0)
     last = len(counts) - 1
     scale = np.float32(last) / top
+    if not 0.0 < scale < np.inf:  # scores too small or too large to be counted in steps
+        return np.float32(0.0)
     counts[:] = 0
     for value in values:
         counts[np.int64(value * scale)] += 1
@@ -104,7 +107,7 @@ def _add_list(
 
 
 @njit(  # type: ignore[untyped-decorator]
-    cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "ninf", "nsz"}
+    cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz"}
 )
 def _group_peaks(scores: NDArray[np.float32], peaks: NDArray[np.float32]) -> None:
     """The largest score of each group; group g holds the places g, g + n, g + 2n … of n groups.

@@ -132,9 +132,10 @@ class DenseRetriever:
 def _run(queries: Sequence[Query], ranking: Ranking, segment: Segment) -> Run:
     run: Run = {}
     for query, rows, scores in zip(queries, ranking.rows, ranking.scores, strict=True):
+        n_hits = int(np.count_nonzero(rows >= 0))
+        doc_ids = segment.doc_ids(rows[:n_hits])
         run[query.query_id] = [
-            ScoredDoc(query.query_id, segment.doc_id(row), score)
-            for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
-            if row >= 0
+            ScoredDoc(query.query_id, doc_id, score)
+            for doc_id, score in zip(doc_ids, scores[:n_hits].tolist(), strict=True)
         ]
     return run

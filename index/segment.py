@@ -54,9 +54,21 @@ class Segment:
     def n_postings(self) -> int:
         return len(self.list_rows)
 
-    def doc_id(self, row: int) -> str:
-        """The identifier of a row."""
-        return self.id_bytes[self.id_indptr[row] : self.id_indptr[row + 1]].tobytes().decode()
+    @property
+    def lists_nbytes(self) -> int:
+        """Bytes of the inverted lists and identifiers: the sparse side without dense vectors."""
+        return sum(
+            int(getattr(self, field.name).nbytes)
+            for field in fields(self)
+            if field.name != "vectors"
+        )
+
+    def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
+        """The identifiers of rows, in their order."""
+        starts = self.id_indptr[rows].tolist()
+        ends = self.id_indptr[rows + 1].tolist()
+        text = self.id_bytes.data
+        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
 
     @classmethod
     def build(

@@ -57,10 +57,7 @@ class Analyzer:
 
     def terms(self, text: str) -> list[str]:
         """Stems of a text in order, repeated as often as they occur."""
-        words = [
-            word for word in map(_bare, _WORD.findall(_normal(text))) if word not in self._stop
-        ]
-        return self._stem(words)
+        return self._stem([word for word in map(_bare, _words(text)) if word not in self._stop])
 
     def tokens(self, text: str) -> Iterator[Token]:
         """Like `terms`, with the place of each word in the text as given.
@@ -68,7 +65,7 @@ class Analyzer:
         Places refer to `text` itself when it is in Unicode normal form C, as nearly all text is.
         """
         for match in _WORD.finditer(text):
-            word = _bare(_normal(match.group()))
+            word = _bare(unicodedata.normalize("NFC", match.group()).lower())
             if word not in self._stop:
                 yield Token(self._stem([word])[0], match.start(), match.end())
 
@@ -79,8 +76,11 @@ class Analyzer:
         return stems
 
 
-def _normal(text: str) -> str:
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)).lower()
+def _words(text: str) -> list[str]:
+    if text.isascii():
+        return _WORD.findall(text.lower())
+    # lower case comes last: that of "İ" is two characters, and the second is no letter
+    return [word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
 
 
 def _bare(word: str) -> str:

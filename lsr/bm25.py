@@ -155,7 +155,7 @@ class Bm25Encoder:
             encoder._document_frequency = np.load(folder / "document_frequency.npy")
             encoder._n_documents = state["n_documents"]
             encoder._n_words = state["n_words"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, InputError) as error:
             raise IndexCorruptError(
                 f"{folder}: the BM25 encoder cannot be read ({error}); build the index again"
             ) from error

@@ -32,7 +32,7 @@ DEFAULT_PACKAGES = tuple(
     "rich scipy starlette tokenizers typer uvicorn zstandard".split()
 )
 MAX_DEFINITIONS = 4_000  # docstrings read from an installed package, shallow modules first
-MIN_CHARACTERS = 20  # a shorter docstring says no more than its name
+MIN_CHARACTERS = 20  # a docstring that is shorter, links aside, says no more than its name
 MAX_SIGNATURE = 200  # characters of it in a title
 
 _SKIPPED_FOLDERS = set("test tests testing _vendor _vendored idlelib lib2to3 turtledemo".split())
@@ -58,7 +58,6 @@ def docstring_documents(
     name with the signature; metadata holds `package`, `module`, `kind` (module, class, function,
     method) and `source` (stdlib, installed). Of two definitions of one name the first counts; of
     equal texts on equal last names (`bytes.split`, `bytearray.split`) the shortest dotted name.
-
     `progress` gets a line per package, which counts files skipped: not UTF-8, or not parsed.
     Raises `InputError`, before the first document, for a package that is not there.
     """
@@ -135,11 +134,12 @@ class _Reader:
                 continue
             self._add(module, "", "module", ast.get_docstring(tree))
             self._read_body(tree, module)
-            self._read_imports(tree, module, file.stem == "__init__", source.count("__all__"))
+            n_all = len(re.findall(r"^\s*__all__\b", source, re.MULTILINE))
+            self._read_imports(tree, module, file.stem == "__init__", n_all)
 
     def _read_body(self, parent: ast.AST, module: str, owner: str = "") -> None:
         for node in _statements(parent):
-            path = owner + getattr(node, "name", "")  # dotted, inside the module
+            path = f"{owner}{getattr(node, 'name', '')}"  # dotted, inside the module
             if isinstance(node, ast.ClassDef):
                 inits = [n for n in node.body if isinstance(n, _Function) and n.name == "__init__"]
                 signature = _signature(inits[-1], is_method=True) if inits else ""
@@ -184,8 +184,8 @@ class _Reader:
                     )
 
     def _add(self, module: str, path: str, kind: str, text: object, signature: str = "") -> None:
-        text = inspect.cleandoc(text) if isinstance(text, str) else ""
-        if len(text) >= MIN_CHARACTERS and _is_public(path):
+        text = inspect.cleandoc(text).strip() if isinstance(text, str) else ""
+        if len(re.sub(r"\w+://\S+", "", text)) >= MIN_CHARACTERS and _is_public(path):
             signature = " ".join(signature.split()).replace("( ", "(").replace(", )", ")")
             if len(signature) > MAX_SIGNATURE:
                 signature = signature[: signature.rfind(", ", 0, MAX_SIGNATURE)] + ", ...)"

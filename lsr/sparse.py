@@ -116,13 +116,19 @@ class CSR(NamedTuple):
 
     @classmethod
     def from_vectors(cls, vectors: Sequence[SparseVector], n_terms: int) -> CSR:
-        """Stack vectors as rows, in order."""
-        return cls(
+        """Stack vectors as rows, in order.
+
+        Raises:
+            InputError: a vector breaks the invariants, or has a term from `n_terms` on.
+        """
+        matrix = cls(
             _offsets([len(vector.terms) for vector in vectors]),
             np.concatenate([np.zeros(0, np.int32), *(v.terms for v in vectors)]),
             np.concatenate([np.zeros(0, np.float32), *(v.weights for v in vectors)]),
             n_terms,
         )
+        matrix.validate()
+        return matrix
 
     @classmethod
     def from_scipy(cls, matrix: object) -> CSR:

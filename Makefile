@@ -1,0 +1,70 @@
+# Every target sets up what it needs in .venv first. PYTHON names the interpreter to start from.
+#
+# LSR_TORCH_INDEX  an index of CPU wheels for torch, where the default one would bring CUDA builds
+# LSR_ALLOW_CUDA   set to 1 to keep CUDA packages (on a machine with a GPU)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORE := $(VENV)/.core
+ALL := $(VENV)/.all
+INDEX ?= .lsr/demo
+
+.PHONY: help demo test check bench report report-fresh serve clean setup setup-core
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: $(CORE)  ## Build the demo index and serve it with a search page
+	$(BIN)/lsr demo
+
+serve: $(CORE)  ## Serve an index: make serve INDEX=folder
+	$(BIN)/lsr serve $(INDEX)
+
+test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
+	$(BIN)/python -m pytest
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q \
+		tests/test_kernels.py tests/test_searcher.py
+
+check: $(ALL)  ## Lint, format, types, layers, compose file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict docker-compose.yml
+
+bench: $(ALL)  ## The exact searcher against its peers
+	$(BIN)/python -m bench.exact
+
+report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
+	$(BIN)/python -m bench.report
+
+report-fresh: $(ALL)  ## make report, and the two README commands timed from a fresh clone
+	$(BIN)/python -m bench.report --fresh
+
+setup: $(ALL)  ## Install everything, without running anything
+
+setup-core: $(CORE)  ## Install what serving needs: no torch
+
+clean:  ## Remove the environment, the demo index, caches and reports
+	rm -rf $(VENV) .lsr reports build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'error: Python 3.11 or newer is needed; name one with make PYTHON=python3.12'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo 'installing the core (about 120 MB to download)'
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+$(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo 'installing everything, torch first (about 1 GB to download)'
+	$(PIP) install --constraint constraints.txt $(if $(LSR_TORCH_INDEX),--index-url $(LSR_TORCH_INDEX)) torch
+	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev]'
+	@$(BIN)/python bench/cpu_only.py
+	@touch $(CORE) $@

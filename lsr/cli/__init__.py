@@ -1,0 +1,10 @@
+"""The command line: parsing and printing only, on top of everything else.
+
+Results go to standard output; progress, notes and complaints to standard error. Exit codes: 0
+done, 1 `index verify` found damage, 2 wrong input or something the machine refused (one sentence
+on standard error says what), 130 interrupted.
+"""
+
+from lsr.cli.app import main
+
+__all__ = ["main"]

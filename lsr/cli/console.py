@@ -1,0 +1,70 @@
+"""What the commands say, and where: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lsr.encoder import Progress as ProgressCallback
+
+__all__ = ["complain", "print_json", "print_table", "shown_progress"]
+
+_STAGES = {
+    "read": "reading documents",
+    "encode": "sparse vectors",
+    "dense": "dense vectors",
+    "index": "inverted lists",
+    "checksum": "checksums",
+    "publish": "publishing",
+}
+
+
+def complain(sentence: str) -> None:
+    """A line on standard error."""
+    typer.echo(sentence, err=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """A table on standard output; the first column is left-aligned, the others right."""
+    table = Table(title=title, title_justify="left")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*line)
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
+
+
+@contextmanager
+def shown_progress() -> Iterator[ProgressCallback]:
+    """A `Progress` that draws a bar per stage on standard error, when that is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                for other in tasks.values():
+                    bars.stop_task(other)
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show

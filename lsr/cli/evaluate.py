@@ -1,0 +1,249 @@
+"""`lsr eval`: systems side by side on judged collections."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from lsr.bm25 import Bm25Encoder
+from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.datasets import JudgedCorpus, open_judged_corpus
+from lsr.dense import DEFAULT_DENSE_MODEL, DenseEncoder
+from lsr.encoder import Progress
+from lsr.errors import InputError, StorageError, UnavailableError
+from lsr.evaluation import (
+    DEFAULT_METRICS,
+    RetrieverSystem,
+    System,
+    SystemRun,
+    judged_queries,
+    parse_metrics,
+)
+from lsr.evaluation import evaluate as evaluate_systems
+from lsr.lucene import LuceneBm25
+from lsr.report import CollectionReport, as_json, as_markdown, table
+from lsr.trec import write_run
+from lsr.types import Qrels, Query
+
+__all__ = ["evaluate"]
+
+SYSTEMS = ("bm25", "dense", "lucene-bm25")
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What was asked for, for one collection."""
+
+    source: str
+    split: str
+    systems: list[str]
+    metrics: list[str]
+    depth: int
+    dense: str
+    k1: float
+    b: float
+    cache: Path
+
+
+@dataclass(frozen=True)
+class _LuceneSystem:
+    """Lucene, timed inside its own process: analysis and search, one query at a time."""
+
+    lucene: LuceneBm25
+    name: str = LuceneBm25.name
+
+    @property
+    def size_bytes(self) -> int:
+        return self.lucene.size_bytes()
+
+    def answer(self, queries: Sequence[Query], k: int, progress: Progress) -> SystemRun:
+        progress(self.name, 0, None)
+        result = self.lucene.run(queries, k)
+        return SystemRun(result.run, result.query_ms)
+
+
+def evaluate(
+    datasets: Annotated[
+        list[str],
+        typer.Argument(metavar="DATASET...", help="BEIR folders, or irds:ID from ir_datasets."),
+    ],
+    systems: Annotated[
+        str, typer.Option(help="Comma-separated: bm25, dense, lucene-bm25.")
+    ] = "bm25",
+    metrics: Annotated[
+        str, typer.Option(help="Comma-separated measures, as ir_measures writes them.")
+    ] = ",".join(DEFAULT_METRICS),
+    split: Annotated[str, typer.Option(help="Which judgements of a BEIR folder.")] = "test",
+    depth: Annotated[int, typer.Option(min=1, help="Hits a query that count.")] = 1000,
+    dense: Annotated[
+        str, typer.Option(help="The sentence-transformers model of the dense system.")
+    ] = DEFAULT_DENSE_MODEL,
+    k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
+    b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the report as JSON; - for standard output.")
+    ] = None,
+    markdown_file: Annotated[
+        Path | None, typer.Option("--markdown", help="Write the report as Markdown.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Save each run as DATASET.SYSTEM.trec in this folder.")
+    ] = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where dense vectors are kept between evaluations; by default lsr/ in the user's "
+            "cache folder."
+        ),
+    ] = None,
+) -> None:
+    """Measure relevance and query time of systems on judged collections.
+
+    Each collection is indexed anew by each system; only dense vectors are kept between calls.
+    Differences from the first system are tested query by query.
+    """
+    names = _names(systems)
+    measures = [name.strip() for name in metrics.split(",") if name.strip()]
+    parse_metrics(measures)
+    sources = [(source, open_judged_corpus(source)) for source in datasets]
+    cache = cache_dir or _user_cache() / "vectors"
+    reports: list[CollectionReport] = []
+    for source, corpus in sources:
+        with tempfile.TemporaryDirectory(prefix="lsr-eval-") as work, shown_progress() as progress:
+            report = _evaluate_one(
+                corpus,
+                _Plan(source, split, names, measures, depth, dense, k1, b, cache),
+                Path(work),
+                progress,
+            )
+        reports.append(report)
+        for sentence in report.warnings:
+            complain(f"warning: {sentence}")
+        for name, reason in report.unavailable.items():
+            complain(f"{name} is not available: {reason}")
+        if run_dir is not None:
+            _save_runs(report, corpus.name, run_dir)
+        if json_file != Path("-"):
+            title = f"{corpus.name} ({split}): {report.n_documents:,} documents, "
+            print_table(f"{title}{report.n_queries:,} judged queries", *table(report))
+    _write_reports(reports, json_file, markdown_file)
+
+
+def _names(systems: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
+    unknown = [name for name in names if name not in SYSTEMS]
+    if unknown or not names:
+        raise InputError(
+            f"not a system: {', '.join(unknown) or 'nothing given'}; "
+            f"choose from {', '.join(SYSTEMS)}"
+        )
+    return names
+
+
+def _evaluate_one(
+    corpus: JudgedCorpus, plan: _Plan, work: Path, progress: Progress
+) -> CollectionReport:
+    qrels = corpus.qrels(plan.split)
+    everything = list(corpus.queries())
+    queries = judged_queries(everything, qrels)
+    systems: list[System] = []
+    unavailable: dict[str, str] = {}
+    for name in plan.systems:
+        try:
+            systems.append(_system(name, corpus, plan, work / name, progress))
+        except UnavailableError as error:
+            unavailable[name] = str(error)
+    doc_ids = {document.doc_id for document in corpus.documents()}
+    return CollectionReport(
+        dataset=corpus.name,
+        split=plan.split,
+        n_documents=len(doc_ids),
+        n_queries=len(queries),
+        depth=plan.depth,
+        results=evaluate_systems(
+            systems, queries, qrels, plan.metrics, depth=plan.depth, progress=progress
+        ),
+        unavailable=unavailable,
+        warnings=_doubts(corpus.name, doc_ids, {q.query_id for q in everything}, qrels),
+    )
+
+
+def _system(name: str, corpus: JudgedCorpus, plan: _Plan, work: Path, progress: Progress) -> System:
+    if name == LuceneBm25.name:
+        LuceneBm25.check_available()
+        work.mkdir()
+        lucene = LuceneBm25(work, k1=plan.k1, b=plan.b)
+        progress("Lucene's index", 0, None)
+        lucene.build(corpus.documents())
+        return _LuceneSystem(lucene)
+    from lsr.index.builder import build_collection
+    from lsr.index.collection import Collection
+
+    build_collection(
+        corpus.documents(),
+        work,
+        sparse=Bm25Encoder(k1=plan.k1, b=plan.b),
+        dense=DenseEncoder(plan.dense) if name == "dense" else None,
+        source=plan.source,
+        vector_cache=plan.cache,
+        progress=progress,
+    )
+    collection = Collection(work)
+    retriever = collection.dense if name == "dense" else collection.sparse
+    retriever.warm_up()
+    size = collection.segment.vectors.nbytes if name == "dense" else collection.segment.lists_nbytes
+    return RetrieverSystem(name, retriever, size)
+
+
+def _doubts(name: str, doc_ids: set[str], query_ids: set[str], qrels: Qrels) -> list[str]:
+    judged = {doc_id for grades in qrels.values() for doc_id in grades}
+    n_documents = len(judged - doc_ids)
+    n_queries = len(set(qrels) - query_ids)
+    doubts: list[str] = []
+    if n_documents:
+        doubts.append(
+            f"{name}: {n_documents:,} judged documents are not in the collection, "
+            "so no system can find them"
+        )
+    if n_queries:
+        doubts.append(f"{name}: {n_queries:,} judged queries have no text and were left out")
+    return doubts
+
+
+def _save_runs(report: CollectionReport, name: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for result in report.results:
+            write_run(folder / f"{name}.{result.name}.trec", result.run, result.name)
+    except OSError as error:
+        raise StorageError(f"the runs cannot be saved in {folder} ({error.strerror})") from error
+
+
+def _write_reports(
+    reports: list[CollectionReport], json_file: Path | None, markdown_file: Path | None
+) -> None:
+    if json_file == Path("-"):
+        print_json(as_json(reports))
+    elif json_file is not None:
+        _write(json_file, orjson.dumps(as_json(reports), option=orjson.OPT_INDENT_2) + b"\n")
+    if markdown_file is not None:
+        _write(markdown_file, as_markdown(reports).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr"

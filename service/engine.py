@@ -1,0 +1,279 @@
+"""`SearchEngine`: named collections behind one object. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast, get_args
+
+from lsr.errors import InputError, LsrError, NotFoundError, QueryError
+from lsr.index.collection import Collection, Hit, Mode
+from lsr.service.examples import example_queries
+from lsr.service.terms import QueryTerms
+from lsr.snippet import Piece
+from lsr.types import Document
+
+__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "collection_names"]
+
+_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one search may ask for, at most."""
+
+    query_characters: int = 2_048
+    hits: int = 1_000
+    window: int = 10_000
+    filters: int = 32
+
+
+@dataclass(frozen=True)
+class FoundHit:
+    """A found document, its score, and its passages; `snippet` is empty if not asked for."""
+
+    document: Document
+    score: float
+    title: list[Piece]
+    snippet: list[Piece] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search gives.
+
+    Attributes:
+        hits: best first.
+        limit: hits asked for, or what stood in for it.
+        took_ms: milliseconds by stage; the last is their total.
+    """
+
+    collection: str
+    generation: int
+    mode: Mode
+    limit: int
+    offset: int
+    hits: tuple[FoundHit, ...]
+    took_ms: dict[str, float]
+
+
+class SearchEngine:
+    """Searches collections by name. All methods may be called from many threads.
+
+    Args:
+        collections: opened collections by name; the engine closes them.
+
+    Raises:
+        InputError: a name is not 1 to 64 of a-z, 0-9, `_` and `-`, or there are no collections.
+    """
+
+    def __init__(self, collections: Mapping[str, Collection], limits: Limits | None = None) -> None:
+        if not collections:
+            raise InputError("there is no collection to serve; name at least one index folder")
+        for name in collections:
+            _check_name(name)
+        self.collections = dict(collections)
+        self.limits = limits or Limits()
+        self.not_ready: str | None = "the collections are being warmed up; try again shortly"
+        """Why searches should wait, or None when the engine is ready."""
+        self._examples = {
+            name: example_queries(collection) for name, collection in self.collections.items()
+        }
+
+    @classmethod
+    def open(
+        cls, paths: Mapping[str, Path], limits: Limits | None = None, *, verify: bool = True
+    ) -> SearchEngine:
+        """Open the collections at `paths`, comparing every file with its checksum.
+
+        Raises:
+            InputError: as the constructor.
+            IndexStateError: one of the collections cannot be used; none stays open.
+        """
+        with ExitStack() as opened:
+            collections = {}
+            for name, path in paths.items():
+                collections[name] = Collection(path, verify=verify)
+                opened.callback(collections[name].close)
+            engine = cls(collections, limits)
+            opened.pop_all()
+            return engine
+
+    def warm_up(self) -> None:
+        """Compile kernels and load models, then become ready.
+
+        Raises:
+            LsrError: a model cannot be loaded; `not_ready` says so from then on.
+        """
+        try:
+            for collection in self.collections.values():
+                for mode in collection.modes:
+                    collection.warm_up(mode)
+        except LsrError as error:
+            self.not_ready = str(error)
+            raise
+        self.not_ready = None
+
+    def close(self) -> None:
+        """Close every collection. Searches that are running fail."""
+        self.not_ready = "the service is shutting down; try another"
+        for collection in self.collections.values():
+            collection.close()
+
+    def collection(self, name: str) -> Collection:
+        """A collection by name. Raises NotFoundError when there is none."""
+        if name not in self.collections:
+            known = ", ".join(sorted(self.collections))
+            raise NotFoundError(f"there is no collection {name[:64]!r}; there are: {known}")
+        return self.collections[name]
+
+    def document(self, name: str, doc_id: str) -> Document:
+        """A document by id. Raises NotFoundError when there is none, or no such collection."""
+        self.collection(name)
+        try:
+            return self.collections[name].document(doc_id)
+        except NotFoundError as error:
+            raise NotFoundError(f"there is no document {doc_id!r} in collection {name}") from error
+
+    def examples(self, name: str) -> tuple[str, ...]:
+        """A few queries that find something, always the same. Raises NotFoundError."""
+        self.collection(name)
+        return self._examples[name]
+
+    def query_terms(self, name: str, text: str) -> QueryTerms:
+        """What marks the words of a query in texts of a collection. Raises NotFoundError."""
+        return QueryTerms(text, self.collection(name).encoder)
+
+    def search(
+        self,
+        name: str,
+        text: str,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        mode: str = "sparse",
+        where: Mapping[str, object] | None = None,
+        snippets: bool = True,
+    ) -> SearchResult:
+        """Search a collection, and choose a passage of each hit.
+
+        Args:
+            limit: hits wanted; by default 10, or all when the collection is smaller.
+            offset: hits to leave out at the front.
+            where: metadata values that every hit must have.
+
+        Raises:
+            NotFoundError: there is no such collection.
+            QueryError: the text is blank or too long, a number is out of range, the filter names
+                an unknown field, or the collection cannot be searched in this mode.
+        """
+        collection = self.collection(name)
+        self._check(collection, name, text, limit, offset, mode, where or {})
+        mode = cast(Mode, mode)
+        answer = collection.search(text, k=limit, offset=offset, mode=mode, where=where)
+        begin = time.perf_counter()
+        terms = QueryTerms(text, collection.encoder)
+        hits = tuple(_found(hit, terms, snippets) for hit in answer.hits)
+        snippet_ms = (time.perf_counter() - begin) * 1e3
+        took_ms = {**answer.took_ms, "snippet": snippet_ms}
+        took_ms["total"] = took_ms.pop("total") + snippet_ms
+        return SearchResult(
+            collection=name,
+            generation=collection.manifest.generation,
+            mode=mode,
+            limit=min(10, collection.n_documents) if limit is None else limit,
+            offset=offset,
+            hits=hits,
+            took_ms=took_ms,
+        )
+
+    def _check(
+        self,
+        collection: Collection,
+        name: str,
+        text: str,
+        limit: int | None,
+        offset: int,
+        mode: str,
+        where: Mapping[str, object],
+    ) -> None:
+        limits = self.limits
+        if len(text) > limits.query_characters:
+            raise QueryError(
+                f"the query has {len(text):,} characters; write at most {limits.query_characters:,}"
+            )
+        values = [value for value in where.values() if isinstance(value, str)]
+        if not all(map(_is_text, [text, *where, *values])):
+            raise QueryError("the request holds half a surrogate pair, which is not text")
+        if mode not in collection.modes:
+            known = mode in get_args(Mode)
+            wrong = f"collection {name} has no {mode} vectors" if known else f"mode {mode[:64]!r}"
+            raise QueryError(
+                f"{wrong}{'' if known else ' is unknown'}; search it with mode "
+                f"{' or '.join(collection.modes)}"
+            )
+        most = min(limits.hits, collection.n_documents)
+        if limit is not None and not 1 <= limit <= most:
+            why = (
+                f"the collection has {most:,} documents"
+                if most == collection.n_documents
+                else f"one answer holds at most {most:,} hits"
+            )
+            raise QueryError(f"the limit is {limit:,} and {why}; ask for 1 to {most:,}")
+        if offset < 0:
+            raise QueryError(f"the offset is {offset:,}; it must be 0 or more")
+        deepest = offset + (limit or min(10, most))
+        if deepest > limits.window:
+            raise QueryError(
+                f"offset and limit reach hit {deepest:,}; they can reach {limits.window:,}, so "
+                "narrow the search with more words or a filter"
+            )
+        if len(where) > limits.filters:
+            raise QueryError(f"the filter has {len(where):,} fields; give at most {limits.filters}")
+
+
+def collection_names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Paths by the names they are served under: the folder's own, in lower case.
+
+    Raises:
+        InputError: a folder's name cannot be one, or two would have the same.
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        name = path.resolve().name.lower()
+        _check_name(name)
+        if name in named:
+            raise InputError(
+                f"{named[name]} and {path} would both be served as {name!r}; rename one folder"
+            )
+        named[name] = path
+    return named
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"a collection cannot be named {name!r}; use 1 to 64 of a-z, 0-9, '_' and '-', "
+            "and rename the folder if the name comes from it"
+        )
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:
+    return FoundHit(
+        hit.document,
+        hit.score,
+        terms.highlight(hit.document.title),
+        terms.snippet(hit.document.text) if snippets else [],
+    )

@@ -1,0 +1,158 @@
+"""Errors as RFC 9457 problems: which status each error has, and how it is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from lsr.errors import (
+    IndexStateError,
+    InputError,
+    LsrError,
+    NotFoundError,
+    StorageError,
+    UnavailableError,
+)
+
+__all__ = ["MEDIA_TYPE", "STATUSES", "install_handlers", "problem", "problem_of", "status_of"]
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (IndexStateError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
+    (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+"""The first line whose class an error is of."""
+
+_TITLES = {
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "invalid_input": "Invalid request",
+    "invalid_query": "Invalid search request",
+    "invalid_data": "Invalid data",
+    "invalid_request": "Invalid request",
+    "too_large": "Request too large",
+    "not_ready": "Not ready",
+    "index_unusable": "Collection unusable",
+    "index_missing": "Collection missing",
+    "index_version": "Collection of another version",
+    "index_corrupt": "Collection damaged",
+    "storage": "Storage refused",
+    "unavailable": "Part not installed",
+    "internal": "Internal error",
+}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_log = logging.getLogger(__name__)
+
+
+def status_of(error: LsrError) -> HTTPStatus:
+    """The HTTP status of an error."""
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    instance: str,
+    errors: Sequence[Mapping[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A response that says what is wrong.
+
+    Args:
+        code: stable; programs may rely on it.
+        detail: one or two sentences for people.
+        instance: the path that was asked for.
+        errors: what is wrong where: `path` and `message`.
+    """
+    content: dict[str, Any] = {
+        "type": f"urn:lsr:problem:{code}",
+        "title": _TITLES.get(code, HTTPStatus(status).phrase),
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "instance": instance,
+    }
+    if errors is not None:
+        content["errors"] = errors
+    return Response(_json(content), status, dict(headers or {}), MEDIA_TYPE)
+
+
+def problem_of(error: LsrError, instance: str) -> Response:
+    """The problem that an error of ours is."""
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s: %s", instance, error)
+    return problem(status, error.code, str(error), instance=instance)
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Make every error of an application a problem; unexpected ones are caught by middleware."""
+
+    @app.exception_handler(LsrError)
+    async def own(request: Request, error: LsrError) -> Response:
+        return problem_of(error, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        errors = [_reason(each) for each in error.errors()]
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        detail = f"{first['path']}: {first['message']}{more}."
+        return problem(422, "invalid_request", detail, instance=request.url.path, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        path, method = request.url.path, request.method
+        status = error.status_code
+        detail = str(error.detail)
+        if status == HTTPStatus.NOT_FOUND:
+            detail = f"there is nothing at {path}; the operations are listed at /docs"
+        elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = (error.headers or {}).get("Allow", "another")
+            detail = f"{path} does not take {method}; use {allowed}"
+        elif status == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body it cannot decode
+            status, detail = 422, "the body is not valid JSON in UTF-8"
+            reason = [{"path": "body", "message": detail}]
+            return problem(status, "invalid_request", detail, instance=path, errors=reason)
+        code = _HTTP_CODES.get(status, "invalid_request" if status < 500 else "internal")
+        return problem(status, code, detail, instance=path, headers=error.headers)
+
+
+def _reason(error: Mapping[str, Any]) -> dict[str, str]:
+    place = [str(part) for part in error["loc"]]
+    if error["type"] == "json_invalid":
+        why = f"not valid JSON at character {place[-1]}: {error['ctx']['error'].lower()}"
+        return {"path": "body", "message": why}
+    if error["type"] == "extra_forbidden":
+        message = "there is no such field"
+    elif error["type"] == "missing":
+        message = "this is required"
+    else:
+        message = error["msg"][:1].lower() + error["msg"][1:]
+    return {"path": ".".join(place), "message": message}
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(content)
+    except TypeError:  # half a surrogate pair, repeated from the request
+        clean = {
+            key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+            for key, value in content.items()
+        }
+        clean.pop("errors", None)
+        return orjson.dumps(clean)

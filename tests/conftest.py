@@ -1,0 +1,35 @@
+"""Fixtures that many tests share: a small collection, in memory and on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lsr.bm25 import Bm25Encoder
+from lsr.index.builder import build_collection
+from lsr.types import Document
+
+BIRDS = [
+    Document("heron", "The grey heron waits in shallow water for fish.", "Heron", {"legs": 2}),
+    Document("otter", "Otters hunt fish in rivers.", "Otter", {"legs": 4, "tags": ["wet", "fur"]}),
+    Document("kestrel", "A kestrel hovers over fields.", "Kestrel", {"legs": 2, "tags": ["dry"]}),
+    Document("pike", "The pike is a fish of rivers and lakes.", "Pike", {"legs": 0}),
+    Document("empty", ""),
+    Document("zebra-2", "Striped grass eater of the plains."),
+    Document("zebra-1", "Striped grass eater of the plains."),
+]
+
+
+@pytest.fixture
+def documents() -> list[Document]:
+    """Seven documents: one is empty, two have the same text."""
+    return list(BIRDS)
+
+
+@pytest.fixture
+def built(tmp_path: Path, documents: list[Document]) -> Path:
+    """The path of a collection of `documents`, with BM25 only."""
+    target = tmp_path / "birds"
+    build_collection(documents, target, sparse=Bm25Encoder(), source="birds")
+    return target

@@ -1,0 +1,75 @@
+"""Plain-Python twins of the kernels: slow, obvious, and equal to them bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import CSR
+
+__all__ = ["keep_best", "rows_of", "scan_batch", "score", "top_terms", "transpose"]
+
+
+def rows_of(matrix: CSR) -> list[dict[int, np.float32]]:
+    """Each row as term to weight."""
+    return [
+        {
+            int(matrix.terms[p]): np.float32(matrix.weights[p])
+            for p in range(int(matrix.indptr[i]), int(matrix.indptr[i + 1]))
+        }
+        for i in range(len(matrix.indptr) - 1)
+    ]
+
+
+def score(query: Mapping[int, np.float32], document: Mapping[int, np.float32]) -> np.float32:
+    """The dot product in float32, added up in ascending term order."""
+    total = np.float32(0)
+    with np.errstate(over="ignore", under="ignore"):
+        for term in sorted(query.keys() & document.keys()):
+            total = np.float32(total + np.float32(query[term] * document[term]))
+    return total
+
+
+def scan_batch(
+    queries: CSR,
+    documents: CSR,
+    doc_ids: Sequence[str],
+    k: int,
+    allowed: Sequence[bool] | NDArray[np.bool_] | None = None,
+) -> list[list[tuple[int, np.float32]]]:
+    """For each query the `k` best (row, score): score descending, then doc_id ascending."""
+    results = []
+    rows = rows_of(documents)
+    for query in rows_of(queries):
+        hits = [
+            (row, value)
+            for row, document in enumerate(rows)
+            if (value := score(query, document)) > 0 and (allowed is None or allowed[row])
+        ]
+        hits.sort(key=lambda hit: (-float(hit[1]), doc_ids[hit[0]]))
+        results.append(hits[:k])
+    return results
+
+
+def keep_best(keys: Sequence[int], k: int) -> list[int]:
+    """The `k` largest, ascending."""
+    return sorted(keys)[-k:] if k else []
+
+
+def top_terms(matrix: CSR, m: int) -> list[dict[int, np.float32]]:
+    """The `m` heaviest entries of each row; among equals the smaller term stays."""
+    return [
+        dict(sorted(sorted(row.items(), key=lambda entry: (-entry[1], entry[0]))[:m]))
+        for row in rows_of(matrix)
+    ]
+
+
+def transpose(matrix: CSR) -> list[dict[int, np.float32]]:
+    """Rows of the transposed matrix."""
+    lists: list[dict[int, np.float32]] = [{} for _ in range(matrix.n_terms)]
+    for row, entries in enumerate(rows_of(matrix)):
+        for term, weight in entries.items():
+            lists[term][row] = weight
+    return lists

@@ -1,0 +1,178 @@
+"""The kernels against their twins, and how they are compiled.
+
+Runs three ways in CI: compiled, with NUMBA_DISABLE_JIT=1, and with NUMBA_BOUNDSCHECK=1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsr.index.kernels import (
+    STEPS,
+    _cutoff,
+    _first_at_least,
+    _group_peaks,
+    _keep_best,
+    scan_batch,
+)
+from lsr.index.searcher import ExactSearcher
+from lsr.index.segment import Segment
+from lsr.sparse import CSR
+from tests import naive
+
+quick = settings(max_examples=80, deadline=None)
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="runs without a compiler")
+# without a compiler NumPy warns where compiled code goes on to infinity, which is meant here
+overflows = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+
+not_negative = st.one_of(
+    st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.floats(0, 2.0**127, width=32), st.just(float("inf"))
+)
+
+
+@overflows
+@quick
+@given(st.lists(not_negative, min_size=1, max_size=60), st.integers(1, 70))
+def test_cutoff_is_reached_by_k_values(numbers: list[float], k: int) -> None:
+    values = np.array(numbers, np.float32)
+    cut = _cutoff(values, k, np.empty(STEPS, np.int64))
+    assert cut >= 0
+    if cut > 0:
+        assert int((values >= cut).sum()) >= k
+    if k > int((values > 0).sum()):
+        assert cut == 0
+
+
+def test_cutoff_is_close_to_the_kth_largest() -> None:
+    values = np.random.default_rng(1).random(10_000).astype(np.float32)
+    best = np.sort(values)[::-1]
+    counts = np.empty(STEPS, np.int64)
+    for k in (1, 10, 100, 5_000):
+        cut = _cutoff(values, k, counts)
+        assert best[k - 1] - best[0] / STEPS * 1.01 <= cut <= best[k - 1]
+    assert _cutoff(values, 10_001, counts) == 0
+    assert _cutoff(np.zeros(5, np.float32), 1, counts) == 0
+
+
+@pytest.mark.parametrize("top", [2.0**-149, 1e-40, 1e-36, 3.4e38, np.inf])
+@overflows
+def test_cutoff_of_extreme_scores(top: float) -> None:
+    """Once wrote outside `counts`: 511 / 1e-40 is infinite in float32, and so is its product."""
+    values = np.array([top, 0, top, 0], np.float32)
+    cut = _cutoff(values, 2, np.empty(STEPS, np.int64))
+    assert 0 <= cut <= np.float32(top)
+
+
+@quick
+@given(
+    st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50, unique=True),
+    st.integers(1, 60),
+)
+def test_keep_best_is_the_twin(numbers: list[int], k: int) -> None:
+    keys = np.array([*numbers, 2**64 - 1], np.uint64)
+    n = _keep_best(keys, len(numbers), k)
+    assert keys[:n].tolist() == naive.keep_best(numbers, k)
+
+
+@quick
+@given(st.lists(st.integers(0, 30)), st.data())
+def test_first_at_least_is_searchsorted(numbers: list[int], data: st.DataObject) -> None:
+    values = np.array(sorted(numbers), np.int32)
+    low = data.draw(st.integers(0, len(values)))
+    high = data.draw(st.integers(low, len(values)))
+    bound = data.draw(st.integers(0, 31))
+    expected = low + int(np.searchsorted(values[low:high], bound))
+    assert _first_at_least(values, low, high, bound) == expected
+
+
+@quick
+@given(st.lists(not_negative, min_size=1, max_size=70), st.integers(1, 70))
+def test_group_peaks_are_maxima_of_strides(numbers: list[float], n_groups: int) -> None:
+    scores = np.array(numbers, np.float32)
+    peaks = np.full(n_groups, 9.0, np.float32)
+    _group_peaks(scores, peaks)
+    expected = [max(scores[g::n_groups], default=np.float32(0)) for g in range(n_groups)]
+    assert peaks.tolist() == expected
+
+
+def test_scan_batch_touches_only_its_queries() -> None:
+    documents = CSR.from_rows([{0: 1.0}, {0: 2.0}])
+    segment = Segment.build(["a", "b"], documents)
+    queries = CSR.from_rows([{0: 1.0}] * 3)
+    rows = np.full((3, 2), -1, np.int32)
+    scores = np.zeros((3, 2), np.float32)
+    scan_batch(
+        *(queries.indptr, queries.terms, queries.weights, 1, 2),
+        *(segment.list_indptr, segment.list_rows, segment.list_weights, segment.tie_order),
+        *(np.array([0, 1], np.int32), np.zeros(0, np.bool_), 1, rows, scores),
+    )
+    assert rows.tolist() == [[-1, -1], [1, 0], [-1, -1]]
+    assert scores.tolist() == [[0, 0], [2, 1], [0, 0]]
+
+
+ONE_PROGRAM = """
+import json, sys
+import numpy as np
+from lsr.bm25 import Bm25Encoder
+from lsr.index.collection import Collection
+from lsr.index.kernels import scan_batch
+from lsr.index.searcher import ExactSearcher
+from lsr.index.segment import Segment
+from lsr.sparse import CSR
+
+collection = Collection(__import__("pathlib").Path(sys.argv[1]))
+collection.warm_up()
+after_warm_up = len(scan_batch.signatures)
+assert collection.search("fish").hits
+assert collection.search("fish", where={"legs": 2}).hits
+segment = Segment.build(["a", "b"], CSR.from_rows([{0: 1.0}, {1: 1.0}]))
+queries = CSR.from_rows([{0: 1.0}, {0: 2.0, 7: 1.0}])
+ExactSearcher(segment).search_batch(queries, 2, np.array([True, False]), n_threads=2)
+ExactSearcher(segment).search(queries.row(0), 1)
+stats = scan_batch.stats
+print(json.dumps({
+    "hits": sum(stats.cache_hits.values()),
+    "misses": sum(stats.cache_misses.values()),
+    "after_warm_up": after_warm_up,
+    "signatures": len(scan_batch.signatures),
+}))
+"""
+
+
+@compiled
+def test_one_specialisation_and_a_warm_cache(built: Path, tmp_path: Path) -> None:
+    """Memory maps and arrays share one compilation; a second process compiles nothing."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment.pop("NUMBA_BOUNDSCHECK", None)  # it turns the cache off
+
+    def run() -> dict[str, int]:
+        command = [sys.executable, "-c", ONE_PROGRAM, str(built)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        counts: dict[str, int] = json.loads(done.stdout)
+        return counts
+
+    first, second = run(), run()
+    assert first == {"hits": 0, "misses": 1, "after_warm_up": 1, "signatures": 1}
+    assert second == {"hits": 1, "misses": 0, "after_warm_up": 1, "signatures": 1}
+
+
+@compiled
+def test_one_specialisation_in_this_process(built: Path) -> None:
+    segment = Segment.build(["a"], CSR.from_rows([{0: 1.0}]))
+    for part in (segment, Segment.load(next(built.glob("generation-*")) / "segment")):
+        searcher = ExactSearcher(part)
+        queries = CSR.from_rows([{0: 1.0}, {}])
+        searcher.search_batch(queries, 1)
+        searcher.search_batch(queries, 1, np.ones(part.n_documents, np.bool_), n_threads=2)
+    in_this_file = 1  # test_scan_batch_touches_only_its_queries hands over writeable arrays
+    assert len(scan_batch.signatures) <= 1 + in_this_file
