@@ -1,1 +1,11 @@
-"""lsr: learned sparse retrieval."""
+"""lsr: learned sparse retrieval.
+
+The records and values that everything shares. Encoders are in `lsr.bm25` and `lsr.dense`, building
+and searching in `lsr.index`, measuring in `lsr.evaluation`.
+"""
+
+from lsr.errors import LsrError
+from lsr.sparse import CSR, SparseVector
+from lsr.types import Document, Qrels, Query, Run, ScoredDoc
+
+__all__ = ["CSR", "Document", "LsrError", "Qrels", "Query", "Run", "ScoredDoc", "SparseVector"]

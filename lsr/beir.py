@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lsr.errors import DataError
+from lsr.errors import DataError, InputError
 from lsr.lines import COMPRESSED, numbered_lines
 from lsr.records import JsonLines, parse_json_object
 from lsr.types import Document, Qrels, Query
@@ -53,7 +53,12 @@ class BeirFolder:
                 continue
             record = parse_json_object(line, path, number)
             query_id, text = record.get("_id"), record.get("text")
-            if not isinstance(query_id, str | int) or query_id == "" or not isinstance(text, str):
+            if (
+                isinstance(query_id, bool)
+                or not isinstance(query_id, str | int)
+                or query_id == ""
+                or not isinstance(text, str)
+            ):
                 raise DataError("a query needs _id and text", path=path, line=number)
             if str(query_id) in seen:
                 raise DataError(f"query {query_id!r} was seen before", path=path, line=number)
@@ -99,7 +104,11 @@ class BeirFolder:
 def write_beir(
     folder: Path, documents: Iterable[Document], queries: Iterable[Query], qrels: dict[str, Qrels]
 ) -> None:
-    """Write a collection in this layout; `qrels` maps split names to judgements."""
+    """Write a collection in this layout; `qrels` maps split names to judgements.
+
+    Raises:
+        InputError: a judged id holds a tab or a line end, which `qrels/SPLIT.tsv` cannot say.
+    """
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as stream:
         for document in documents:
@@ -117,6 +126,11 @@ def write_beir(
     for split, judgements in qrels.items():
         lines = ["query-id\tcorpus-id\tscore\n"]
         for query_id, grades in judgements.items():
+            for identifier in (query_id, *grades):
+                if "\t" in identifier or "\n" in identifier:
+                    raise InputError(
+                        f"{identifier!r} holds a tab or a line end; qrels/{split}.tsv cannot say it"
+                    )
             lines += [f"{query_id}\t{doc_id}\t{grade}\n" for doc_id, grade in grades.items()]
         (folder / "qrels" / f"{split}.tsv").write_text("".join(lines), encoding="utf-8")
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import zstandard
 
@@ -37,8 +37,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
                 with gzip.open(raw) as stream:
                     yield stream  # type: ignore[misc]
             elif path.suffix == ".zst":
-                with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as z:
-                    yield io.BufferedReader(z)
+                yield io.BufferedReader(_ZstdFrames(raw))
             else:
                 yield raw
     except FileNotFoundError as error:
@@ -49,6 +48,41 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
         raise DataError("no permission to read this file", path=path) from error
     except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
         raise DataError(f"cannot be decompressed ({error}); is it complete?", path=path) from error
+
+
+class _ZstdFrames(io.RawIOBase):
+    """The content of all frames of a stream.
+
+    `zstandard`'s own reader takes a frame that breaks off for the end; here it is an EOFError.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._plain = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            self._packed = self._packed or self._raw.read(io.DEFAULT_BUFFER_SIZE)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("the last frame breaks off")
+                return 0
+            if self._frame is None:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._plain = memoryview(self._frame.decompress(self._packed))
+            self._packed = b""
+            if self._frame.eof:
+                self._packed = self._frame.unused_data
+                self._frame = None
+        n = min(len(buffer), len(self._plain))
+        buffer[:n] = self._plain[:n]
+        self._plain = self._plain[n:]
+        return n
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

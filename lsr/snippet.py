@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from lsr.analysis import Analyzer
+from lsr.analysis import Token
 
-__all__ = ["MAX_SCANNED_CHARACTERS", "Piece", "highlight", "plain", "snippet"]
+__all__ = ["MAX_SCANNED_CHARACTERS", "Piece", "Tokenizer", "highlight", "plain", "snippet"]
 
 MAX_SCANNED_CHARACTERS = 20_000
 """Matches are sought in this much of a text; what follows is context."""
@@ -23,6 +23,12 @@ _BLANKS = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。!?][\"'”’)\]]*\s+")
 _BOUNDARY_REACH = 40
 """How far a cut may move, in characters, to fall between words."""
+
+
+class Tokenizer(Protocol):
+    """What finds terms in a text: an `Analyzer`, or something around one."""
+
+    def tokens(self, text: str) -> Iterator[Token]: ...
 
 
 class Piece(NamedTuple):
@@ -39,7 +45,7 @@ class _Span(NamedTuple):
 
 
 def snippet(
-    text: str, terms: Collection[str], analyzer: Analyzer, max_characters: int = 280
+    text: str, terms: Collection[str], analyzer: Tokenizer, max_characters: int = 280
 ) -> list[Piece]:
     """The passage with the most different terms, then the most matches, then the first.
 
@@ -64,7 +70,7 @@ def snippet(
     return _joined(pieces)
 
 
-def highlight(text: str, terms: Collection[str], analyzer: Analyzer) -> list[Piece]:
+def highlight(text: str, terms: Collection[str], analyzer: Tokenizer) -> list[Piece]:
     """The whole text as it is, blanks and all, with its matches told apart."""
     return list(_cut(text, 0, len(text), _spans(text, terms, analyzer)))
 
@@ -74,7 +80,7 @@ def plain(pieces: Iterable[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def _spans(text: str, terms: Collection[str], analyzer: Analyzer) -> list[_Span]:
+def _spans(text: str, terms: Collection[str], analyzer: Tokenizer) -> list[_Span]:
     wanted = frozenset(terms)
     if not wanted:
         return []

@@ -13,7 +13,7 @@ from lsr.types import Document
 __all__ = ["TEXT_SUFFIXES", "TextFolder"]
 
 TEXT_SUFFIXES = (".txt", ".md", ".markdown", ".rst", ".text")
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6}[ \t]+([^\s#].*?|#+[^\s#].*?)(?:[ \t]+#+)?[ \t]*$", re.MULTILINE)
 
 
 class TextFolder:

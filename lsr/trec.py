@@ -58,13 +58,18 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     """Write a run, ranks from 1.
 
     Raises:
-        InputError: an identifier or the tag holds a blank.
+        InputError: an identifier or the tag holds a blank, or a score is not finite.
     """
     lines: list[str] = []
     for query_id, hits in run.items():
         for rank, hit in enumerate(hits, start=1):
             _refuse_blanks(query_id, hit.doc_id, tag)
-            lines.append(f"{query_id} Q0 {hit.doc_id} {rank} {hit.score!r} {tag}\n")
+            if not math.isfinite(hit.score):
+                raise InputError(
+                    f"document {hit.doc_id!r} has score {hit.score} for query {query_id!r}; "
+                    "a TREC file needs a finite number"
+                )
+            lines.append(f"{query_id} Q0 {hit.doc_id} {rank} {float(hit.score)!r} {tag}\n")
     path.write_text("".join(lines), encoding="utf-8")
 
 
@@ -104,3 +109,8 @@ def _refuse_blanks(*identifiers: str) -> None:
     for identifier in identifiers:
         if not identifier or any(character.isspace() for character in identifier):
             raise InputError(f"{identifier!r} is empty or holds a blank; a TREC file cannot say it")
+        if identifier.startswith("\ufeff") or any("\ud800" <= c <= "\udfff" for c in identifier):
+            raise InputError(
+                f"{identifier!r} starts with a byte-order mark or holds half a surrogate pair; "
+                "a TREC file cannot say it"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ _STAGES = {
     "checksum": "checksums",
     "publish": "publishing",
 }
+_SECONDS_BETWEEN_LINES = 15.0
 
 
 def complain(sentence: str) -> None:
@@ -50,14 +52,18 @@ def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]
 
 @contextmanager
 def shown_progress() -> Iterator[ProgressCallback]:
-    """A `Progress` that draws a bar per stage on standard error, when that is a terminal."""
+    """A `Progress` on standard error: a bar per stage on a terminal, else a line now and then."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _said_now_and_then()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Progress(*columns, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
         def show(stage: str, done: int, total: int | None) -> None:
@@ -68,3 +74,15 @@ def shown_progress() -> Iterator[ProgressCallback]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield show
+
+
+def _said_now_and_then() -> ProgressCallback:
+    last = time.monotonic()
+
+    def say(stage: str, done: int, total: int | None) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            complain(f"{_STAGES.get(stage, stage)}: {done:,}{f' of {total:,}' if total else ''}")
+
+    return say

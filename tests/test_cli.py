@@ -1,0 +1,320 @@
+"""The command line as a user meets it: output, exit codes, and one sentence for wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from lsr.cli.app import app
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / "data" / "library"
+LSR = [sys.executable, "-c", "from lsr.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "library"
+    assert run("index", "build", LIBRARY, path).exit_code == 0
+    return path
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def refused(*words: object) -> str:
+    """The sentence that a command refuses these words with."""
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_build_info_search_and_verify(index: Path) -> None:
+    assert "12 documents" in run("index", "build", LIBRARY, index).stdout
+    info = run("index", "info", index).stdout
+    assert "n_documents    12" in info
+    assert "bm25" in info
+    hits = run("search", index, "fee for a late book", "-k", "2").stdout.splitlines()
+    assert "late-fees  Late returns" in hits[0]
+    assert run("index", "verify", index).exit_code == 0
+
+
+def test_json_is_one_document_and_nothing_else(index: Path, tmp_path: Path) -> None:
+    built = run("index", "build", LIBRARY, tmp_path / "new", "--json")
+    assert json.loads(built.stdout)["n_documents"] == 12
+    assert json.loads(run("index", "info", index, "--json").stdout)["format_version"] == 1
+    assert json.loads(run("index", "verify", index, "--json").stdout)["damage"] == []
+    answer = json.loads(run("search", index, "torn page", "--json").stdout)
+    assert answer["hits"][0]["doc_id"] == "repair"
+    assert answer["hits"][0]["metadata"] == {"topic": "conservation", "pages": 3}
+    assert set(answer["took_ms"]) == {"filter", "encode", "search", "fetch", "total"}
+
+
+def test_filters_by_metadata(index: Path) -> None:
+    everything = json.loads(run("search", index, "books", "--json").stdout)["hits"]
+    staff = json.loads(run("search", index, "books", "--filter", "topic=staff", "--json").stdout)
+    assert 0 < len(staff["hits"]) < len(everything)
+    assert {hit["metadata"]["topic"] for hit in staff["hits"]} == {"staff"}
+    both = run("search", index, "books", "--filter", "topic=staff", "--filter", "pages=4", "--json")
+    assert [hit["doc_id"] for hit in json.loads(both.stdout)["hits"]] == ["cataloguing"]
+
+
+def test_offset_pages_through_one_order(index: Path) -> None:
+    def ids(*options: str) -> list[str]:
+        answer = json.loads(run("search", index, "book", "--json", *options).stdout)
+        return [hit["doc_id"] for hit in answer["hits"]]
+
+    assert ids("-k", "2") + ids("-k", "2", "--offset", "2") == ids("-k", "4")
+
+
+def test_default_k_shrinks_to_a_small_collection(tmp_path: Path) -> None:
+    (tmp_path / "one.jsonl").write_text('{"id": 1, "text": "alone"}\n')
+    assert run("index", "build", tmp_path / "one.jsonl", tmp_path / "index").exit_code == 0
+    assert len(json.loads(run("search", tmp_path / "index", "alone", "--json").stdout)["hits"]) == 1
+
+
+def test_a_query_without_known_terms_is_an_empty_answer(index: Path) -> None:
+    result = run("search", index, "qwxyz")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert "no document matches" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["", "--json"], "the query is empty"),
+        (["book", "-k", "0"], "0 hits were asked for"),
+        (["book", "-k", "-3"], "-3 hits were asked for"),
+        (["book", "-k", "13"], "ask for 1 to 12"),
+        (["book", "--offset", "-1"], "the offset is -1"),
+        (["book", "--mode", "fuzzy"], "mode 'fuzzy' is not one of sparse, dense"),
+        (["book", "--mode", "dense"], "has no dense vectors"),
+        (["book", "--filter", "colour=red"], "'colour'; fields: pages, topic"),
+        (["book", "--filter", "topic"], "write field=value"),
+    ],
+)
+def test_search_refuses(index: Path, options: list[str], sentence: str) -> None:
+    assert sentence in refused("search", index, *options)
+
+
+def test_search_refuses_what_is_no_index(index: Path, tmp_path: Path) -> None:
+    assert "does not exist" in refused("search", tmp_path / "nothing", "book")
+    assert "is not an index" in refused("search", tmp_path, "book")
+    assert "is a file" in refused("search", LIBRARY / "corpus.jsonl", "book")
+
+
+def test_another_version_says_what_to_do(tmp_path: Path) -> None:
+    run("index", "build", LIBRARY, tmp_path / "index")
+    manifest = tmp_path / "index" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 9'))
+    sentence = refused("search", tmp_path / "index", "book")
+    assert "index format 9 and this lsr reads 1; build the index again" in sentence
+
+
+def test_a_flipped_byte_is_found_and_refused(tmp_path: Path) -> None:
+    run("index", "build", LIBRARY, tmp_path / "index")
+    path = tmp_path / "index" / "generation-000001" / "segment" / "list_rows.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert "list_rows.npy has changed" in refused("search", tmp_path / "index", "book")
+    result = run("index", "verify", tmp_path / "index")
+    assert result.exit_code == 1
+    assert "list_rows.npy has changed" in result.stdout
+    assert "1 of 11 files are damaged" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.jsonl", b"", "holds no documents"),
+        ("a.jsonl", b'{"id": "a", "text": "x"}\n{"id": ', "a.jsonl, line 2: not valid JSON"),
+        ("a.jsonl", b'{"text": "x"}\n', "a.jsonl, line 1: a document needs an id"),
+        (
+            "a.jsonl",
+            b'{"id": "a", "text": "x"}\n{"id": "a", "text": "y"}\n',
+            "a.jsonl, line 2: doc_id 'a' was seen before, on line 1",
+        ),
+        ("a.jsonl", b'{"id": "a", "text": "\xff"}\n', "line 1: byte 22 of the line is not UTF-8"),
+        ("a.csv", b"id,text\n1,a,b\n", "a.csv, line 2: 3 fields where the header has 2"),
+        ("a.xml", b"<a/>", "cannot tell what this is"),
+    ],
+)
+def test_build_refuses_and_changes_nothing(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert sentence in refused("index", "build", tmp_path / name, tmp_path / "index")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_build_refuses_missing_sources_and_foreign_folders(tmp_path: Path) -> None:
+    assert "no such file or folder" in refused("index", "build", tmp_path / "x", tmp_path / "index")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.doc").write_text("dear")
+    assert "no text files" in refused("index", "build", tmp_path / "mine", tmp_path / "index")
+    assert "is not an index" in refused("index", "build", LIBRARY, tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.doc"]
+
+
+def test_build_refuses_options(tmp_path: Path) -> None:
+    target = tmp_path / "index"
+    assert "bm25 only" in refused("index", "build", LIBRARY, target, "--sparse", "splade")
+    assert "b is 2.0" in refused("index", "build", LIBRARY, target, "--b", "2")
+    assert "no stemmer" in refused("index", "build", LIBRARY, target, "--language", "klingon")
+    assert "has no columns" in refused("index", "build", LIBRARY, target, "--columns", "text=a")
+    assert "is not a column" in refused("index", "build", LIBRARY, target, "--columns", "texts")
+    sentence = refused("index", "build", LIBRARY, target, "--dense", str(tmp_path / "no-model"))
+    assert "cannot be loaded" in sentence
+    assert not target.exists()
+
+
+def test_build_without_permission_to_write() -> None:
+    sentence = refused("index", "build", LIBRARY, "/proc/nowhere/index")
+    assert "/proc/nowhere/index cannot be written" in sentence
+
+
+def test_columns_and_metadata_of_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("pmid,abstract,year\n7,a text on heat,1999\n8,cold,2001\n")
+    columns = "doc_id=pmid,text=abstract"
+    built = run("index", "build", tmp_path / "a.csv", tmp_path / "index", "--columns", columns)
+    assert built.exit_code == 0, built.output
+    answer = run("search", tmp_path / "index", "heat", "--filter", 'year="1999"', "--json")
+    assert [hit["doc_id"] for hit in json.loads(answer.stdout)["hits"]] == ["7"]
+
+
+def test_eval_reports_runs_and_unavailable_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lsr.errors import UnavailableError
+    from lsr.lucene import LuceneBm25
+
+    def missing() -> None:
+        raise UnavailableError("run: pip install 'lsr-search[baselines]'")
+
+    monkeypatch.setattr(LuceneBm25, "check_available", staticmethod(missing))
+    result = run(
+        *("eval", LIBRARY, "--systems", "bm25,lucene-bm25", "--json", tmp_path / "report.json"),
+        *("--markdown", tmp_path / "report.md", "--run-dir", tmp_path / "runs"),
+    )
+    assert result.exit_code == 0, result.output
+    assert "bm25" in result.stdout
+    assert "lucene-bm25 is not available: run: pip install" in result.stderr
+    (collection,) = json.loads((tmp_path / "report.json").read_text())["collections"]
+    assert [system["name"] for system in collection["systems"]] == ["bm25"]
+    assert "lucene-bm25" in collection["unavailable"]
+    assert "| bm25 |" in (tmp_path / "report.md").read_text()
+    first = (tmp_path / "runs" / "library.bm25.trec").read_text().splitlines()[0].split()
+    assert first[0] == "q1"
+    assert first[3] == "1"
+
+
+def test_eval_json_on_standard_output(tmp_path: Path) -> None:
+    result = run("eval", LIBRARY, "--json", "-")
+    (collection,) = json.loads(result.stdout)["collections"]
+    (system,) = collection["systems"]
+    assert set(system["metrics"]) == {"nDCG@10", "R@100", "MAP", "MRR@10"}
+
+
+def test_eval_refuses(tmp_path: Path) -> None:
+    assert "not a system: magic" in refused("eval", LIBRARY, "--systems", "bm25,magic")
+    assert "not a measure: nDCG_10" in refused("eval", LIBRARY, "--metrics", "nDCG_10")
+    assert "no judgements for split 'dev'; there are: test" in refused(
+        "eval", LIBRARY, "--split", "dev"
+    )
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "alone"}\n')
+    assert "needs queries and judgements" in refused("eval", tmp_path / "a.jsonl")
+
+
+def test_usage_errors_exit_with_2() -> None:
+    assert run("search").exit_code == 2
+    assert run("index", "build", "--nonsense").exit_code == 2
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def served(index: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    port = free_port()
+    process = subprocess.Popen(
+        [*LSR, "serve", str(index), "--port", str(port)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, process.communicate()[1]
+                assert time.monotonic() < deadline, "the server did not become ready"
+                time.sleep(0.1)
+        yield url, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_serve_answers_and_stops_cleanly(served: tuple[str, subprocess.Popen[str]]) -> None:
+    url, process = served
+    request = urllib.request.Request(
+        f"{url}/v1/collections/library/search",
+        data=b'{"text": "torn page", "limit": 1}',
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert json.load(response)["hits"][0]["doc_id"] == "repair"
+    second = run("serve", "/nowhere", "--port", url.rpartition(":")[2])
+    assert second.exit_code == 2
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_serve_refuses_a_port_in_use(index: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert str(port) in refused("serve", index, "--port", str(port))
+
+
+def test_interrupting_a_build_exits_with_130_and_leaves_nothing(tmp_path: Path) -> None:
+    fifo = tmp_path / "endless.jsonl"
+    os.mkfifo(fifo)
+    process = subprocess.Popen(
+        [*LSR, "index", "build", str(fifo), str(tmp_path / "index")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with fifo.open("w") as stream:
+        for number in range(2_000):
+            stream.write(f'{{"id": {number}, "text": "word{number}"}}\n')
+        stream.flush()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert process.stderr is not None
+    assert process.stderr.read().strip().endswith("interrupted")
+    process.stderr.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["endless.jsonl"]
