@@ -115,8 +115,19 @@ class Bm25Encoder:
 
     def _count_known(self, stems: Sequence[Sequence[str]]) -> CSR:
         known = self._vocabulary
-        rows = [Counter(known[stem] for stem in words if stem in known) for words in stems]
-        return CSR.from_rows(rows, self.n_terms)
+        indptr, terms, counts = [0], [], []
+        for words in stems:
+            row = Counter(known[stem] for stem in words if stem in known)
+            for term in sorted(row):
+                terms.append(term)
+                counts.append(row[term])
+            indptr.append(len(terms))
+        return CSR(
+            np.array(indptr, np.int64),
+            np.array(terms, np.int32),
+            np.array(counts, np.float32),
+            self.n_terms,
+        )
 
     def _impacts(self, counts: CSR, lengths: NDArray[np.float64] | None = None) -> CSR:
         if counts.nnz == 0:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import IndexCorruptError, UnavailableError
+from lsr.errors import IndexCorruptError, StorageError, UnavailableError
 
 __all__ = ["FLAT_LIMIT", "VectorIndex"]
 
@@ -19,6 +19,7 @@ HNSW_LINKS = 32
 HNSW_EF_CONSTRUCTION = 200
 HNSW_EF_SEARCH = 128
 SPARE_CANDIDATES = 16
+RESCORED_ROWS = 8_192
 
 
 class VectorIndex:
@@ -50,11 +51,19 @@ class VectorIndex:
         if self.is_exact or graph is None:
             self._index = self._build()
         else:
-            self._index = self._faiss.read_index(str(graph))
-            if self._index.ntotal != len(self._rows):
-                raise IndexCorruptError(f"{graph}: not the graph of these vectors; build again")
+            self._index = self._read(graph)
         if not self.is_exact:
             self._index.hnsw.efSearch = HNSW_EF_SEARCH
+
+    def _read(self, graph: Path) -> Any:
+        try:
+            index = self._faiss.read_index(str(graph))
+        except RuntimeError as error:
+            raise IndexCorruptError(f"{graph} cannot be read as a graph; build again") from error
+        expected = (len(self._rows), self._vectors.shape[1])
+        if (index.ntotal, index.d) != expected or not hasattr(index, "hnsw"):
+            raise IndexCorruptError(f"{graph}: not the graph of these vectors; build again")
+        return index
 
     def _build(self) -> Any:
         dimension = self._vectors.shape[1]
@@ -68,9 +77,18 @@ class VectorIndex:
         return index
 
     def write_graph(self, path: Path) -> None:
-        """Store the graph; a flat index needs none and writes nothing."""
+        """Store the graph; a flat index needs none and writes nothing.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
         if not self.is_exact:
-            self._faiss.write_index(self._index, str(path))
+            try:
+                self._faiss.write_index(self._index, str(path))
+            except RuntimeError as error:
+                raise StorageError(
+                    f"{path} cannot be written; free some space or choose another place"
+                ) from error
 
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
@@ -82,6 +100,7 @@ class VectorIndex:
 
         Returns:
             rows int32 and scores float32, both of shape (n_queries, k); −1 and 0 beyond the last.
+            A query of zeros has no hits.
         """
         rows = np.full((len(queries), k), -1, np.int32)
         scores = np.zeros((len(queries), k), np.float32)
@@ -94,17 +113,33 @@ class VectorIndex:
     def _search_one(
         self, query: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if not query.any():
+            return np.zeros(0, np.int32), np.zeros(0, np.float32)
         chosen = np.ones(len(self._rows), bool) if allowed is None else allowed[self._rows]
         available = int(chosen.sum())
         wanted = min(k + SPARE_CANDIDATES, available)
         while True:
-            candidates = self._candidates(query, wanted, None if allowed is None else chosen)
-            values = (self._vectors[candidates] * query).sum(axis=1)
+            if allowed is not None and not self.is_exact and available < FLAT_LIMIT:
+                candidates = self._rows[chosen]  # a walk through the graph could miss these few
+            else:
+                candidates = self._candidates(query, wanted, None if allowed is None else chosen)
+            if len(candidates) < wanted:
+                candidates = self._rows[chosen]  # the graph did not lead to enough of them
+            values = self._scores(candidates, query)
             best = np.lexsort((self._tie_order[candidates], -values))
             complete = len(candidates) <= k or values[best[-1]] < values[best[k - 1]]
-            if wanted >= available or complete or len(candidates) < wanted:
+            if complete or len(candidates) >= available:
                 return candidates[best[:k]], values[best[:k]]
             wanted = min(wanted * 4, available)
+
+    def _scores(
+        self, candidates: NDArray[np.int32], query: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        values = np.empty(len(candidates), np.float32)
+        for start in range(0, len(candidates), RESCORED_ROWS):
+            part = slice(start, start + RESCORED_ROWS)
+            values[part] = (self._vectors[candidates[part]] * query).sum(axis=1)
+        return values
 
     def _candidates(
         self, query: NDArray[np.float32], wanted: int, chosen: NDArray[np.bool_] | None

@@ -39,12 +39,13 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(asyncio.to_thread(_warm_up, engine))
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
+        warming.add_done_callback(_report)
         try:
             yield
         finally:
-            await warming
+            await asyncio.wait([warming])
             engine.close()
 
     app: FastAPI = FastAPIOffline(
@@ -72,14 +73,11 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
     return app
 
 
-def _warm_up(engine: SearchEngine) -> None:
-    try:
-        engine.warm_up()
-    except LsrError as error:
-        _log.error("the service will not become ready: %s", error)
-    except Exception:
-        engine.not_ready = "the warm-up failed; the log of the service says more"
-        _log.exception("the service will not become ready")
+def _report(warming: asyncio.Task[None]) -> None:
+    error = warming.exception()
+    if error is not None:
+        trace = None if isinstance(error, LsrError) else error
+        _log.error("the service will not become ready: %s", error, exc_info=trace)
 
 
 def _operation_id(route: APIRoute) -> str:

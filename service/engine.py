@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import cast, get_args
 
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
-from lsr.index.collection import Collection, Hit, Mode
+from lsr.index.collection import DEFAULT_K, Collection, Hit, Mode
 from lsr.service.examples import example_queries
-from lsr.service.terms import QueryTerms
+from lsr.service.terms import QueryTerms, WordMemory
 from lsr.snippet import Piece
 from lsr.types import Document
 
@@ -80,6 +80,9 @@ class SearchEngine:
         self.limits = limits or Limits()
         self.not_ready: str | None = "the collections are being warmed up; try again shortly"
         """Why searches should wait, or None when the engine is ready."""
+        self._memories = {
+            name: WordMemory(collection.encoder) for name, collection in self.collections.items()
+        }
         self._examples = {
             name: example_queries(collection) for name, collection in self.collections.items()
         }
@@ -113,8 +116,9 @@ class SearchEngine:
             for collection in self.collections.values():
                 for mode in collection.modes:
                     collection.warm_up(mode)
-        except LsrError as error:
-            self.not_ready = str(error)
+        except BaseException as error:
+            known = isinstance(error, LsrError)
+            self.not_ready = str(error) if known else "the warm-up failed; the log says more"
             raise
         self.not_ready = None
 
@@ -146,7 +150,8 @@ class SearchEngine:
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
         """What marks the words of a query in texts of a collection. Raises NotFoundError."""
-        return QueryTerms(text, self.collection(name).encoder)
+        self.collection(name)
+        return QueryTerms(text, self._memories[name])
 
     def search(
         self,
@@ -172,11 +177,13 @@ class SearchEngine:
                 an unknown field, or the collection cannot be searched in this mode.
         """
         collection = self.collection(name)
+        most = min(self.limits.hits, collection.n_documents)
+        limit = min(DEFAULT_K, most) if limit is None else limit
         self._check(collection, name, text, limit, offset, mode, where or {})
         mode = cast(Mode, mode)
         answer = collection.search(text, k=limit, offset=offset, mode=mode, where=where)
         begin = time.perf_counter()
-        terms = QueryTerms(text, collection.encoder)
+        terms = QueryTerms(text, self._memories[name])
         hits = tuple(_found(hit, terms, snippets) for hit in answer.hits)
         snippet_ms = (time.perf_counter() - begin) * 1e3
         took_ms = {**answer.took_ms, "snippet": snippet_ms}
@@ -185,7 +192,7 @@ class SearchEngine:
             collection=name,
             generation=collection.manifest.generation,
             mode=mode,
-            limit=min(10, collection.n_documents) if limit is None else limit,
+            limit=limit,
             offset=offset,
             hits=hits,
             took_ms=took_ms,
@@ -196,7 +203,7 @@ class SearchEngine:
         collection: Collection,
         name: str,
         text: str,
-        limit: int | None,
+        limit: int,
         offset: int,
         mode: str,
         where: Mapping[str, object],
@@ -217,7 +224,7 @@ class SearchEngine:
                 f"{' or '.join(collection.modes)}"
             )
         most = min(limits.hits, collection.n_documents)
-        if limit is not None and not 1 <= limit <= most:
+        if not 1 <= limit <= most:
             why = (
                 f"the collection has {most:,} documents"
                 if most == collection.n_documents
@@ -226,11 +233,10 @@ class SearchEngine:
             raise QueryError(f"the limit is {limit:,} and {why}; ask for 1 to {most:,}")
         if offset < 0:
             raise QueryError(f"the offset is {offset:,}; it must be 0 or more")
-        deepest = offset + (limit or min(10, most))
-        if deepest > limits.window:
+        if offset + limit > limits.window:
             raise QueryError(
-                f"offset and limit reach hit {deepest:,}; they can reach {limits.window:,}, so "
-                "narrow the search with more words or a filter"
+                f"offset and limit reach hit {offset + limit:,}; they can reach {limits.window:,}, "
+                "so narrow the search with more words or a filter"
             )
         if len(where) > limits.filters:
             raise QueryError(f"the filter has {len(where):,} fields; give at most {limits.filters}")

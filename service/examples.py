@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+from lsr.analysis import ENGLISH_STOP_WORDS
 from lsr.index.collection import Collection
 from lsr.types import Document
 
 __all__ = ["N_EXAMPLES", "example_queries"]
 
 N_EXAMPLES = 3
-_N_LOOKED_AT = 48
+_N_LOOKED_AT = 96
 _MAX_WORDS = 7
 _MAX_CHARACTERS = 60
+_ENDS = (". ", ": ", "; ", " (", "? ")
 
 
 def example_queries(collection: Collection) -> tuple[str, ...]:
-    """Up to three short queries, spread over the collection, the same every time."""
+    """Up to three short queries, spread over the collection, the same every time.
+
+    Whole titles of three to seven words come before others.
+    """
     n_documents = collection.n_documents
-    step = max(1, n_documents // _N_LOOKED_AT)
-    rows = range(0, n_documents, step)[:_N_LOOKED_AT]
-    seen = dict.fromkeys(_query_of(collection.store.document(row)) for row in rows)
-    queries = [query for query in seen if query]
-    # Three to six words read like a query; the sort is stable, so the choice is too.
-    queries.sort(key=lambda query: not 3 <= len(query.split()) <= 6)
-    good = [query for query in queries if 3 <= len(query.split()) <= 6] or queries
-    spread = max(1, len(good) // N_EXAMPLES)
-    chosen = good[::spread][:N_EXAMPLES]
-    chosen += [query for query in queries if query not in chosen][: N_EXAMPLES - len(chosen)]
-    return tuple(chosen)
+    rows = range(0, n_documents, max(1, n_documents // _N_LOOKED_AT))[:_N_LOOKED_AT]
+    found = [_query_of(collection.store.document(row)) for row in rows]
+    good = dict.fromkeys(query for query, is_good in found if is_good)
+    rest = dict.fromkeys(query for query, _ in found if query and query not in good)
+    chosen = list(good)[:: max(1, len(good) // N_EXAMPLES)][:N_EXAMPLES]
+    return tuple([*chosen, *rest][:N_EXAMPLES])
 
 
-def _query_of(document: Document) -> str:
+def _query_of(document: Document) -> tuple[str, bool]:
+    """The beginning of a document, and whether it reads like a query."""
     text = " ".join((document.title or document.text[: 4 * _MAX_CHARACTERS]).split())
-    for end in (". ", ": ", "; ", " (", "? "):
+    for end in _ENDS:
         text = text.split(end)[0]
-    words = text.split()[:_MAX_WORDS]
-    while words and len(" ".join(words)) > _MAX_CHARACTERS:
+    words = text.split()
+    is_whole = len(words) <= _MAX_WORDS and len(text) <= _MAX_CHARACTERS
+    words = words[:_MAX_WORDS]
+    while words and (
+        len(" ".join(words)) > _MAX_CHARACTERS
+        or (not is_whole and words[-1].lower() in ENGLISH_STOP_WORDS)
+    ):
         words.pop()
-    return " ".join(words).strip(" .,;:!?\"'")
+    query = " ".join(words).strip(" .,;:!?\"'")
+    return query, is_whole and bool(document.title) and len(words) >= 3

@@ -112,7 +112,7 @@ class BodyLimit:
 
 
 def _route(scope: Scope) -> str:
-    return getattr(scope.get("route"), "path", "unmatched")
+    return getattr(scope.get("route"), "path", "other")
 
 
 def _internal_error(scope: Scope) -> Response:

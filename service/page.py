@@ -95,8 +95,8 @@ class _Page:
 
     def document(self, name: str, doc_id: str, request: Request) -> HTMLResponse:
         """A document, with the words of the query that led there marked."""
-        query = PageQuery(name, request.query_params.get("q", ""))
         try:
+            query = PageQuery.of(name, request.query_params)
             document = self._engine.document(name, doc_id)
             terms = self._engine.query_terms(name, query.text)
         except LsrError as error:

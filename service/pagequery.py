@@ -68,12 +68,15 @@ class PageQuery:
     @property
     def address(self) -> str:
         """The path and query of this page."""
+        return f"/c/{quote(self.collection, safe='')}{self._query}"
+
+    @property
+    def _query(self) -> str:
         pairs = [("q", self.text)] if self.text else []
         pairs += [("mode", self.mode)] if self.mode != "sparse" else []
         pairs += [(_FILTER + name, filter_text(value)) for name, value in self.where.items()]
         pairs += [("page", str(self.page))] if self.page > 1 else []
-        path = f"/c/{quote(self.collection, safe='')}"
-        return f"{path}?{urlencode(pairs)}" if pairs else path
+        return f"?{urlencode(pairs)}" if pairs else ""
 
     def turned_to(self, page: int) -> str:
         """The address of another page of the same search."""
@@ -88,9 +91,9 @@ class PageQuery:
         return self._address_with({**self.where, name: value})
 
     def document(self, doc_id: str) -> str:
-        """The address of a document, with the query to mark in it."""
+        """The address of a document; it keeps the search, to mark its words and to go back."""
         path = f"/c/{quote(self.collection, safe='')}/documents/{quote(doc_id, safe='')}"
-        return f"{path}?{urlencode({'q': self.text})}" if self.text else path
+        return path + self._query
 
     def _address_with(self, where: dict[str, Scalar], without: str | None = None) -> str:
         if without is not None:

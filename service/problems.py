@@ -111,7 +111,7 @@ def install_handlers(app: FastAPI) -> None:
         errors = [_reason(each) for each in error.errors()]
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        detail = f"{first['path']}: {first['message']}{more}."
+        detail = f"{first['path']}: {first['message']}{more}"
         return problem(422, "invalid_request", detail, instance=request.url.path, errors=errors)
 
     @app.exception_handler(HTTPException)
@@ -139,6 +139,8 @@ def _reason(error: Mapping[str, Any]) -> dict[str, str]:
         return {"path": "body", "message": why}
     if error["type"] == "extra_forbidden":
         message = "there is no such field"
+    elif error["type"] in ("model_attributes_type", "dict_type"):
+        message = "this must be a JSON object"
     elif error["type"] == "missing":
         message = "this is required"
     else:

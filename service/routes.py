@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -124,7 +125,7 @@ def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
         n_postings=manifest.n_postings,
         size_bytes=manifest.size_bytes,
         generation=manifest.generation,
-        created=manifest.created,
+        created=datetime.fromisoformat(manifest.created),
         modes=list(collection.modes),
         sparse_encoder=manifest.sparse.name,
         dense_encoder=manifest.dense.name if manifest.dense else None,

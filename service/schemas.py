@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 __all__ = [
-    "Collections",
     "CollectionSummary",
+    "Collections",
     "FoundDocument",
     "Health",
     "Problem",

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 def serve(
     paths: Iterable[Path],
     settings: Settings,
-    announce: Callable[[str], None] = lambda url: None,
+    announce: Callable[[str], None],
 ) -> None:
     """Serve collections until SIGTERM or SIGINT; then finish what is running and return.
 
@@ -82,7 +82,7 @@ def _stopping(server: uvicorn.Server) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(_number: int, _frame: FrameType | None) -> None:
         server.should_exit = True
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -101,7 +101,8 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
     except OSError as error:
         raise StorageError(
-            f"the host {host!r} is not an address of this machine; use 127.0.0.1, or 0.0.0.0 for all"
+            f"the host {host!r} is not an address of this machine; use 127.0.0.1, or 0.0.0.0 for "
+            "all addresses"
         ) from error
     listener = socket.socket(family, kind, protocol)
     try:

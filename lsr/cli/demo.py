@@ -12,6 +12,7 @@ import typer
 from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, shown_progress
 from lsr.cli.index import open_dense
+from lsr.cli.serve import run
 from lsr.errors import IndexStateError
 
 __all__ = ["demo"]
@@ -21,8 +22,12 @@ def demo(
     folder: Annotated[
         Path, typer.Option(help="Where the demo index is kept.", show_default=False)
     ] = Path(".lsr/demo"),
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")
+    ] = None,
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
@@ -52,15 +57,13 @@ def demo(
     if build_only:
         Collection(folder).close()
         return
-    from lsr.service.server import serve as run_server
-    from lsr.service.settings import Settings
 
     def announce(url: str) -> None:
         complain(f"the demo is at {url} (stop with Ctrl-C)")
         if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             webbrowser.open(url)
 
-    run_server([folder], Settings(host=host, port=port), announce=announce)
+    run([folder], host, port, announce)
 
 
 def _is_ready(folder: Path, needs_dense: bool) -> bool:

@@ -39,7 +39,7 @@ def search(
     from lsr.index.collection import Collection
 
     collection = Collection(Path(index), verify=verify)
-    collection.warm_up("sparse")
+    collection.warm_up(mode)
     answer = collection.search(
         text,
         k=k,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,22 +11,32 @@ import typer
 
 from lsr.cli.console import complain
 
-__all__ = ["serve"]
+__all__ = ["run", "serve"]
 
 
 def serve(
     indexes: Annotated[
         list[Path], typer.Argument(metavar="INDEX...", help="Index folders to serve.")
     ],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8080,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")
+    ] = None,
 ) -> None:
     """Serve indexes over HTTP: a search page at /, the API below /v1, its description at /docs."""
+    run(indexes, host, port, lambda url: complain(f"serving at {url} (stop with Ctrl-C)"))
+
+
+def run(
+    indexes: list[Path], host: str | None, port: int | None, announce: Callable[[str], None]
+) -> None:
+    """Serve until told to stop, logging to standard error."""
     from lsr.service.server import serve as run_server
     from lsr.service.settings import Settings
 
-    run_server(
-        indexes,
-        Settings(host=host, port=port),
-        announce=lambda url: complain(f"serving at {url} (stop with Ctrl-C)"),
-    )
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    given = {"host": host, "port": port}
+    settings = Settings.read(**{name: value for name, value in given.items() if value is not None})
+    run_server(indexes, settings, announce)
