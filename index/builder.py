@@ -152,7 +152,7 @@ def _encode_dense(
         path = kept / f"{_fingerprint(dense.identity.sha256, chunk)}.npy"
         try:
             encoded = np.load(path, allow_pickle=False)
-        except (OSError, ValueError):
+        except (OSError, EOFError, ValueError):
             report = partial(_report_dense, progress, start, len(texts))
             encoded = dense.encode_documents(chunk, report)
             unfinished = path.with_suffix(".unfinished")

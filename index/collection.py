@@ -172,11 +172,11 @@ class Collection:
         depth = min(offset + k, self.n_documents)
         ranking = retriever.search(query, depth, allowed)
         searched = time.perf_counter()
-        page = [
-            Hit(self.store.document(int(row)), float(score))
-            for row, score in zip(ranking.rows[0, offset:], ranking.scores[0, offset:], strict=True)
-            if row >= 0
-        ]
+        rows = ranking.rows[0, offset:]
+        rows = rows[rows >= 0].tolist()
+        scores = ranking.scores[0, offset:].tolist()
+        documents = self.store.documents(rows)
+        page = [Hit(document, score) for document, score in zip(documents, scores, strict=False)]
         fetched = time.perf_counter()
         took_ms = {
             "filter": (filtered - begin) * 1e3,

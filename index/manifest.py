@@ -94,7 +94,14 @@ class Manifest:
             ) from error
         except PermissionError as error:
             raise IndexMissingError(f"no permission to read {path}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            IsADirectoryError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise _damaged(path) from error
         if version != FORMAT_VERSION and isinstance(version, int):
             raise IndexVersionError(
@@ -103,7 +110,10 @@ class Manifest:
             )
         if checksum != _checksum({"format_version": version, **content}):
             raise _damaged(path)
-        return cls._from_content(content)
+        try:
+            return cls._from_content(content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path) from error
 
     @classmethod
     def _from_content(cls, content: dict[str, Any]) -> Manifest:

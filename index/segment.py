@@ -115,7 +115,7 @@ class Segment:
             path = folder / f"{field.name}.npy"
             try:
                 arrays[field.name] = frozen(_open_array(path))
-            except (OSError, ValueError) as error:
+            except (OSError, EOFError, ValueError) as error:
                 raise IndexCorruptError(
                     f"{path} cannot be read ({error}); build the index again"
                 ) from error

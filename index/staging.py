@@ -14,7 +14,13 @@ import shutil
 from pathlib import Path
 from types import TracebackType
 
-from lsr.errors import IndexCorruptError, IndexMissingError, InputError, StorageError
+from lsr.errors import (
+    IndexCorruptError,
+    IndexMissingError,
+    IndexVersionError,
+    InputError,
+    StorageError,
+)
 from lsr.index.manifest import MANIFEST, Manifest
 
 __all__ = ["Staging"]
@@ -39,9 +45,12 @@ class Staging:
         self._target = target.absolute()
         self._root = self._target.parent / f".{self._target.name}.building"
         self._lock: int | None = None
+        self.kept = self._root / _KEPT
+        self._count()
+
+    def _count(self) -> None:
         self.generation = _next_generation(self._target)
         self.folder = self._root / f"generation-{self.generation:06d}"
-        self.kept = self._root / _KEPT
 
     @property
     def root(self) -> Path:
@@ -53,11 +62,14 @@ class Staging:
         self._lock = os.open(self._root, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            if not os.path.samestat(os.fstat(self._lock), self._root.stat()):
+                raise BlockingIOError  # the folder that is locked has been moved or replaced
+        except (BlockingIOError, FileNotFoundError):
             os.close(self._lock)
             raise StorageError(
                 f"another build of {self._target} is running; wait for it to end"
             ) from None
+        self._count()  # again, as another build may have ended since
         self._clear(keep=True)
         self.folder.mkdir()
         self.kept.mkdir(exist_ok=True)
@@ -108,7 +120,7 @@ class Staging:
 def _next_generation(target: Path) -> int:
     try:
         return Manifest.read(target).generation + 1
-    except IndexCorruptError:
+    except (IndexCorruptError, IndexVersionError):
         return 1 + max(
             (int(path.name[-6:]) for path in target.glob("generation-" + "[0-9]" * 6)), default=0
         )

@@ -52,11 +52,12 @@ class StoreWriter:
 
     def __init__(self, path: Path) -> None:
         self.n_documents = 0
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = OFF")
-        self._connection.execute("PRAGMA synchronous = OFF")
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute("BEGIN")
+        with _refusals():
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = OFF")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute("BEGIN")
 
     def add_documents(self, documents: Iterable[Document]) -> Iterator[int]:
         """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
@@ -75,6 +76,12 @@ class StoreWriter:
         place = f"document {row + 1} of the source"
         if not document.doc_id:
             raise InputError(f"{place} has an empty doc_id; give every document an id")
+        for field in document.metadata:
+            if not isinstance(field, str):
+                raise InputError(
+                    f"{place} ({document.doc_id!r}) has a metadata field named {field!r}; "
+                    "names must be text"
+                )
         try:
             metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
             fields = (document.doc_id, document.title, document.text, metadata)
@@ -83,7 +90,7 @@ class StoreWriter:
             raise InputError(
                 f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
             ) from error
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
             ) from error
@@ -170,15 +177,28 @@ class DocumentStore:
             field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())
         )
 
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """The documents in rows, in their order. Raises IndexCorruptError when one is missing."""
+        marks = ", ".join("?" * len(rows))
+        found = {
+            row: Document(doc_id, text, title, json.loads(metadata))
+            for row, doc_id, title, text, metadata in self._all(
+                f"SELECT row, doc_id, title, text, metadata FROM documents WHERE row IN ({marks})",
+                tuple(rows),
+            )
+        }
+        if any(row not in found for row in rows):
+            raise self._incomplete()
+        return [found[row] for row in rows]
+
     def document(self, row: int) -> Document:
         """The document in a row. Raises IndexCorruptError when there is none."""
-        doc_id, title, text, metadata = self._one(
-            "SELECT doc_id, title, text, metadata FROM documents WHERE row = ?", (row,)
-        )
-        return Document(doc_id, text, title, json.loads(metadata))
+        return self.documents([row])[0]
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id, or None."""
+        if not _is_text(doc_id):
+            return None
         found = self._all("SELECT row FROM documents WHERE doc_id = ?", (doc_id,))
         return int(found[0][0]) if found else None
 
@@ -198,11 +218,13 @@ class DocumentStore:
                 raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
             if not isinstance(value, str | int | float):
                 raise QueryError(f"the filter on {field!r} needs text, a number, true or false")
-            rows = self._all(
-                "SELECT row FROM metadata WHERE field = ? AND value = ?", (field, canonical(value))
-            )
             matching = np.zeros(self.n_documents, bool)
-            matching[[row for (row,) in rows]] = True
+            if _is_text(canonical(value)):
+                rows = self._all(
+                    "SELECT row FROM metadata WHERE field = ? AND value = ?",
+                    (field, canonical(value)),
+                )
+                matching[[row for (row,) in rows]] = True
             mask &= matching
         return mask
 
@@ -214,7 +236,7 @@ class DocumentStore:
     def _one(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...]:
         lines = self._all(statement, values)
         if len(lines) != 1:
-            raise IndexCorruptError(f"{self._path}: a document is missing; run: lsr index verify")
+            raise self._incomplete()
         return lines[0]
 
     def _all(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
@@ -223,6 +245,9 @@ class DocumentStore:
                 return self._connection.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
+
+    def _incomplete(self) -> IndexCorruptError:
+        return IndexCorruptError(f"{self._path}: a document is missing; run: lsr index verify")
 
     def _unreadable(self, error: sqlite3.DatabaseError) -> IndexCorruptError:
         return IndexCorruptError(
@@ -235,6 +260,11 @@ def canonical(value: str | int | float) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, ensure_ascii=False)
+
+
+def _is_text(text: str) -> bool:
+    """Whether a string is free of half surrogate pairs, which SQLite cannot be asked for."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class _refusals:  # noqa: N801

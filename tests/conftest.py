@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ import pytest
 from lsr.bm25 import Bm25Encoder
 from lsr.index.builder import build_collection
 from lsr.types import Document
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported
+if os.environ.get("NUMBA_BOUNDSCHECK") == "1":
+    # Numba's cache does not tell checked from unchecked code, and would hand out either
+    checked = Path(__file__).parent.parent / ".pytest_cache" / "numba-boundscheck"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(checked))
 
 BIRDS = [
     Document("heron", "The grey heron waits in shallow water for fish.", "Heron", {"legs": 2}),

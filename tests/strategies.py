@@ -54,9 +54,9 @@ def doc_id_lists(draw: st.DrawFn, n: int) -> list[str]:
 
 
 def blankless_ids() -> st.SearchStrategy[str]:
-    """Ids that a TREC file can hold."""
+    """Ids that a TREC file can hold: it cannot start with a byte-order mark."""
     character = st.characters(exclude_categories=["Cs"]).filter(lambda c: not c.isspace())
-    return st.text(character, min_size=1, max_size=8)
+    return st.text(character, min_size=1, max_size=8).filter(lambda i: not i.startswith("\ufeff"))
 
 
 @st.composite

@@ -172,7 +172,13 @@ def test_appending_keeps_identifiers() -> None:
     terms = [encoder.term(t) for t in range(encoder.n_terms)]
     assert terms == ["cat", "dog", "bird"]
     encoder.encode_corpus([GOLDEN[6:]])
-    assert [encoder.term(t) for t in range(encoder.n_terms)] == ["cat", "dog", "bird", "fish", "owl"]
+    assert [encoder.term(t) for t in range(encoder.n_terms)] == [
+        "cat",
+        "dog",
+        "bird",
+        "fish",
+        "owl",
+    ]
     at_once = Bm25Encoder()
     expected = at_once.encode_corpus([GOLDEN])
     assert encoder.identity == at_once.identity

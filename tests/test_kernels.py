@@ -153,7 +153,6 @@ print(json.dumps({
 def test_one_specialisation_and_a_warm_cache(built: Path, tmp_path: Path) -> None:
     """Memory maps and arrays share one compilation; a second process compiles nothing."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    environment.pop("NUMBA_BOUNDSCHECK", None)  # it turns the cache off
 
     def run() -> dict[str, int]:
         command = [sys.executable, "-c", ONE_PROGRAM, str(built)]
@@ -164,6 +163,13 @@ def test_one_specialisation_and_a_warm_cache(built: Path, tmp_path: Path) -> Non
     first, second = run(), run()
     assert first == {"hits": 0, "misses": 1, "after_warm_up": 1, "signatures": 1}
     assert second == {"hits": 1, "misses": 0, "after_warm_up": 1, "signatures": 1}
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="bounds are not checked")
+def test_bounds_are_checked() -> None:
+    """A warm cache of unchecked code would make this whole run worthless, silently."""
+    with pytest.raises(IndexError):
+        _first_at_least(np.zeros(1, np.int32), 5, 10, 1)
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import QueryError
@@ -36,7 +36,7 @@ def same(a: Ranking, b: Ranking) -> bool:
 
 
 @overflows
-@quick
+@settings(quick, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking takes minutes
 @given(st.data())
 def test_searcher_is_the_twin(data: st.DataObject) -> None:
     documents = data.draw(matrices(), label="documents")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,11 +36,9 @@ def test_constructors_make_valid_matrices(matrix: CSR) -> None:
     again = CSR.from_vectors([matrix.row(i) for i in range(matrix.n_rows)], matrix.n_terms)
     again.validate()
     assert same(again, matrix)
-    assert (again.indptr.dtype, again.terms.dtype, again.weights.dtype) == (
-        np.int64,
-        np.int32,
-        np.float32,
-    )
+    assert again.indptr.dtype == np.int64
+    assert again.terms.dtype == np.int32
+    assert again.weights.dtype == np.float32
 
 
 @quick
@@ -166,7 +165,7 @@ def test_quantise_refuses_what_does_not_fit() -> None:
 VALID = CSR.from_rows([{}, {0: 1.0, 2: 2.0}, {}, {1: 3.0, 2: 4.0}, {}], 3)
 
 
-def changed(**arrays: object) -> Callable[[], CSR]:
+def changed(**arrays: Any) -> Callable[[], CSR]:
     return lambda: VALID._replace(**arrays)
 
 
