@@ -1,4 +1,4 @@
-"""Fails when the environment holds a CUDA package: a CPU set-up must not carry gigabytes of them."""
+"""Fails when the environment holds a CUDA package: a CPU set-up carries none of them."""
 
 import os
 import sys

@@ -90,7 +90,7 @@ def _fill(
     kept: Path,
     progress: Progress,
 ) -> Manifest:
-    for n_read in store.add_documents(documents):
+    for n_read in store.add_documents(_readable(documents, source)):
         progress("read", n_read, None)
     if store.n_documents == 0:
         raise InputError(f"{source or 'the source'} holds no documents; there is nothing to build")
@@ -130,6 +130,17 @@ def _fill(
         dense=dense.identity if dense is not None else None,
         files=record_files(staging.root, staging.folder),
     )
+
+
+def _readable(documents: Iterable[Document], source: str) -> Iterator[Document]:
+    """The documents; what goes wrong with reading is not taken for trouble with writing."""
+    try:
+        yield from documents
+    except OSError as error:
+        raise InputError(
+            f"{source or 'the source'} cannot be read ({error.strerror or error}); check it, "
+            "and build again"
+        ) from error
 
 
 def _reported(

@@ -37,12 +37,13 @@ class SparseRetriever:
 
     def __init__(self, encoder: Encoder, searcher: ExactSearcher, segment: Segment) -> None:
         self._encoder = encoder
+        self._name = encoder.identity.name
         self._searcher = searcher
         self._segment = segment
 
     @property
     def name(self) -> str:
-        return self._encoder.identity.name
+        return self._name
 
     def encode(self, texts: Sequence[str]) -> CSR:
         """Query vectors, one row for each text."""

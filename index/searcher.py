@@ -43,17 +43,22 @@ class ExactSearcher:
     def __init__(self, segment: Segment, *, window: int = WINDOW) -> None:
         if window < 1:
             raise ValueError(f"a window of {window} documents; at least 1 is needed")
-        self._segment = segment
+        self._n_documents = segment.n_documents
+        self._lists = (
+            segment.list_indptr,
+            segment.list_rows,
+            segment.list_weights,
+            segment.tie_order,
+            frozen(np.argsort(segment.tie_order).astype(np.int32)),
+        )
         self._window = window
-        self._row_at_tie = frozen(np.argsort(segment.tie_order).astype(np.int32))
 
     def search(
         self, query: SparseVector, k: int, allowed: NDArray[np.bool_] | None = None
     ) -> Ranking:
         """The `k` best documents of one query; see `search_batch`."""
-        indptr = np.array([0, len(query.terms)], np.int64)
-        width = max(self._segment.n_terms, int(query.terms.max(initial=-1)) + 1)
-        return self.search_batch(CSR(indptr, query.terms, query.weights, width), k, allowed)
+        indptr = np.array((0, len(query.terms)), np.int64)
+        return self._search(indptr, query.terms, query.weights, k, allowed, 1)
 
     def search_batch(
         self,
@@ -77,58 +82,46 @@ class ExactSearcher:
         Raises:
             QueryError: `k` or `n_threads` is below 1, or `allowed` has another length.
         """
+        return self._search(queries.indptr, queries.terms, queries.weights, k, allowed, n_threads)
+
+    def _search(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        k: int,
+        allowed: NDArray[np.bool_] | None,
+        n_threads: int,
+    ) -> Ranking:
         if k < 1:
             raise QueryError(f"k is {k}; ask for at least 1")
         if n_threads < 1:
             raise QueryError(f"{n_threads} threads; at least 1 is needed")
-        mask = _ALL if allowed is None else frozen(allowed)
-        if allowed is not None and allowed.shape != (self._segment.n_documents,):
-            raise QueryError(
-                f"the filter has shape {allowed.shape}; one flag for each of "
-                f"{self._segment.n_documents} documents is needed"
-            )
-        if self._segment.n_documents == 0:
-            mask = _ALL
-        known = _known_terms(queries, self._segment.n_terms)
-        rows = np.full((queries.n_rows, k), -1, np.int32)
-        scores = np.zeros((queries.n_rows, k), np.float32)
+        mask = _ALL
+        if allowed is not None:
+            if allowed.shape != (self._n_documents,):
+                raise QueryError(
+                    f"the filter has shape {allowed.shape}; one flag for each of "
+                    f"{self._n_documents} documents is needed"
+                )
+            mask = frozen(allowed)
+        # own copies are of one array type, whatever the caller's are
+        queries = (np.array(indptr), np.array(terms), np.array(weights))
+        n_queries = len(indptr) - 1
+        found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
 
         def scan(first: int, last: int) -> None:
-            scan_batch(
-                known.indptr,
-                known.terms,
-                known.weights,
-                first,
-                last,
-                self._segment.list_indptr,
-                self._segment.list_rows,
-                self._segment.list_weights,
-                self._segment.tie_order,
-                self._row_at_tie,
-                mask,
-                self._window,
-                rows,
-                scores,
-            )
+            scan_batch(*queries, first, last, *self._lists, mask, self._window, *found)
 
-        if n_threads == 1 or queries.n_rows < 2:
-            scan(0, queries.n_rows)
+        if n_threads == 1 or n_queries < 2:
+            scan(0, n_queries)
         else:
-            edges = np.linspace(0, queries.n_rows, n_threads + 1).astype(int).tolist()
+            edges = np.linspace(0, n_queries, n_threads + 1).astype(int).tolist()
             with ThreadPoolExecutor(n_threads) as pool:
                 for done in [pool.submit(scan, a, b) for a, b in pairwise(edges)]:
                     done.result()
-        return Ranking(rows, scores)
+        return found
 
     def warm_up(self) -> None:
         """Compile, or load from Numba's cache, what the first query needs."""
-        self.search_batch(CSR.empty(1, self._segment.n_terms), 1)
-
-
-def _known_terms(queries: CSR, n_terms: int) -> CSR:
-    """The queries with frozen arrays and without terms that have no list."""
-    if queries.n_terms > n_terms and queries.nnz and queries.terms.max() >= n_terms:
-        kept = queries.terms < n_terms
-        before = np.concatenate([[0], np.cumsum(kept)])
-        queries = CSR(before[queries.indptr], queries.terms[kept], queries.weights[kept], n_terms)
-    return CSR(frozen(queries.indptr), frozen(queries.terms), frozen(queries.weights), n_terms)
+        self.search(SparseVector.from_mapping({}), 1)

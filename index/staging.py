@@ -82,7 +82,7 @@ class Staging:
         trace: TracebackType | None,
     ) -> None:
         if self._root.exists():
-            worth_keeping = error is not None and self.kept.exists() and any(self.kept.iterdir())
+            worth_keeping = error is not None and any(self.kept.glob("*.npy"))
             self._clear(keep=worth_keeping)
             if not worth_keeping:
                 self._root.rmdir()

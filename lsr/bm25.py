@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,12 +27,14 @@ from lsr.sparse import CSR
 
 __all__ = ["Bm25Encoder"]
 
+MAX_K1 = 1_000
+
 
 class Bm25Encoder:
     """BM25 over stemmed words.
 
     Args:
-        k1: how slowly repeated words saturate; 0 or more.
+        k1: how slowly repeated words saturate; 0 to 1,000.
         b: how much long documents are held back; 0 to 1.
         language: the stemmer, as in `Analyzer`.
 
@@ -44,8 +45,8 @@ class Bm25Encoder:
     """
 
     def __init__(self, *, k1: float = 0.9, b: float = 0.4, language: str = "english") -> None:
-        if not (math.isfinite(k1) and k1 >= 0):
-            raise InputError(f"k1 is {k1}; it must be 0 or more")
+        if not 0 <= k1 <= MAX_K1:
+            raise InputError(f"k1 is {k1}; it must be from 0 to {MAX_K1}")
         if not 0 <= b <= 1:
             raise InputError(f"b is {b}; it must be from 0 to 1")
         self.k1 = float(k1)

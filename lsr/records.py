@@ -116,6 +116,9 @@ class Table:
             raise DataError(str(error), path=self.path, line=reader.line_num) from error
 
     def _check_header(self, header: list[str]) -> None:
+        twice = next((name for name in header if header.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"the header names column {twice!r} twice", path=self.path, line=1)
         asked = (self._columns.doc_id, self._columns.text, self._columns.title)
         for column in filter(None, asked):
             if column not in header:
@@ -131,7 +134,7 @@ def parse_json_object(line: str, path: Path, number: int) -> dict[str, object]:
         DataError: the line is not JSON, or is another kind of value.
     """
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_constant=_no_constant)
     except ValueError as error:
         raise DataError(f"not valid JSON ({error})", path=path, line=number) from error
     except RecursionError as error:
@@ -141,6 +144,10 @@ def parse_json_object(line: str, path: Path, number: int) -> dict[str, object]:
             f"a JSON object is needed and this is a {type(record).__name__}", path=path, line=number
         )
     return record
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _document(

@@ -236,9 +236,9 @@ def test_identity_tells_encoders_apart() -> None:
     assert Bm25Encoder().identity.parameters == {"k1": 0.9, "b": 0.4, "language": "english"}
 
 
-@pytest.mark.parametrize("k1", [-0.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("k1", [-0.1, 1_000.5, float("nan"), float("inf")])
 def test_k1_out_of_range(k1: float) -> None:
-    with pytest.raises(InputError, match="k1 is .*; it must be 0 or more"):
+    with pytest.raises(InputError, match="k1 is .*; it must be from 0 to 1000"):
         Bm25Encoder(k1=k1)
 
 

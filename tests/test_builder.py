@@ -446,3 +446,13 @@ def test_another_model_or_text_is_encoded_again(
     assert encoded(NEW[::-1], "a") == 0
     assert encoded(NEW, "b") == 2
     assert encoded([NEW[0], Document("fish", "changed")], "a") == 1
+
+
+def test_a_source_that_cannot_be_read_is_not_blamed_on_the_target(tmp_path: Path) -> None:
+    def documents() -> Iterator[Document]:
+        yield Document("a", "text")
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(InputError, match="my source cannot be read .Input/output error."):
+        build_collection(documents(), tmp_path / "index", sparse=Bm25Encoder(), source="my source")
+    assert list(tmp_path.iterdir()) == []

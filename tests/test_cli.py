@@ -153,6 +153,8 @@ def test_a_flipped_byte_is_found_and_refused(tmp_path: Path) -> None:
         ),
         ("a.jsonl", b'{"id": "a", "text": "\xff"}\n', "line 1: byte 22 of the line is not UTF-8"),
         ("a.csv", b"id,text\n1,a,b\n", "a.csv, line 2: 3 fields where the header has 2"),
+        ("a.csv", b"id,text,text\n1,a,b\n", "a.csv, line 1: the header names column 'text' twice"),
+        ("a.jsonl", b'{"id": "a", "text": "x", "n": NaN}\n', "line 1: not valid JSON (NaN is not"),
         ("a.xml", b"<a/>", "cannot tell what this is"),
     ],
 )
