@@ -32,6 +32,7 @@ from lsr.service.settings import Settings
 from lsr.types import Document
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)
 
 CHROMIUM_OPTIONS = [
     "--headless",
@@ -125,7 +126,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Open]:
     def open_page(path: str = "/", *, url: str = address, **options: object) -> Page:
         context = browser.new_context(**options)  # type: ignore[arg-type]
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         context.on("request", note)
         page = context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
@@ -232,6 +233,7 @@ def test_errors_are_on_the_page_and_in_the_status(open_page: Open, address: str)
 def test_keyboard_only(open_page: Open) -> None:
     page = open_page()
     keys, focused = page.keyboard, page.locator(":focus")
+    expect(page.get_by_label("Query")).to_be_focused()
     keys.type("heron")
     expect(page.locator(".hit")).to_have_count(10)
     keys.press("ArrowDown")
