@@ -244,6 +244,19 @@ def test_eval_refuses(tmp_path: Path) -> None:
     assert "needs queries and judgements" in refused("eval", tmp_path / "a.jsonl")
 
 
+def test_demo_builds_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lsr.docstrings.DEFAULT_PACKAGES", ("typer",))
+    folder = tmp_path / "demo"
+    first = run("demo", "--folder", folder, "--build-only")
+    assert first.exit_code == 0, first.output
+    assert "docstrings in" in first.stderr
+    answer = json.loads(run("search", folder, "run a typer app", "--json").stdout)
+    assert answer["hits"][0]["metadata"]["package"] == "typer"
+    again = run("demo", "--folder", folder, "--build-only")
+    assert (again.exit_code, again.stderr) == (0, "")
+    assert "docstrings in" in run("demo", "--folder", folder, "--build-only", "--rebuild").stderr
+
+
 def test_usage_errors_exit_with_2() -> None:
     assert run("search").exit_code == 2
     assert run("index", "build", "--nonsense").exit_code == 2

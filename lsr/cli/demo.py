@@ -13,6 +13,7 @@ from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, shown_progress
 from lsr.cli.index import open_dense
 from lsr.cli.serve import run
+from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.errors import IndexStateError
 
 __all__ = ["demo"]
@@ -29,8 +30,8 @@ def demo(
         int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")
     ] = None,
     dense: Annotated[
-        str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
-    ] = "none",
+        bool, typer.Option("--dense", help=f"Dense vectors as well, by {DEFAULT_DENSE_MODEL}.")
+    ] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index anew.")] = False,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     build_only: Annotated[
@@ -41,7 +42,7 @@ def demo(
     from lsr.index.builder import build_collection
     from lsr.index.collection import Collection
 
-    if rebuild or not _is_ready(folder, dense != "none"):
+    if rebuild or not _is_ready(folder, dense):
         from lsr.docstrings import docstring_documents
 
         with shown_progress() as progress:
@@ -49,7 +50,7 @@ def demo(
                 docstring_documents(),
                 folder,
                 sparse=Bm25Encoder(),
-                dense=open_dense(dense),
+                dense=open_dense(DEFAULT_DENSE_MODEL if dense else "none"),
                 source="docstrings of Python and installed packages",
                 progress=progress,
             )
