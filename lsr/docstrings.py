@@ -163,7 +163,10 @@ class _Reader:
 
     def read_compiled(self, names: list[str]) -> None:
         for name in names:
+            public = name.lstrip("_")
             try:
+                # _asyncio before asyncio would spoil every event loop of this process
+                importlib.import_module(public if public in sys.stdlib_module_names else name)
                 module = importlib.import_module(name)
             except (ImportError, OSError):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -204,3 +205,19 @@ def test_known_names_carry_their_signature(
     corpus: dict[str, Document], doc_id: str, title: str
 ) -> None:
     assert corpus[doc_id].title.startswith(title)
+
+
+def test_reading_the_standard_library_leaves_event_loops_alone() -> None:
+    """Once `_asyncio` was imported before `asyncio`, and the demo answered nothing after a build."""
+    program = """
+import sys
+from lsr.docstrings import STDLIB, docstring_documents
+assert "asyncio" not in sys.modules
+for _ in docstring_documents([STDLIB]):
+    pass
+import asyncio
+async def has_task():
+    return asyncio.current_task() is not None
+assert asyncio.run(has_task())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
