@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -135,8 +136,6 @@ def _run(queries: Sequence[Query], ranking: Ranking, segment: Segment) -> Run:
     for query, rows, scores in zip(queries, ranking.rows, ranking.scores, strict=True):
         n_hits = int(np.count_nonzero(rows >= 0))
         doc_ids = segment.doc_ids(rows[:n_hits])
-        run[query.query_id] = [
-            ScoredDoc(query.query_id, doc_id, score)
-            for doc_id, score in zip(doc_ids, scores[:n_hits].tolist(), strict=True)
-        ]
+        lines = zip(repeat(query.query_id), doc_ids, scores[:n_hits].tolist(), strict=False)
+        run[query.query_id] = list(map(ScoredDoc._make, lines))
     return run

@@ -208,7 +208,7 @@ def test_known_names_carry_their_signature(
 
 
 def test_reading_the_standard_library_leaves_event_loops_alone() -> None:
-    """Once `_asyncio` was imported before `asyncio`, and the demo answered nothing after a build."""
+    """Once `_asyncio` came before `asyncio`, and a demo that had just built answered nothing."""
     program = """
 import sys
 from lsr.docstrings import STDLIB, docstring_documents
