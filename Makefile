@@ -58,7 +58,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo 'installing the core (about 120 MB to download)'
+	@echo 'installing the core (about 130 MB to download)'
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 

@@ -15,6 +15,7 @@ from lsr.cli.index import open_dense
 from lsr.cli.serve import run
 from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.errors import IndexStateError
+from lsr.index.manifest import Manifest
 
 __all__ = ["demo"]
 
@@ -68,8 +69,6 @@ def demo(
 
 
 def _is_ready(folder: Path, needs_dense: bool) -> bool:
-    from lsr.index.manifest import Manifest
-
     try:
         manifest = Manifest.read(folder)
     except IndexStateError:

@@ -13,6 +13,7 @@ from lsr.cli.console import complain, print_json, shown_progress
 from lsr.datasets import open_corpus
 from lsr.encoder import VectorEncoder
 from lsr.errors import InputError
+from lsr.index.manifest import FORMAT_VERSION, Manifest
 from lsr.records import Columns
 
 __all__ = ["app", "open_dense", "open_sparse"]
@@ -81,8 +82,6 @@ def build(
 @app.command("info")
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Say what an index holds."""
-    from lsr.index.manifest import Manifest
-
     described = _described(Manifest.read(index))
     if as_json:
         print_json(described)
@@ -98,8 +97,6 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
 @app.command("verify")
 def verify(index: IndexPath, as_json: AsJson = False) -> None:
     """Compare every byte of an index with its checksums. Exit code 1 when any differs."""
-    from lsr.index.manifest import Manifest
-
     manifest = Manifest.read(index)
     damage = list(manifest.damage(index))
     if as_json:
@@ -134,10 +131,7 @@ def open_dense(name: str) -> VectorEncoder | None:
     return DenseEncoder(name)
 
 
-def _described(manifest: object) -> dict[str, object]:
-    from lsr.index.manifest import FORMAT_VERSION, Manifest
-
-    assert isinstance(manifest, Manifest)
+def _described(manifest: Manifest) -> dict[str, object]:
     described: dict[str, object] = {"format_version": FORMAT_VERSION, **asdict(manifest)}
     described["n_files"] = len(manifest.files)
     described["size_bytes"] = manifest.size_bytes
