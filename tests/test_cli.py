@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -225,6 +226,33 @@ def test_eval_reports_runs_and_unavailable_systems(
     first = (tmp_path / "runs" / "library.bm25.trec").read_text().splitlines()[0].split()
     assert first[0] == "q1"
     assert first[3] == "1"
+
+
+def test_eval_counts_and_warns_of_judgements_without_documents(tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    shutil.copytree(LIBRARY, odd)
+    with (odd / "qrels" / "test.tsv").open("a") as stream:
+        stream.write("q1\tghost\t1\nq1\tspirit\t1\nq9\trepair\t1\n")
+    result = run("eval", odd, "--json", "-")
+    assert "warning: odd: 2 judged documents are not in the collection" in result.stderr
+    assert "warning: odd: 1 judged queries have no text" in result.stderr
+    (collection,) = json.loads(result.stdout)["collections"]
+    assert collection["n_queries"] == 6
+    assert len(collection["warnings"]) == 2
+    recall = collection["systems"][0]["by_query"]["R@100"]
+    assert recall["q1"] == 0.5
+    assert "q9" not in recall
+
+
+def test_eval_with_ids_that_a_run_file_cannot_hold_still_prints_its_table(tmp_path: Path) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "a b", "text": "heron"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "heron"}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("q\ta b\t1\n")
+    result = run("eval", tmp_path, "--run-dir", tmp_path / "runs")
+    assert result.exit_code == 2
+    assert "1.0000" in result.stdout
+    assert "'a b' is empty or holds a blank" in result.stderr
 
 
 def test_eval_json_on_standard_output(tmp_path: Path) -> None:

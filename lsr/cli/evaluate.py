@@ -128,11 +128,11 @@ def evaluate(
             complain(f"warning: {sentence}")
         for name, reason in report.unavailable.items():
             complain(f"{name} is not available: {reason}")
-        if run_dir is not None:
-            _save_runs(report, corpus.name, run_dir)
         if json_file != Path("-"):
             title = f"{corpus.name} ({split}): {report.n_documents:,} documents, "
             print_table(f"{title}{report.n_queries:,} judged queries", *table(report))
+        if run_dir is not None:
+            _save_runs(report, corpus.name, run_dir)
     _write_reports(reports, json_file, markdown_file)
 
 
