@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import pytest
@@ -86,9 +85,7 @@ def test_scripts_without_blanks() -> None:
 def test_only_the_beginning_of_a_long_text_is_scanned() -> None:
     text = "a " * MAX_SCANNED_CHARACTERS + "heron"
     assert matches(passage(text, "heron")) == []
-    begin = time.perf_counter()
-    passage(text * 50, "heron")
-    assert time.perf_counter() - begin < 2
+    assert matches(passage(text * 50, "heron")) == []
 
 
 WORDS = st.lists(
