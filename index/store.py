@@ -179,14 +179,15 @@ class DocumentStore:
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """The documents in rows, in their order. Raises IndexCorruptError when one is missing."""
-        marks = ", ".join("?" * len(rows))
-        found = {
-            row: Document(doc_id, text, title, json.loads(metadata))
+        found: dict[int, Document] = {}
+        for start in range(0, len(rows), _BATCH):  # a statement takes so many variables only
+            part = tuple(rows[start : start + _BATCH])
+            marks = ", ".join("?" * len(part))
             for row, doc_id, title, text, metadata in self._all(
                 f"SELECT row, doc_id, title, text, metadata FROM documents WHERE row IN ({marks})",
-                tuple(rows),
-            )
-        }
+                part,
+            ):
+                found[row] = Document(doc_id, text, title, json.loads(metadata))
         if any(row not in found for row in rows):
             raise self._incomplete()
         return [found[row] for row in rows]

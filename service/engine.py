@@ -88,9 +88,7 @@ class SearchEngine:
         }
 
     @classmethod
-    def open(
-        cls, paths: Mapping[str, Path], limits: Limits | None = None, *, verify: bool = True
-    ) -> SearchEngine:
+    def open(cls, paths: Mapping[str, Path], limits: Limits | None = None) -> SearchEngine:
         """Open the collections at `paths`, comparing every file with its checksum.
 
         Raises:
@@ -100,7 +98,7 @@ class SearchEngine:
         with ExitStack() as opened:
             collections = {}
             for name, path in paths.items():
-                collections[name] = Collection(path, verify=verify)
+                collections[name] = Collection(path)
                 opened.callback(collections[name].close)
             engine = cls(collections, limits)
             opened.pop_all()

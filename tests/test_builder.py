@@ -7,16 +7,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-import lsr.index.builder
 from lsr.bm25 import Bm25Encoder
-from lsr.encoder import EncoderIdentity
 from lsr.errors import InputError, LsrError, StorageError
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
@@ -24,34 +20,9 @@ from lsr.index.manifest import MANIFEST, Manifest
 from lsr.index.segment import Segment
 from lsr.index.staging import Staging
 from lsr.types import Document
+from tests.stubs import StubDense
 
 NEW = [Document("new", "A heron, and an entirely new one."), Document("fish", "No fish here.")]
-
-
-class StubDense:
-    """Three numbers from a text; counts what it was asked for."""
-
-    dimension = 3
-
-    def __init__(self, sha256: str = "stub") -> None:
-        self.identity = EncoderIdentity("dense", "stub", sha256)
-        self.encoded: list[list[str]] = []
-        self.fail_at: int | None = None
-
-    def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
-        if self.fail_at == len(self.encoded):
-            raise KeyboardInterrupt
-        self.encoded.append(list(texts))
-        vectors = np.array([[len(text), 1, text.count("e")] for text in texts], np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        if progress is not None:
-            progress(len(texts))
-        return vectors
-
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.encode_documents(texts)
 
 
 def build(documents: Iterator[Document] | list[Document], target: Path) -> Manifest:
@@ -382,70 +353,6 @@ def test_building_over_an_unusable_index(built: Path, damage: str) -> None:
     assert build(NEW, built).generation == 2
     assert ids(built) == {"new"}
     assert {path.name for path in built.iterdir()} == {MANIFEST, "generation-000002"}
-
-
-def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 4)
-    documents = [Document(f"{i}", f"text {'e' * i}") for i in range(10)]
-    target = tmp_path / "index"
-
-    def attempt(encoder: StubDense) -> None:
-        build_collection(documents, target, sparse=Bm25Encoder(), dense=encoder)
-
-    interrupted = StubDense()
-    interrupted.fail_at = 2
-    with pytest.raises(KeyboardInterrupt):
-        attempt(interrupted)
-    assert [len(texts) for texts in interrupted.encoded] == [4, 4]
-    assert not target.exists()
-    again = StubDense()
-    attempt(again)
-    assert again.encoded == [[document.text for document in documents[8:]]]
-    assert [path.name for path in tmp_path.iterdir()] == ["index"]
-    direct = StubDense().encode_documents([document.text for document in documents])
-    collection = Collection(target)
-    assert np.array_equal(collection.segment.vectors, direct)
-    collection.close()
-    afresh = StubDense()
-    attempt(afresh)
-    assert len(afresh.encoded) == 3, "a finished build keeps nothing"
-
-
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"nonsense"])
-def test_a_damaged_kept_part_is_encoded_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
-) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 1)
-    target = tmp_path / "index"
-    interrupted = StubDense()
-    interrupted.fail_at = 1
-    with pytest.raises(KeyboardInterrupt):
-        build_collection(NEW, target, sparse=Bm25Encoder(), dense=interrupted)
-    (kept,) = (tmp_path / ".index.building" / "kept").iterdir()
-    kept.write_bytes(damage)
-    again = StubDense()
-    build_collection(NEW, target, sparse=Bm25Encoder(), dense=again)
-    assert len(again.encoded) == 2
-
-
-def test_another_model_or_text_is_encoded_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 1)
-    cache = tmp_path / "cache"
-
-    def encoded(documents: list[Document], sha256: str) -> int:
-        encoder = StubDense(sha256)
-        build_collection(
-            documents, tmp_path / "i", sparse=Bm25Encoder(), dense=encoder, vector_cache=cache
-        )
-        return len(encoder.encoded)
-
-    assert encoded(NEW, "a") == 2
-    assert encoded(NEW, "a") == 0
-    assert encoded(NEW[::-1], "a") == 0
-    assert encoded(NEW, "b") == 2
-    assert encoded([NEW[0], Document("fish", "changed")], "a") == 1
 
 
 def test_a_source_that_cannot_be_read_is_not_blamed_on_the_target(tmp_path: Path) -> None:

@@ -296,3 +296,17 @@ def test_many_threads_share_a_reader(tmp_path: Path) -> None:
         thread.join()
     assert not wrong
     store.close()
+
+
+def test_more_documents_than_a_statement_has_variables(tmp_path: Path) -> None:
+    n = 2_500
+    writer = StoreWriter(tmp_path / "documents.sqlite")
+    for _ in writer.add_documents(Document(f"{i}", "x") for i in range(n)):
+        pass
+    writer.close()
+    store = DocumentStore(tmp_path / "documents.sqlite")
+    store._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1_000)
+    rows = list(range(n - 1, -1, -1))
+    assert [document.doc_id for document in store.documents(rows)] == [f"{row}" for row in rows]
+    assert store.documents([]) == []
+    store.close()

@@ -12,7 +12,7 @@ import typer
 from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, shown_progress
 from lsr.cli.index import open_dense
-from lsr.cli.serve import run
+from lsr.cli.serve import Host, Port, run
 from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.errors import IndexStateError
 from lsr.index.manifest import Manifest
@@ -24,12 +24,8 @@ def demo(
     folder: Annotated[
         Path, typer.Option(help="Where the demo index is kept.", show_default=False)
     ] = Path(".lsr/demo"),
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
     dense: Annotated[
         bool, typer.Option("--dense", help=f"Dense vectors as well, by {DEFAULT_DENSE_MODEL}.")
     ] = False,

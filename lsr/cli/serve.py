@@ -11,19 +11,18 @@ import typer
 
 from lsr.cli.console import complain
 
-__all__ = ["run", "serve"]
+__all__ = ["Host", "Port", "run", "serve"]
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")]
+Port = Annotated[int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")]
 
 
 def serve(
     indexes: Annotated[
         list[Path], typer.Argument(metavar="INDEX...", help="Index folders to serve.")
     ],
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")
-    ] = None,
+    host: Host = None,
+    port: Port = None,
 ) -> None:
     """Serve indexes over HTTP: a search page at /, the API below /v1, its description at /docs."""
     run(indexes, host, port, lambda url: complain(f"serving at {url} (stop with Ctrl-C)"))
