@@ -16,6 +16,8 @@ from lsr.index.manifest import Manifest
 from lsr.types import Document
 from tests.stubs import StubDense
 
+NEW = [Document("new", "A heron, and an entirely new one."), Document("fish", "No fish here.")]
+
 
 def build(documents: Iterator[Document] | list[Document], target: Path) -> Manifest:
     return build_collection(documents, target, sparse=Bm25Encoder(), source="test")
