@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,10 @@ import lsr.index.builder
 from lsr.bm25 import Bm25Encoder
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
-from lsr.index.manifest import Manifest
 from lsr.types import Document
 from tests.stubs import StubDense
 
 NEW = [Document("new", "A heron, and an entirely new one."), Document("fish", "No fish here.")]
-
-
-def build(documents: Iterator[Document] | list[Document], target: Path) -> Manifest:
-    return build_collection(documents, target, sparse=Bm25Encoder(), source="test")
 
 
 def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
