@@ -11,7 +11,7 @@ CORE := $(VENV)/.core
 ALL := $(VENV)/.all
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test check bench report report-fresh serve clean setup setup-core
+.PHONY: help demo test check bench report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -43,6 +43,9 @@ report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense mo
 report-fresh: $(ALL)  ## make report, and the two README commands timed from a fresh clone
 	$(BIN)/python -m bench.report --fresh
 
+report-hybrid: $(ALL)  ## The figures of fusion, feedback and explanations beside their targets
+	$(BIN)/python -m bench.report_hybrid
+
 setup: $(ALL)  ## Install everything, without running anything
 
 setup-core: $(CORE)  ## Install what serving needs: no torch
@@ -65,6 +68,6 @@ $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
 $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'installing everything, torch first (about 1 GB to download)'
 	$(PIP) install --constraint constraints.txt $(if $(LSR_TORCH_INDEX),--index-url $(LSR_TORCH_INDEX)) torch
-	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,onnx]'
 	@$(BIN)/python bench/cpu_only.py
 	@touch $(CORE) $@

@@ -132,7 +132,7 @@ def _short(value: float | None) -> str:
     return f"{value:.4f}".rstrip("0").ljust(4, "0").removeprefix("0")
 
 
-def _measured(what: str, command: list[str]) -> Any:
+def measured(what: str, command: list[str]) -> Any:
     """The JSON that a command writes when `--json FILE` is added; what it prints is progress.
 
     Raises:
@@ -151,7 +151,7 @@ def _evaluation_command() -> list[str]:
     return [lsr, "eval", *folders, "--systems", "bm25,lucene-bm25,dense"]
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="also time fresh clones")
     parser.add_argument("--out", type=Path, default=ROOT / "reports", help="folder of the report")
     options = parser.parse_args()
-    about = _circumstances()
+    about = circumstances()
     parts: list[tuple[str, list[str], Callable[[Any], list[Row]]]] = [
         ("relevance", _evaluation_command(), relevance_rows),
         ("speed", [sys.executable, "-m", "bench.exact"], speed_rows),
@@ -200,7 +200,7 @@ def main() -> None:
     details: dict[str, Any] = {}
     for what, command, rows_of in parts:
         try:
-            details[what] = _measured(what, command)
+            details[what] = measured(what, command)
             rows += rows_of(details[what])
         except subprocess.CalledProcessError as error:
             rows.append(

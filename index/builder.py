@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoder import Encoder, Progress, VectorEncoder, no_progress
-from lsr.errors import InputError, StorageError
+from lsr.errors import InputError, ModelError, StorageError
 from lsr.index.manifest import Manifest, record_files
 from lsr.index.segment import Segment
 from lsr.index.staging import Staging
 from lsr.index.store import StoreWriter
+from lsr.sparse import CSR
 from lsr.types import Document
 from lsr.vectors import VectorIndex
 
@@ -96,6 +97,7 @@ def _fill(
         raise InputError(f"{source or 'the source'} holds no documents; there is nothing to build")
 
     vectors = sparse.encode_corpus(_reported(store.texts(), "encode", store.n_documents, progress))
+    _check_sparse(vectors, sparse)
     store.add_sparse(vectors)
     encoder_folder = staging.folder / ENCODER_FOLDER
     encoder_folder.mkdir()
@@ -132,6 +134,26 @@ def _fill(
     )
 
 
+def _check_dense(encoded: NDArray[np.float32], texts: Sequence[str], model: VectorEncoder) -> None:
+    finite = np.isfinite(encoded).all(axis=1)
+    if not finite.all():
+        raise ModelError(
+            f"the dense model {model.identity.name!r} gave numbers that are not finite for the "
+            f"text {texts[int(np.argmin(finite))][:60]!r}; nothing was changed, so check the model "
+            "and build again"
+        )
+
+
+def _check_sparse(vectors: CSR, encoder: Encoder) -> None:
+    try:
+        vectors.validate()
+    except InputError as error:
+        raise ModelError(
+            f"the sparse encoder {encoder.identity.name!r} gave vectors that cannot be indexed "
+            f"({error}); nothing was changed, so check the model and build again"
+        ) from error
+
+
 def _readable(documents: Iterable[Document], source: str) -> Iterator[Document]:
     """The documents; what goes wrong with reading is not taken for trouble with writing."""
     try:
@@ -156,7 +178,14 @@ def _reported(
 def _encode_dense(
     store: StoreWriter, dense: VectorEncoder, kept: Path, progress: Progress
 ) -> NDArray[np.float32]:
-    texts = [text for batch in store.texts() for text in batch]
+    """Vectors of all rows. A text that occurs twice is encoded once, so that its vectors are equal.
+
+    Raises:
+        ModelError: the model gave numbers that are not finite.
+    """
+    place: dict[str, int] = {}
+    rows = [place.setdefault(text, len(place)) for batch in store.texts() for text in batch]
+    texts = list(place)
     vectors = np.zeros((len(texts), dense.dimension), np.float32)
     for start in range(0, len(texts), DENSE_CHUNK):
         chunk = texts[start : start + DENSE_CHUNK]
@@ -166,13 +195,15 @@ def _encode_dense(
         except (OSError, EOFError, ValueError):
             report = partial(_report_dense, progress, start, len(texts))
             encoded = dense.encode_documents(chunk, report)
+            _check_dense(encoded, chunk, dense)
             unfinished = path.with_suffix(".unfinished")
             with unfinished.open("wb") as stream:
                 np.save(stream, encoded)
             unfinished.replace(path)
         vectors[start : start + len(chunk)] = encoded
         progress("dense", start + len(chunk), len(texts))
-    return vectors
+    all_rows: NDArray[np.float32] = vectors[rows]
+    return all_rows
 
 
 def _report_dense(progress: Progress, before: int, total: int, done: int) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,28 +13,63 @@ from numpy.typing import NDArray
 from lsr.bm25 import Bm25Encoder
 from lsr.encoder import Encoder
 from lsr.errors import IndexCorruptError, IndexVersionError, NotFoundError, QueryError
+from lsr.explanation import Explanation, QueryTerm, explain, query_terms
+from lsr.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
 from lsr.index.builder import ENCODER_FOLDER, GRAPH_FILE, SEGMENT_FOLDER, STORE_FILE
 from lsr.index.manifest import Manifest
-from lsr.index.retrievers import DenseRetriever, Side, SparseRetriever
+from lsr.index.profile import Profile
+from lsr.index.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
 from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
 from lsr.index.store import DocumentStore
+from lsr.plan import MODES, Mode, SearchPlan, plan_from
+from lsr.sparse import SparseVector
+from lsr.stopwatch import Stopwatch
 from lsr.types import Document
-from lsr.vectors import VectorIndex
 
-__all__ = ["DEFAULT_K", "Answer", "Collection", "Hit", "Mode"]
+__all__ = ["DEFAULT_K", "Answer", "Collection", "FeedbackDocument", "Hit", "PrfReport"]
 
-Mode = Literal["sparse", "dense"]
 DEFAULT_K = 10
+ONNX_FOLDER = "onnx"
+"""Where in a collection's folder its dense model may lie exported."""
+
+_STALE = Notice(
+    "profile_stale",
+    "the tuned profile belongs to other models and is not used; run lsr tune again",
+)
 _LOADERS = {"bm25": Bm25Encoder.load}
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A found document and its score."""
+    """A found document and its score; `explanation` when the plan asks for one."""
 
     document: Document
     score: float
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True)
+class FeedbackDocument:
+    """A document that feedback learned from, and its score in the list it was picked from."""
+
+    doc_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class PrfReport:
+    """What feedback did.
+
+    Attributes:
+        reason: why it was not applied, or None.
+        terms: the sparse query as it was last searched; only when the plan explains in full.
+    """
+
+    applied: bool
+    reason: str | None
+    feedback: tuple[FeedbackDocument, ...] = ()
+    terms: tuple[QueryTerm, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,13 +77,21 @@ class Answer:
     """What a search gives.
 
     Attributes:
-        hits: best first: score descending, equal scores by doc_id.
-        took_ms: milliseconds by stage: filter, encode, search, fetch, total.
+        mode: hybrid, sparse or dense.
+        hits: best first: score descending, then dense raw score descending, then doc_id.
+        total: hits that can be paged through with this plan's window.
+        plan: what was done, with nothing left open.
+        took_ms: milliseconds by stage, and their total.
     """
 
     text: str
-    mode: str
+    mode: Mode
     hits: tuple[Hit, ...]
+    total: int
+    plan: SearchPlan
+    generation: int
+    prf: PrfReport
+    warnings: tuple[Notice, ...]
     took_ms: dict[str, float]
 
 
@@ -86,10 +128,11 @@ class Collection:
             raise IndexVersionError(f"{self.path} needs an encoder {kind!r} that this lsr lacks")
         self.segment = Segment.load(folder / SEGMENT_FOLDER)
         self.encoder: Encoder = _LOADERS[kind](folder / ENCODER_FOLDER)
+        self.profile = Profile.read(self.path)
         self.store = DocumentStore(folder / STORE_FILE)
-        self.sparse = SparseRetriever(self.encoder, ExactSearcher(self.segment), self.segment)
+        searcher = ExactSearcher(self.segment)
+        self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
         self._graph = folder / SEGMENT_FOLDER / GRAPH_FILE
-        self._dense: DenseRetriever | None = None
 
     @property
     def n_documents(self) -> int:
@@ -97,39 +140,54 @@ class Collection:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """The modes this collection can be searched in."""
-        return ("sparse", "dense") if self.manifest.dense else ("sparse",)
+        """The modes this collection can be searched in; the first is the default."""
+        return MODES if self.manifest.dense else ("sparse",)
 
-    @property
+    @cached_property
     def dense(self) -> DenseRetriever:
-        """The dense side; the model is loaded when this is first used.
+        """The dense side; faiss and the model are loaded when they are first needed.
 
         Raises:
             QueryError: the collection was built without one.
-            UnavailableError: what it needs is not installed.
         """
         if self.manifest.dense is None:
             raise QueryError(
                 f"{self.path} has no dense vectors; build it again with --dense, or search sparse"
             )
-        if self._dense is None:
-            vectors = VectorIndex(
-                self.segment.vectors,
-                self.segment.tie_order,
-                self._graph if self._graph.exists() else None,
-            )
-            self._dense = DenseRetriever(self.manifest.dense, vectors, self.segment)
-        return self._dense
+        graph = self._graph if self._graph.exists() else None
+        onnx = self.path / ONNX_FOLDER
+        return DenseRetriever(
+            self.manifest.dense, self.segment, graph, onnx if onnx.exists() else None
+        )
 
-    def retriever(self, mode: str) -> Side:
-        """The side that `mode` names. Raises QueryError when there is no such mode."""
-        if mode not in get_args(Mode):
-            raise QueryError(f"mode {mode!r} is not one of {', '.join(get_args(Mode))}")
-        return self.sparse if mode == "sparse" else self.dense
+    @cached_property
+    def hybrid(self) -> HybridSearcher:
+        """Both sides, or the one there is."""
+        dense = self.dense if self.manifest.dense else None
+        return HybridSearcher(self.sparse, dense, self.segment.tie_order)
 
-    def warm_up(self, mode: str = "sparse") -> None:
-        """Do now what would slow the first search down: compile kernels, load models."""
-        self.retriever(mode).warm_up()
+    @property
+    def default_plan(self) -> SearchPlan:
+        """The tuned plan, if there is one that fits, else the defaults."""
+        if self.profile is not None and self.profile.fits(self.manifest):
+            return self.profile.plan
+        return SearchPlan()
+
+    def retriever(self, plan: SearchPlan, name: str = "hybrid") -> HybridRetriever:
+        """A plan over this collection as a `Retriever`."""
+        return HybridRetriever(self.hybrid, plan, self.segment, name)
+
+    def warm_up(self, mode: str | None = None) -> None:
+        """Do now what would slow the first search down: compile kernels, load models.
+
+        Args:
+            mode: the mode that will be searched; by default the collection's first.
+        """
+        plan = replace(SearchPlan(), mode=mode).resolved(self.modes)  # type: ignore[arg-type]
+        if plan.mode != "dense":
+            self.sparse.warm_up()
+        if plan.mode != "sparse":
+            self.dense.warm_up()
 
     def search(
         self,
@@ -137,55 +195,107 @@ class Collection:
         *,
         k: int | None = None,
         offset: int = 0,
-        mode: str = "sparse",
+        mode: str | None = None,
         where: Mapping[str, object] | None = None,
+        plan: SearchPlan | None = None,
+        sparse_vector: SparseVector | None = None,
+        dense_vector: NDArray[np.float32] | None = None,
     ) -> Answer:
         """Search, and fetch the documents found.
 
         Args:
-            text: the query. One without known terms gives an empty answer.
-            k: hits wanted, at most the number of documents; by default 10, or fewer if there are.
+            text: the query. May be blank when vectors are given.
+            k: hits wanted; 10 by default. Where fewer documents match, fewer come.
             offset: hits to leave out at the front. Pages put together are one long answer.
-            mode: "sparse" or "dense".
+            mode: hybrid, sparse or dense; stands above the plan's.
             where: metadata values that every hit must have.
+            plan: how to search; `default_plan` else.
+            sparse_vector, dense_vector: used in place of what the models would make of the text;
+                dense: float32, shape (dimension,).
 
         Raises:
-            QueryError: `text` is blank, `k` or `offset` is out of range, there is no such mode
-                here, or `where` names an unknown field.
+            QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
+                vector do not fit the collection.
+            UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
-        begin = time.perf_counter()
-        if not text.strip():
+        watch = Stopwatch()
+        plan = plan or self.default_plan
+        if mode is not None:
+            plan = plan_from({"mode": mode}, plan)
+        query = self._query(text, sparse_vector, dense_vector)
+        k = DEFAULT_K if k is None else k
+        self._check_page(plan, k, offset)
+        allowed = self.store.mask(where) if where else None
+        watch.lap("filter")
+        outcome = self.hybrid.search(query, plan, allowed, reach=offset + k)
+        watch.lap("plan")
+        watch.took_ms["plan"] -= sum(outcome.took_ms.values())
+        watch.took_ms.update(outcome.took_ms)
+        return self._answer(outcome, offset, offset + k, watch)
+
+    def _query(
+        self, text: str, sparse: SparseVector | None, dense: NDArray[np.float32] | None
+    ) -> HybridQuery:
+        if not text.strip() and sparse is None and dense is None:
             raise QueryError("the query is empty; write at least one word")
-        k = min(DEFAULT_K, self.n_documents) if k is None else k
-        if not 1 <= k <= self.n_documents:
-            raise QueryError(
-                f"{k} hits were asked for and the collection has {self.n_documents:,} documents; "
-                f"ask for 1 to {self.n_documents:,}"
-            )
+        if dense is not None:
+            dimension = self.segment.vectors.shape[1]
+            if dense.shape != (dimension,):
+                raise QueryError(
+                    f"the dense vector has shape {dense.shape}; this collection needs "
+                    f"{dimension} numbers"
+                )
+            if not np.isfinite(dense).all():
+                raise QueryError("the dense vector holds a number that is not finite")
+        return HybridQuery(text, sparse, dense)
+
+    def _check_page(self, plan: SearchPlan, k: int, offset: int) -> None:
+        if k < 1:
+            raise QueryError(f"{k} hits were asked for; ask for at least 1")
         if offset < 0:
             raise QueryError(f"the offset is {offset}; it must be 0 or more")
-        retriever = self.retriever(mode)
-        allowed = self._mask(where)
-        filtered = time.perf_counter()
-        query = retriever.encode([text])
-        encoded = time.perf_counter()
-        depth = min(offset + k, self.n_documents)
-        ranking = retriever.search(query, depth, allowed)
-        searched = time.perf_counter()
-        rows = ranking.rows[0, offset:]
-        rows = rows[rows >= 0].tolist()
-        scores = ranking.scores[0, offset:].tolist()
-        documents = self.store.documents(rows)
-        page = [Hit(document, score) for document, score in zip(documents, scores, strict=False)]
-        fetched = time.perf_counter()
-        took_ms = {
-            "filter": (filtered - begin) * 1e3,
-            "encode": (encoded - filtered) * 1e3,
-            "search": (searched - encoded) * 1e3,
-            "fetch": (fetched - searched) * 1e3,
-            "total": (fetched - begin) * 1e3,
-        }
-        return Answer(text, mode, tuple(page), took_ms)
+        reach = min(offset + k, self.n_documents)
+        if plan.resolved(self.modes).mode == "hybrid" and reach > plan.window:
+            raise QueryError(
+                f"offset and limit reach hit {offset + k:,} and fusion looks at the best "
+                f"{plan.window:,} of each side; set window to at least {reach:,}, the same on "
+                "every page"
+            )
+
+    def _answer(self, outcome: Outcome, first: int, last: int, watch: Stopwatch) -> Answer:
+        rows = outcome.rows[first:last]
+        documents = self.store.documents(rows.tolist())
+        watch.lap("fetch")
+        told: list[Explanation] | list[None] = [None] * len(rows)
+        plan = outcome.plan
+        if plan.explain != "none":
+            told = explain(self.hybrid, outcome, first, last, self.segment.doc_ids)
+        parts = zip(documents, outcome.scores[first:last].tolist(), told, strict=True)
+        hits = tuple(Hit(*part) for part in parts)
+        feedback = zip(
+            self.segment.doc_ids(outcome.prf.rows), outcome.prf.scores.tolist(), strict=True
+        )
+        terms = query_terms(self.sparse, outcome) if plan.explain == "full" else []
+        prf = PrfReport(
+            outcome.prf.applied,
+            outcome.prf.reason,
+            tuple(FeedbackDocument(*pair) for pair in feedback),
+            tuple(terms),
+        )
+        if plan.explain != "none":
+            watch.lap("explain")
+        stale = () if self.profile is None or self.profile.fits(self.manifest) else (_STALE,)
+        return Answer(
+            text=outcome.query.text,
+            mode=plan.mode or "sparse",
+            hits=hits,
+            total=len(outcome.final.rows),
+            plan=plan,
+            generation=self.manifest.generation,
+            prf=prf,
+            warnings=(*stale, *outcome.notices),
+            took_ms=watch.total(),
+        )
 
     def document(self, doc_id: str) -> Document:
         """A document by id. Raises NotFoundError when there is none."""
@@ -197,6 +307,3 @@ class Collection:
     def close(self) -> None:
         """Close the database. Searches that are running fail."""
         self.store.close()
-
-    def _mask(self, where: Mapping[str, object] | None) -> NDArray[np.bool_] | None:
-        return self.store.mask(where) if where else None

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["scan_batch"]
+__all__ = ["document_weights", "scan_batch", "score_rows"]
 
 GROUP = 32
 """Documents whose best score is looked at before their own."""
@@ -231,3 +231,56 @@ def scan_batch(
             out_rows[q, place] = row_at_tie[np.int64(TIE_MASK - (key & TIE_MASK))]
         out_bits[q, n_keys:] = 0
         out_rows[q, n_keys:] = -1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def score_rows(
+    query_terms: NDArray[np.int32],
+    query_weights: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    list_indptr: NDArray[np.int64],
+    list_rows: NDArray[np.int32],
+    list_weights: NDArray[np.float32],
+    out_scores: NDArray[np.float32],
+) -> None:
+    """Scores of chosen rows, to the bit as `scan_batch` sums them; each is looked up in the lists.
+
+    Args:
+        query_terms, query_weights: the query, terms ascending; those without a list are ignored.
+        rows: in any order; ascending ones are found sooner.
+        out_scores: float32, of the length of `rows`; takes the scores, 0 where no term matches.
+    """
+    out_scores[:] = 0.0
+    for i in range(len(query_terms)):
+        term = query_terms[i]
+        if term >= len(list_indptr) - 1:
+            continue
+        end = list_indptr[term + 1]
+        place = list_indptr[term]
+        for j in range(len(rows)):
+            begin = place if j > 0 and rows[j] >= rows[j - 1] else list_indptr[term]
+            place = _first_at_least(list_rows, begin, end, rows[j])
+            if place < end and list_rows[place] == rows[j]:
+                out_scores[j] += query_weights[i] * list_weights[place]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def document_weights(
+    terms: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    list_indptr: NDArray[np.int64],
+    list_rows: NDArray[np.int32],
+    list_weights: NDArray[np.float32],
+    out_weights: NDArray[np.float32],
+) -> None:
+    """Weights of terms in chosen rows: the scores of queries of one term each.
+
+    Args:
+        out_weights: float32, shape (n_rows, n_terms); takes the weights, 0 where there is none.
+    """
+    one = np.ones(1, np.float32)
+    column = np.empty(len(rows), np.float32)
+    for i in range(len(terms)):
+        term = terms[i : i + 1]
+        score_rows(term, one, rows, list_indptr, list_rows, list_weights, column)
+        out_weights[:, i] = column

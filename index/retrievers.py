@@ -1,46 +1,48 @@
-"""The two sides of a collection as `Retriever`s: inverted lists, and dense vectors."""
+"""The two sides of a collection, and the hybrid of both, as `Retriever`s."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, Protocol
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.dense import DenseEncoder
-from lsr.encoder import Encoder, EncoderIdentity
+from lsr.dense import open_dense_encoder
+from lsr.encoder import Encoder, EncoderIdentity, VectorEncoder
 from lsr.errors import IndexVersionError, QueryError
-from lsr.index.searcher import ExactSearcher, Ranking
+from lsr.hybrid import HybridQuery, HybridSearcher
+from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
-from lsr.retriever import Retriever
-from lsr.sparse import CSR
+from lsr.index.store import DocumentStore
+from lsr.plan import SearchPlan
+from lsr.retriever import Ranking
+from lsr.sparse import CSR, SparseVector
 from lsr.types import Query, Run, ScoredDoc
 from lsr.vectors import VectorIndex
 
-__all__ = ["DenseRetriever", "Side", "SparseRetriever"]
+__all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever"]
 
-
-class Side(Retriever, Protocol):
-    """A retriever in two steps, so that each can be timed; queries go from one to the other."""
-
-    def encode(self, texts: Sequence[str]) -> Any: ...
-
-    def search(self, queries: Any, k: int, allowed: NDArray[np.bool_] | None = None) -> Ranking: ...
-
-    def warm_up(self) -> None: ...
+_SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
+"""How models write tokens that are not words."""
 
 
 class SparseRetriever:
-    """An encoder and the inverted lists of what it encoded."""
+    """An encoder and the inverted lists of what it encoded. A `lsr.retriever.SparseSide`."""
 
-    def __init__(self, encoder: Encoder, searcher: ExactSearcher, segment: Segment) -> None:
+    floor: float | None = 0.0
+
+    def __init__(
+        self, encoder: Encoder, searcher: ExactSearcher, segment: Segment, store: DocumentStore
+    ) -> None:
         self._encoder = encoder
         self._name = encoder.identity.name
         self._searcher = searcher
         self._segment = segment
+        self._store = store
 
     @property
     def name(self) -> str:
@@ -53,6 +55,40 @@ class SparseRetriever:
     def search(self, queries: CSR, k: int, allowed: NDArray[np.bool_] | None = None) -> Ranking:
         """As `ExactSearcher.search_batch`."""
         return self._searcher.search_batch(queries, k, allowed)
+
+    def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `ExactSearcher.score`."""
+        return self._searcher.score(query, rows)
+
+    def vectors(self, rows: NDArray[np.int32]) -> CSR:
+        """Documents' vectors, from the store."""
+        return self._store.sparse_vectors(rows.tolist(), self._segment.n_terms)
+
+    def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether documents have any term, shape (n,)."""
+        return self._segment.has_terms[rows]
+
+    def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
+        """Words that at most a share `max_df` of documents have; tokens that are no words not."""
+        most = max_df * self._segment.n_documents
+        fit = self._segment.document_frequency(terms) <= most
+        for place in np.flatnonzero(fit).tolist():
+            fit[place] = not _SPECIAL.fullmatch(self.term(int(terms[place])))
+        return fit
+
+    def document_weights(
+        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `ExactSearcher.document_weights`."""
+        return self._searcher.document_weights(terms, rows)
+
+    def term(self, term: int) -> str:
+        """The text of a term."""
+        return self._encoder.term(term)
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The terms that a query's text itself holds; None when its vector has no others."""
+        return self._encoder.own_terms(text)
 
     def retrieve(
         self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
@@ -68,23 +104,53 @@ class SparseRetriever:
 
 
 class DenseRetriever:
-    """A dense model and the vectors that it made. The model is loaded with the first query.
+    """A dense model and the vectors that it made. A `lsr.retriever.DenseSide`.
+
+    Model and faiss are loaded when they are first needed.
+
+    Args:
+        graph: the file of the vectors' graph, if they have one.
+        onnx: a folder where the model may lie exported to ONNX.
 
     Raises:
         IndexVersionError: on loading, when the model's weights differ from those of the build.
         UnavailableError: on loading, when the packages it needs are not installed.
     """
 
-    def __init__(self, identity: EncoderIdentity, vectors: VectorIndex, segment: Segment) -> None:
+    floor: float | None = -1.0
+
+    def __init__(
+        self,
+        identity: EncoderIdentity,
+        segment: Segment,
+        graph: Path | None = None,
+        onnx: Path | None = None,
+    ) -> None:
         self._identity = identity
-        self._vectors = vectors
         self._segment = segment
-        self._encoder: DenseEncoder | None = None
+        self._graph = graph
+        self._onnx = onnx
+        self._index: VectorIndex | None = None
+        self._encoder: VectorEncoder | None = None
         self._loading = threading.Lock()
 
     @property
     def name(self) -> str:
         return self._identity.name
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every vector is compared, and not only those that a graph leads to."""
+        return self._vectors.is_exact
+
+    @property
+    def _vectors(self) -> VectorIndex:
+        if self._index is None:
+            with self._loading:
+                if self._index is None:
+                    segment = self._segment
+                    self._index = VectorIndex(segment.vectors, segment.tie_order, self._graph)
+        return self._index
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, shape (n_texts, dimension)."""
@@ -110,6 +176,19 @@ class DenseRetriever:
             )
         return Ranking(*self._vectors.search(queries, k, allowed))
 
+    def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `VectorIndex.score`."""
+        return self._vectors.score(query, rows)
+
+    def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Documents' vectors, shape (n, dimension); zeros where there is none."""
+        return self._segment.vectors[rows]
+
+    def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether documents have a vector, shape (n,)."""
+        has_vector: NDArray[np.bool_] = self._vectors.has_vector[rows]
+        return has_vector
+
     def retrieve(
         self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> Run:
@@ -118,17 +197,51 @@ class DenseRetriever:
         return _run(queries, self.search(vectors, k, allowed), self._segment)
 
     def warm_up(self) -> None:
-        """Load the model."""
-        self.encode(["warm up"])
+        """Load the model and the vectors."""
+        self.search(self.encode(["warm up"]), 1)
 
-    def _load(self) -> DenseEncoder:
-        encoder = DenseEncoder(self._identity.name)
-        if encoder.identity.sha256 != self._identity.sha256:
+    def _load(self) -> VectorEncoder:
+        wanted = self._identity.sha256
+        encoder = open_dense_encoder(self._identity.name, onnx_folder=self._onnx, sha256=wanted)
+        if encoder.identity.sha256 != wanted:
             raise IndexVersionError(
                 f"the dense model {self._identity.name!r} is not the one that made the vectors "
                 "of this index; build the index again"
             )
         return encoder
+
+
+class HybridRetriever:
+    """A `SearchPlan` over both sides, as a `Retriever`. At most its windows' union is returned.
+
+    Queries are encoded one by one, so that an answer does not depend on its neighbours.
+    """
+
+    def __init__(
+        self, searcher: HybridSearcher, plan: SearchPlan, segment: Segment, name: str = "hybrid"
+    ) -> None:
+        self.searcher = searcher
+        self.plan = plan
+        self._segment = segment
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def retrieve(
+        self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Run:
+        """See `Retriever`. Equal scores are by dense raw score, then by doc_id."""
+        if k < 1:
+            raise QueryError(f"k is {k}; ask for at least 1")
+        run: Run = {}
+        for query in queries:
+            outcome = self.searcher.search(HybridQuery(query.text), self.plan, allowed)
+            doc_ids = self._segment.doc_ids(outcome.rows[:k])
+            lines = zip(repeat(query.query_id), doc_ids, outcome.scores[:k].tolist(), strict=False)
+            run[query.query_id] = list(map(ScoredDoc._make, lines))
+        return run
 
 
 def _run(queries: Sequence[Query], ranking: Ranking, segment: Segment) -> Run:

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import QueryError
-from lsr.index.kernels import scan_batch
+from lsr.index.kernels import document_weights, scan_batch, score_rows
 from lsr.index.segment import Segment, frozen
+from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["ExactSearcher", "Ranking"]
+__all__ = ["ExactSearcher"]
 
 WINDOW = 65_536
 _ALL = frozen(np.zeros(0, np.bool_))
-
-
-class Ranking(NamedTuple):
-    """Results of a batch, one line per query, best first.
-
-    Attributes:
-        rows: int32, shape (n_queries, k), −1 beyond the last hit.
-        scores: float32, shape (n_queries, k), 0 beyond the last hit.
-    """
-
-    rows: NDArray[np.int32]
-    scores: NDArray[np.float32]
 
 
 class ExactSearcher:
@@ -122,6 +110,25 @@ class ExactSearcher:
                     done.result()
         return found
 
+    def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of chosen rows, shape (n,), to the bit as a search gives them."""
+        scores = np.empty(len(rows), np.float32)
+        # own copies are of one array type, as above
+        vector = (np.array(query.terms), np.array(query.weights))
+        score_rows(*vector, np.array(rows), *self._lists[:3], scores)
+        return scores
+
+    def document_weights(
+        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Weights of terms in rows, shape (n_rows, n_terms), 0 where a document lacks a term."""
+        weights = np.empty((len(rows), len(terms)), np.float32)
+        document_weights(np.array(terms), np.array(rows), *self._lists[:3], weights)
+        return weights
+
     def warm_up(self) -> None:
         """Compile, or load from Numba's cache, what the first query needs."""
-        self.search(SparseVector.from_mapping({}), 1)
+        nothing = SparseVector.from_mapping({})
+        self.search(nothing, 1)
+        self.score(nothing, np.zeros(0, np.int32))
+        self.document_weights(nothing.terms, np.zeros(0, np.int32))

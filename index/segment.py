@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ class Segment:
             for field in fields(self)
             if field.name != "vectors"
         )
+
+    def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many documents hold each term; 0 for terms without a list."""
+        if self.n_terms == 0:
+            return np.zeros(len(terms), np.int64)
+        known = np.minimum(terms, self.n_terms - 1)
+        lengths: NDArray[np.int64] = self.list_indptr[known + 1] - self.list_indptr[known]
+        return np.where(terms < self.n_terms, lengths, 0)
+
+    @cached_property
+    def has_terms(self) -> NDArray[np.bool_]:
+        """Which documents hold any term, shape (n_documents,). Found with the first use."""
+        has_terms = np.zeros(self.n_documents, bool)
+        has_terms[self.list_rows] = True
+        return frozen(has_terms)
 
     def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The identifiers of rows, in their order."""

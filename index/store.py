@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, QueryError, StorageError
-from lsr.sparse import CSR
+from lsr.sparse import CSR, SparseVector
 from lsr.types import Document
 
 __all__ = ["DocumentStore", "StoreWriter", "canonical"]
@@ -195,6 +195,27 @@ class DocumentStore:
     def document(self, row: int) -> Document:
         """The document in a row. Raises IndexCorruptError when there is none."""
         return self.documents([row])[0]
+
+    def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
+        """The sparse vectors of rows, in their order. Raises IndexCorruptError for a missing one.
+
+        Args:
+            n_terms: the width of the vocabulary.
+        """
+        found: dict[int, SparseVector] = {}
+        for start in range(0, len(rows), _BATCH):
+            part = tuple(rows[start : start + _BATCH])
+            marks = ", ".join("?" * len(part))
+            for row, terms, weights in self._all(
+                f"SELECT row, terms, weights FROM sparse_vectors WHERE row IN ({marks})", part
+            ):
+                found[row] = SparseVector(
+                    np.frombuffer(terms, "<i4").astype(np.int32),
+                    np.frombuffer(weights, "<f4").astype(np.float32),
+                )
+        if any(row not in found for row in rows):
+            raise self._incomplete()
+        return CSR.from_vectors([found[row] for row in rows], n_terms)
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id, or None."""

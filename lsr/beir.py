@@ -16,7 +16,7 @@ from lsr.lines import COMPRESSED, numbered_lines
 from lsr.records import JsonLines, parse_json_object
 from lsr.types import Document, Qrels, Query
 
-__all__ = ["BeirFolder", "write_beir"]
+__all__ = ["BeirFolder", "read_qrels", "read_queries", "write_beir"]
 
 
 class BeirFolder:
@@ -46,24 +46,7 @@ class BeirFolder:
         Raises:
             DataError: names the line without `_id` or `text`, or with an id seen before.
         """
-        path = _find(self.path, "queries.jsonl")
-        seen: set[str] = set()
-        for number, line in numbered_lines(path):
-            if not line.strip():
-                continue
-            record = parse_json_object(line, path, number)
-            query_id, text = record.get("_id"), record.get("text")
-            if (
-                isinstance(query_id, bool)
-                or not isinstance(query_id, str | int)
-                or query_id == ""
-                or not isinstance(text, str)
-            ):
-                raise DataError("a query needs _id and text", path=path, line=number)
-            if str(query_id) in seen:
-                raise DataError(f"query {query_id!r} was seen before", path=path, line=number)
-            seen.add(str(query_id))
-            yield Query(str(query_id), text)
+        return read_queries(_find(self.path, "queries.jsonl"))
 
     def qrels(self, split: str) -> Qrels:
         """Judgements of a split, with grades of 0 kept.
@@ -71,34 +54,70 @@ class BeirFolder:
         Raises:
             DataError: there is no such split (names those there are), or a line is wrong.
         """
-        path = self._split(split)
-        qrels: Qrels = {}
-        for number, line in numbered_lines(path):
-            fields = line.split("\t")
-            if not line.strip() or (number == 1 and fields[-1].strip() == "score"):
-                continue
-            try:
-                query_id, doc_id, grade = fields
-                qrels.setdefault(query_id, {})[doc_id] = int(grade)
-            except ValueError as error:
-                raise DataError(
-                    "a judgement is query id, document id and whole-number grade, "
-                    "with tabs between",
-                    path=path,
-                    line=number,
-                ) from error
-        return qrels
+        return read_qrels(self._split(split))
+
+    def splits(self) -> list[str]:
+        """Names of the sets of judgements, sorted."""
+        return sorted({file.name.split(".")[0] for file in (self.path / "qrels").glob("*.tsv*")})
 
     def _split(self, split: str) -> Path:
         folder = self.path / "qrels"
         try:
             return _find(folder, f"{split}.tsv")
         except DataError:
-            there = sorted({file.name.split(".")[0] for file in folder.glob("*.tsv*")})
             raise DataError(
-                f"no judgements for split {split!r}; there are: {', '.join(there) or 'none'}",
+                f"no judgements for split {split!r}; there are: "
+                f"{', '.join(self.splits()) or 'none'}",
                 path=folder,
             ) from None
+
+
+def read_queries(path: Path) -> Iterator[Query]:
+    """Yield the queries of a `queries.jsonl`, whatever its name, in file order.
+
+    Raises:
+        DataError: names the line without `_id` or `text`, or with an id seen before.
+    """
+    seen: set[str] = set()
+    for number, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        record = parse_json_object(line, path, number)
+        query_id, text = record.get("_id"), record.get("text")
+        if (
+            isinstance(query_id, bool)
+            or not isinstance(query_id, str | int)
+            or query_id == ""
+            or not isinstance(text, str)
+        ):
+            raise DataError("a query needs _id and text", path=path, line=number)
+        if str(query_id) in seen:
+            raise DataError(f"query {query_id!r} was seen before", path=path, line=number)
+        seen.add(str(query_id))
+        yield Query(str(query_id), text)
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Judgements of a `qrels/SPLIT.tsv`, with grades of 0 kept.
+
+    Raises:
+        DataError: names the line that is wrong.
+    """
+    qrels: Qrels = {}
+    for number, line in numbered_lines(path):
+        fields = line.split("\t")
+        if not line.strip() or (number == 1 and fields[-1].strip() == "score"):
+            continue
+        try:
+            query_id, doc_id, grade = fields
+            qrels.setdefault(query_id, {})[doc_id] = int(grade)
+        except ValueError as error:
+            raise DataError(
+                "a judgement is query id, document id and whole-number grade, with tabs between",
+                path=path,
+                line=number,
+            ) from error
+    return qrels
 
 
 def write_beir(

@@ -104,6 +104,14 @@ class Bm25Encoder:
         """How often each known term occurs in each text."""
         return self._count_known([self.analyzer.terms(text) for text in texts])
 
+    def find_terms(self, texts: Sequence[str]) -> list[int | None]:
+        """The stems' terms, or None where the vocabulary lacks one."""
+        return [self._vocabulary.get(stem) for stem in texts]
+
+    def own_terms(self, text: str) -> None:  # noqa: ARG002
+        """None: a query's vector has the terms of its text and no others."""
+        return
+
     def _count_growing(self, text: str) -> Counter[int]:
         counts: Counter[int] = Counter()
         for stem in self.analyzer.terms(text):

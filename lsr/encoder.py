@@ -68,6 +68,14 @@ class Encoder(Protocol):
         """Vectors of queries, one row per text; unknown terms are left out."""
         ...
 
+    def find_terms(self, texts: Sequence[str]) -> list[int | None]:
+        """The terms that are written so, or None: the inverse of `term`."""
+        ...
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The terms that a query's text itself holds; None when its vector has no others."""
+        ...
+
     def term(self, term: int) -> str:
         """The text of a term, for explanations."""
         ...

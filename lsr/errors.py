@@ -10,7 +10,9 @@
     │   ├── IndexVersionError     written by another version of the format
     │   └── IndexCorruptError     bytes differ from what was written
     ├── StorageError          the machine said no: disk full, no permission, port in use, lock held
-    └── UnavailableError      an optional part is not installed; names the install line
+    ├── UnavailableError      an optional part is not installed; names the install line
+    ├── RetrieverError        one side of a search failed, for a reason that may pass (HTTP 503)
+    └── ModelError            a model gave numbers that are not finite (HTTP 500)
 
 Each message is one sentence or two: what is wrong, where, and what to do next. The command line
 prints it after `error:`; the service returns it as the `detail` of an RFC 9457 problem, with the
@@ -30,8 +32,10 @@ __all__ = [
     "IndexVersionError",
     "InputError",
     "LsrError",
+    "ModelError",
     "NotFoundError",
     "QueryError",
+    "RetrieverError",
     "StorageError",
     "UnavailableError",
 ]
@@ -107,3 +111,15 @@ class UnavailableError(LsrError):
     """An optional part is not installed. The message holds the install line."""
 
     code = "unavailable"
+
+
+class RetrieverError(LsrError):
+    """One side of a search failed, for a reason that may pass."""
+
+    code = "retriever_failed"
+
+
+class ModelError(LsrError):
+    """A model gave numbers that are not finite."""
+
+    code = "model_failed"

@@ -8,26 +8,32 @@ it is given ranks for scores.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError, UnavailableError
+from lsr.hybrid import HybridQuery, HybridSearcher
+from lsr.plan import SearchPlan
 from lsr.retriever import Retriever
-from lsr.types import Qrels, Query, Run
+from lsr.types import Qrels, Query, Run, ScoredDoc
 
 __all__ = [
     "DEFAULT_METRICS",
     "Comparison",
+    "PlanSystem",
     "RetrieverSystem",
     "System",
     "SystemResult",
     "SystemRun",
+    "compare",
     "evaluate",
     "judged_queries",
+    "measure",
     "parse_metrics",
 ]
 
@@ -36,10 +42,16 @@ DEFAULT_METRICS = ("nDCG@10", "R@100", "MAP", "MRR@10")
 
 @dataclass(frozen=True)
 class SystemRun:
-    """What a system returned, and how long each query took it, in milliseconds."""
+    """What a system returned, and how long it took, in milliseconds.
+
+    Attributes:
+        query_ms: of each query.
+        stage_ms: mean of a query by stage; empty where stages are not known.
+    """
 
     run: Run
     query_ms: list[float]
+    stage_ms: dict[str, float] = field(default_factory=dict)
 
 
 class System(Protocol):
@@ -75,6 +87,45 @@ class RetrieverSystem:
 
 
 @dataclass(frozen=True)
+class PlanSystem:
+    """A search plan timed from text to ranked ids, one query at a time on one thread.
+
+    Attributes:
+        doc_ids: identifiers of rows.
+        by_query: plans by query_id that stand above `plan`, as cross-validation gives them.
+    """
+
+    name: str
+    searcher: HybridSearcher
+    doc_ids: Callable[[NDArray[np.int32]], list[str]]
+    plan: SearchPlan
+    size_bytes: int
+    by_query: Mapping[str, SearchPlan] = field(default_factory=dict)
+
+    def answer(self, queries: Sequence[Query], k: int, progress: Progress) -> SystemRun:
+        run: Run = {}
+        query_ms: list[float] = []
+        stage_ms: dict[str, float] = {}
+        self._hits(queries[0], k, {})
+        for done, query in enumerate(queries, start=1):
+            begin = time.perf_counter()
+            run[query.query_id] = self._hits(query, k, stage_ms)
+            query_ms.append((time.perf_counter() - begin) * 1e3)
+            progress(self.name, done, len(queries))
+        stage_ms["ids"] = sum(query_ms) - sum(stage_ms.values())
+        means = {stage: ms / len(queries) for stage, ms in stage_ms.items()}
+        return SystemRun(run, query_ms, means)
+
+    def _hits(self, query: Query, k: int, stage_ms: dict[str, float]) -> list[ScoredDoc]:
+        plan = self.by_query.get(query.query_id, self.plan)
+        outcome = self.searcher.search(HybridQuery(query.text), plan, reach=k)
+        for stage, ms in outcome.took_ms.items():
+            stage_ms[stage] = stage_ms.get(stage, 0.0) + ms
+        found = zip(self.doc_ids(outcome.rows[:k]), outcome.scores[:k].tolist(), strict=True)
+        return [ScoredDoc(query.query_id, doc_id, score) for doc_id, score in found]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A system against the first one, query by query, on one measure.
 
@@ -95,6 +146,7 @@ class SystemResult:
         metrics: measure to mean over the judged queries.
         by_query: measure to query_id to value.
         median_ms, p95_ms: of the time of single queries.
+        stage_ms: mean of a query by stage, where it is known.
         against_first: measure to comparison; empty for the first system.
     """
 
@@ -105,6 +157,7 @@ class SystemResult:
     p95_ms: float
     size_bytes: int
     run: Run
+    stage_ms: dict[str, float] = field(default_factory=dict)
     against_first: dict[str, Comparison] = field(default_factory=dict)
 
 
@@ -176,7 +229,7 @@ def evaluate(
             query_id: [hit for hit in hits if hit.doc_id != query_id][:depth]
             for query_id, hits in answer.run.items()
         }
-        by_query = _measure(measures, judged, run)
+        by_query = measure(measures, judged, run)
         results.append(
             SystemResult(
                 name=system.name,
@@ -186,13 +239,20 @@ def evaluate(
                 p95_ms=float(np.percentile(answer.query_ms, 95)),
                 size_bytes=system.size_bytes,
                 run=run,
+                stage_ms=answer.stage_ms,
                 against_first=_compare(by_query, results[0].by_query) if results else {},
             )
         )
     return results
 
 
-def _measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
+def measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
+    """Values by measure and query; hits count in the order in which they stand.
+
+    Args:
+        measures: as `parse_metrics` gives them.
+        qrels: every query in it gets a value, 0 without hits.
+    """
     import ir_measures
 
     scores = {
@@ -212,22 +272,27 @@ def _measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict
 def _compare(
     these: dict[str, dict[str, float]], first: dict[str, dict[str, float]]
 ) -> dict[str, Comparison]:
-    from scipy.stats import ttest_rel
-
     comparisons: dict[str, Comparison] = {}
     for name, values in these.items():
         order = sorted(values)
         mine = np.array([values[query_id] for query_id in order])
         other = np.array([first[name][query_id] for query_id in order])
-        difference = mine - other
-        if len(order) > 1 and np.any(difference != difference[0]):
-            p_value = float(ttest_rel(mine, other).pvalue)
-        else:
-            p_value = 0.0 if len(order) > 1 and difference[0] != 0 else 1.0
-        comparisons[name] = Comparison(
-            p_value=p_value,
-            wins=int(np.sum(difference > 0)),
-            ties=int(np.sum(difference == 0)),
-            losses=int(np.sum(difference < 0)),
-        )
+        comparisons[name] = compare(mine, other)
     return comparisons
+
+
+def compare(these: NDArray[np.float64], others: NDArray[np.float64]) -> Comparison:
+    """Values of two systems on the same queries, shape (n_queries,), at least one."""
+    from scipy.stats import ttest_rel
+
+    difference = these - others
+    if len(difference) > 1 and np.any(difference != difference[0]):
+        p_value = float(ttest_rel(these, others).pvalue)
+    else:
+        p_value = 0.0 if len(difference) > 1 and difference[0] != 0 else 1.0
+    return Comparison(
+        p_value=p_value,
+        wins=int(np.sum(difference > 0)),
+        ties=int(np.sum(difference == 0)),
+        losses=int(np.sum(difference < 0)),
+    )

@@ -1,7 +1,8 @@
 """Passages of a text that answer a query, with the matching words told apart.
 
 All functions return pieces: put together they are the passage, and every piece is either all match
-or all context. They are pure and linear in the length of the text.
+or all context. They are pure and linear in the length of the text. Terms may be of two kinds: the
+query's own, and others that were added to it.
 """
 
 from __future__ import annotations
@@ -32,33 +33,40 @@ class Tokenizer(Protocol):
 
 
 class Piece(NamedTuple):
-    """Part of a passage: matching words, or what is between them."""
+    """Part of a passage: a matching word, own or added, or what is between matches."""
 
     text: str
     is_match: bool
+    is_added: bool = False
 
 
 class _Span(NamedTuple):
     start: int
     end: int
     term: str
+    is_added: bool
 
 
 def snippet(
-    text: str, terms: Collection[str], analyzer: Tokenizer, max_characters: int = 280
+    text: str,
+    terms: Collection[str],
+    analyzer: Tokenizer,
+    max_characters: int = 280,
+    added: Collection[str] = (),
 ) -> list[Piece]:
     """The passage with the most different terms, then the most matches, then the first.
 
     Args:
         terms: what `analyzer` makes of the query.
         max_characters: the passage's length at most, its ellipses included; 3 or more.
+        added: other terms; they count after all of `terms`.
 
     Returns:
         Pieces with runs of blanks made one. The start of the text when nothing matches; an empty
         list for a blank text.
     """
     text = text.strip()
-    spans = _spans(text, terms, analyzer)
+    spans = _spans(text, terms, added, analyzer)
     if len(text) <= max_characters:
         return _joined(_cut(text, 0, len(text), spans))
     start, end = _window(text, spans, max_characters - 2 * len(_ELLIPSIS))
@@ -70,9 +78,11 @@ def snippet(
     return _joined(pieces)
 
 
-def highlight(text: str, terms: Collection[str], analyzer: Tokenizer) -> list[Piece]:
+def highlight(
+    text: str, terms: Collection[str], analyzer: Tokenizer, added: Collection[str] = ()
+) -> list[Piece]:
     """The whole text as it is, blanks and all, with its matches told apart."""
-    return list(_cut(text, 0, len(text), _spans(text, terms, analyzer)))
+    return list(_cut(text, 0, len(text), _spans(text, terms, added, analyzer)))
 
 
 def plain(pieces: Iterable[Piece]) -> str:
@@ -80,12 +90,17 @@ def plain(pieces: Iterable[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def _spans(text: str, terms: Collection[str], analyzer: Tokenizer) -> list[_Span]:
-    wanted = frozenset(terms)
+def _spans(
+    text: str, terms: Collection[str], added: Collection[str], analyzer: Tokenizer
+) -> list[_Span]:
+    own = frozenset(terms)
+    wanted = own.union(added)
     if not wanted:
         return []
     tokens = analyzer.tokens(text[:MAX_SCANNED_CHARACTERS])
-    return [_Span(start, end, term) for term, start, end in tokens if term in wanted]
+    return [
+        _Span(start, end, term, term not in own) for term, start, end in tokens if term in wanted
+    ]
 
 
 def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
@@ -109,17 +124,18 @@ def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
 def _best_run(spans: list[_Span], budget: int) -> tuple[int, int]:
     """First and last index of the best run of spans that fits, found with two pointers."""
     inside: Counter[str] = Counter()
-    best, best_value = (0, 0), (0, 0)
+    different = [0, 0]  # own terms, added terms
+    best, best_value = (0, 0), (0, 0, 0)
     first = 0
     for last, span in enumerate(spans):
+        different[span.is_added] += not inside[span.term]
         inside[span.term] += 1
         while first < last and span.end - spans[first].start > budget:
-            left = spans[first].term
-            inside[left] -= 1
-            if not inside[left]:
-                del inside[left]
+            left = spans[first]
+            inside[left.term] -= 1
+            different[left.is_added] -= not inside[left.term]
             first += 1
-        value = (len(inside), last - first + 1)
+        value = (different[0], different[1], last - first + 1)
         if value > best_value:
             best, best_value = (first, last), value
     return best
@@ -166,7 +182,7 @@ def _cut(text: str, start: int, end: int, spans: list[_Span]) -> Iterator[Piece]
         from_, to = max(span.start, at), min(span.end, end)
         if from_ > at:
             yield Piece(text[at:from_], False)
-        yield Piece(text[from_:to], True)
+        yield Piece(text[from_:to], True, span.is_added)
         at = to
     if at < end:
         yield Piece(text[at:end], False)
@@ -176,8 +192,8 @@ def _joined(pieces: Iterable[Piece]) -> list[Piece]:
     joined: list[Piece] = []
     for piece in pieces:
         text = _BLANKS.sub(" ", piece.text)
-        if joined and joined[-1].is_match == piece.is_match:
-            joined[-1] = Piece(joined[-1].text + text, piece.is_match)
+        if joined and joined[-1][1:] == piece[1:]:
+            joined[-1] = piece._replace(text=joined[-1].text + text)
         else:
-            joined.append(Piece(text, piece.is_match))
+            joined.append(piece._replace(text=text))
     return joined

@@ -46,7 +46,9 @@ class VectorIndex:
         self._faiss = _import_faiss()
         self._vectors = vectors
         self._tie_order = tie_order
-        self._rows = np.flatnonzero(np.any(vectors != 0, axis=1)).astype(np.int32)
+        self.has_vector = np.any(vectors != 0, axis=1)
+        """Which rows have a vector: bool, shape (n_documents,)."""
+        self._rows = np.flatnonzero(self.has_vector).astype(np.int32)
         self.is_exact = len(self._rows) < FLAT_LIMIT
         if self.is_exact or graph is None:
             self._index = self._build()
@@ -125,20 +127,19 @@ class VectorIndex:
                 candidates = self._candidates(query, wanted, None if allowed is None else chosen)
             if len(candidates) < wanted:
                 candidates = self._rows[chosen]  # the graph did not lead to enough of them
-            values = self._scores(candidates, query)
+            values = self.score(query, candidates)
             best = np.lexsort((self._tie_order[candidates], -values))
             complete = len(candidates) <= k or values[best[-1]] < values[best[k - 1]]
             if complete or len(candidates) >= available:
                 return candidates[best[:k]], values[best[:k]]
             wanted = min(wanted * 4, available)
 
-    def _scores(
-        self, candidates: NDArray[np.int32], query: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        values = np.empty(len(candidates), np.float32)
-        for start in range(0, len(candidates), RESCORED_ROWS):
+    def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Inner products of a query with rows, shape (n,), to the bit as `search` gives them."""
+        values = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), RESCORED_ROWS):
             part = slice(start, start + RESCORED_ROWS)
-            values[part] = (self._vectors[candidates[part]] * query).sum(axis=1)
+            values[part] = np.vecdot(self._vectors.take(rows[part], axis=0), query)
         return values
 
     def _candidates(

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import re
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
-from lsr.index.collection import DEFAULT_K, Collection, Hit, Mode
+from lsr.explanation import Explanation
+from lsr.hybrid import Notice
+from lsr.index.collection import DEFAULT_K, Answer, Collection, Hit, PrfReport
+from lsr.plan import Mode, SearchPlan, plan_from
 from lsr.service.examples import example_queries
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.snippet import Piece
+from lsr.sparse import SparseVector
+from lsr.stopwatch import Stopwatch
 from lsr.types import Document
 
-__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "collection_names"]
+__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "Vectors", "collection_names"]
 
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -33,6 +40,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """A query as the caller's own vectors: weights by term, and numbers."""
+
+    sparse: Mapping[str, float] | None = None
+    dense: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
 class FoundHit:
     """A found document, its score, and its passages; `snippet` is empty if not asked for."""
 
@@ -40,6 +55,7 @@ class FoundHit:
     score: float
     title: list[Piece]
     snippet: list[Piece] = field(default_factory=list)
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,10 @@ class SearchResult:
 
     Attributes:
         hits: best first.
+        mode: hybrid, sparse or dense.
         limit: hits asked for, or what stood in for it.
+        total: hits that can be paged through.
+        plan: what was done, with nothing left open.
         took_ms: milliseconds by stage; the last is their total.
     """
 
@@ -57,6 +76,10 @@ class SearchResult:
     mode: Mode
     limit: int
     offset: int
+    total: int
+    plan: SearchPlan
+    prf: PrfReport
+    warnings: tuple[Notice, ...]
     hits: tuple[FoundHit, ...]
     took_ms: dict[str, float]
 
@@ -112,8 +135,7 @@ class SearchEngine:
         """
         try:
             for collection in self.collections.values():
-                for mode in collection.modes:
-                    collection.warm_up(mode)
+                collection.warm_up()
         except BaseException as error:
             known = isinstance(error, LsrError)
             self.not_ready = str(error) if known else "the warm-up failed; the log says more"
@@ -158,54 +180,66 @@ class SearchEngine:
         *,
         limit: int | None = None,
         offset: int = 0,
-        mode: str = "sparse",
         where: Mapping[str, object] | None = None,
+        plan: Mapping[str, object] | None = None,
+        vectors: Vectors | None = None,
         snippets: bool = True,
     ) -> SearchResult:
         """Search a collection, and choose a passage of each hit.
 
         Args:
-            limit: hits wanted; by default 10, or all when the collection is smaller.
+            limit: hits wanted, 10 by default; fewer come where fewer match.
             offset: hits to leave out at the front.
             where: metadata values that every hit must have.
+            plan: fields of a `SearchPlan`; others are as the collection's default.
+            vectors: stand above what the models would make of the text.
 
         Raises:
             NotFoundError: there is no such collection.
             QueryError: the text is blank or too long, a number is out of range, the filter names
-                an unknown field, or the collection cannot be searched in this mode.
+                an unknown field, or the plan or the vectors do not fit the collection.
+            UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
         collection = self.collection(name)
-        most = min(self.limits.hits, collection.n_documents)
-        limit = min(DEFAULT_K, most) if limit is None else limit
-        self._check(collection, name, text, limit, offset, mode, where or {})
-        mode = cast(Mode, mode)
-        answer = collection.search(text, k=limit, offset=offset, mode=mode, where=where)
-        begin = time.perf_counter()
-        terms = QueryTerms(text, self._memories[name])
+        limit = min(DEFAULT_K, self.limits.hits) if limit is None else limit
+        self._check(text, limit, offset, where or {})
+        sparse, dense = _checked(vectors, collection) if vectors else (None, None)
+        answer = collection.search(
+            text,
+            k=limit,
+            offset=offset,
+            where=where,
+            plan=plan_from(plan or {}, collection.default_plan),
+            sparse_vector=sparse,
+            dense_vector=dense,
+        )
+        return self._result(name, answer, limit, offset, snippets)
+
+    def _result(
+        self, name: str, answer: Answer, limit: int, offset: int, snippets: bool
+    ) -> SearchResult:
+        watch = Stopwatch()
+        added = [term.term for term in answer.prf.terms if term.origin != "query"]
+        terms = QueryTerms(answer.text, self._memories[name], added)
         hits = tuple(_found(hit, terms, snippets) for hit in answer.hits)
-        snippet_ms = (time.perf_counter() - begin) * 1e3
-        took_ms = {**answer.took_ms, "snippet": snippet_ms}
-        took_ms["total"] = took_ms.pop("total") + snippet_ms
+        watch.lap("snippet")
+        took_ms = {**answer.took_ms, **watch.took_ms}
+        took_ms["total"] = took_ms.pop("total") + took_ms["snippet"]
         return SearchResult(
             collection=name,
-            generation=collection.manifest.generation,
-            mode=mode,
+            generation=answer.generation,
+            mode=answer.mode,
             limit=limit,
             offset=offset,
+            total=answer.total,
+            plan=answer.plan,
+            prf=answer.prf,
+            warnings=answer.warnings,
             hits=hits,
             took_ms=took_ms,
         )
 
-    def _check(
-        self,
-        collection: Collection,
-        name: str,
-        text: str,
-        limit: int,
-        offset: int,
-        mode: str,
-        where: Mapping[str, object],
-    ) -> None:
+    def _check(self, text: str, limit: int, offset: int, where: Mapping[str, object]) -> None:
         limits = self.limits
         if len(text) > limits.query_characters:
             raise QueryError(
@@ -214,21 +248,11 @@ class SearchEngine:
         values = [value for value in where.values() if isinstance(value, str)]
         if not all(map(_is_text, [text, *where, *values])):
             raise QueryError("the request holds half a surrogate pair, which is not text")
-        if mode not in collection.modes:
-            known = mode in get_args(Mode)
-            wrong = f"collection {name} has no {mode} vectors" if known else f"mode {mode[:64]!r}"
+        if not 1 <= limit <= limits.hits:
             raise QueryError(
-                f"{wrong}{'' if known else ' is unknown'}; search it with mode "
-                f"{' or '.join(collection.modes)}"
+                f"the limit is {limit:,} and one answer holds at most {limits.hits:,} hits; "
+                f"ask for 1 to {limits.hits:,}"
             )
-        most = min(limits.hits, collection.n_documents)
-        if not 1 <= limit <= most:
-            why = (
-                f"the collection has {most:,} documents"
-                if most == collection.n_documents
-                else f"one answer holds at most {most:,} hits"
-            )
-            raise QueryError(f"the limit is {limit:,} and {why}; ask for 1 to {most:,}")
         if offset < 0:
             raise QueryError(f"the offset is {offset:,}; it must be 0 or more")
         if offset + limit > limits.window:
@@ -280,4 +304,25 @@ def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:
         hit.score,
         terms.highlight(hit.document.title),
         terms.snippet(hit.document.text) if snippets else [],
+        hit.explanation,
     )
+
+
+def _checked(
+    vectors: Vectors, collection: Collection
+) -> tuple[SparseVector | None, NDArray[np.float32] | None]:
+    """Vectors of a request as the collection takes them. Raises QueryError."""
+    sparse = dense = None
+    if vectors.sparse is not None:
+        known = collection.encoder.find_terms(list(vectors.sparse))
+        wrong = [text for text, weight in vectors.sparse.items() if not 0 < weight < math.inf]
+        if wrong:
+            raise QueryError(f"vectors.sparse: the weight of {wrong[0][:64]!r} must be above 0")
+        pairs = zip(known, vectors.sparse.values(), strict=True)
+        sparse = SparseVector.from_mapping(
+            {term: weight for term, weight in pairs if term is not None}
+        )
+    if vectors.dense is not None:
+        with np.errstate(over="ignore"):
+            dense = np.array(vectors.dense, np.float32)
+    return sparse, dense

@@ -5,13 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lsr.errors import LsrError, NotFoundError
+from lsr.plan import plan_from
+from lsr.service.curl import curl_command, search_body
 from lsr.service.engine import SearchEngine
+from lsr.service.feedbackview import asks_for_feedback
 from lsr.service.metrics import Metrics
+from lsr.service.pageplan import PLAN_NAMES, Controls, PagePlan
 from lsr.service.pagequery import PageQuery
 from lsr.service.pageview import PAGE_SIZE, ResultView, chips, result_view
 from lsr.service.problems import status_of
@@ -27,17 +31,17 @@ def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     page = _Page(engine, metrics)
 
     @router.get("/")
-    def home(request: Request) -> HTMLResponse:
+    def home(request: Request) -> Response:
         if len(engine.collections) == 1:
             return page.search(next(iter(engine.collections)), request)
         return page.collections()
 
     @router.get("/c/{collection}")
-    def search(collection: str, request: Request) -> HTMLResponse:
+    def search(collection: str, request: Request) -> Response:
         return page.search(collection, request)
 
     @router.get("/c/{collection}/results")
-    def results(collection: str, request: Request) -> HTMLResponse:
+    def results(collection: str, request: Request) -> Response:
         return page.search(collection, request, template="results.html")
 
     @router.get("/c/{collection}/documents/{doc_id:path}")
@@ -68,17 +72,26 @@ class _Page:
         }
         return self._render("collections.html", HTTPStatus.OK, sizes=sizes, collection=None)
 
-    def search(self, name: str, request: Request, template: str = "search.html") -> HTMLResponse:
-        """The search page of a collection, or just its results."""
+    def search(self, name: str, request: Request, template: str = "search.html") -> Response:
+        """The search page of a collection, or just its results.
+
+        A form without JavaScript sends every control: then the page moves to the short address.
+        """
         query, view, error, status = PageQuery(name), None, None, HTTPStatus.OK
         try:
             collection = self._engine.collection(name)
         except NotFoundError as missing:
             return self._message(missing)
+        default, modes = collection.default_plan, collection.modes
+        address = f"{query.address}?{request.url.query}"
         try:
             query = PageQuery(name, request.query_params.get("q", ""))
-            query = PageQuery.of(name, request.query_params)
-            view = self._result(query) if query.text.strip() else None
+            query = PageQuery.of(name, request.query_params, default, modes)
+            address = query.address
+            said = sum(each in request.query_params for each in PLAN_NAMES)
+            if template == "search.html" and said > len(query.plan.pairs):
+                return RedirectResponse(address, HTTPStatus.FOUND)
+            view = self._result(query, str(request.base_url)) if query.text.strip() else None
         except LsrError as refused:
             error, status = str(refused), status_of(refused)
         return self._render(
@@ -86,9 +99,10 @@ class _Page:
             status,
             collection=name,
             n_documents=collection.n_documents,
-            modes=collection.modes,
+            controls=Controls.of(query.plan, default, modes),
             examples=self._engine.examples(name),
             query=query,
+            address=address,
             view=view,
             error=error,
         )
@@ -96,7 +110,10 @@ class _Page:
     def document(self, name: str, doc_id: str, request: Request) -> HTMLResponse:
         """A document, with the words of the query that led there marked."""
         try:
-            query = PageQuery.of(name, request.query_params)
+            collection = self._engine.collection(name)
+            query = PageQuery.of(
+                name, request.query_params, collection.default_plan, collection.modes
+            )
             document = self._engine.document(name, doc_id)
             terms = self._engine.query_terms(name, query.text)
         except LsrError as error:
@@ -109,28 +126,47 @@ class _Page:
             document=document,
             title=terms.highlight(document.title),
             text=terms.highlight(document.text),
-            chips=chips(PageQuery(name, query.text or document.title), document.metadata),
+            chips=chips(
+                PageQuery(name, query.text or document.title, query.plan), document.metadata
+            ),
             metadata={name: _spoken(value) for name, value in document.metadata.items()},
         )
 
-    def _result(self, query: PageQuery) -> ResultView:
-        collection = self._engine.collection(query.collection)
-        limits = self._engine.limits
+    def _result(self, query: PageQuery, base_url: str) -> ResultView:
+        engine, name = self._engine, query.collection
+        fields, window = self._plan(query.plan, name)
         offset = (query.page - 1) * PAGE_SIZE
         # One more than is shown tells whether there is a next page.
-        wanted = min(PAGE_SIZE + 1, collection.n_documents, limits.hits)
-        if offset < limits.window < offset + wanted:
-            wanted = limits.window - offset
-        result = self._engine.search(
-            query.collection,
-            query.text,
-            limit=wanted,
-            offset=offset,
-            mode=query.mode,
-            where=query.where,
+        wanted = min(PAGE_SIZE + 1, engine.limits.hits)
+        if offset < window < offset + wanted:
+            wanted = window - offset
+        result = engine.search(
+            name, query.text, limit=wanted, offset=offset, where=query.where, plan=fields
         )
-        self._metrics.count_search(query.collection, result.mode, result.took_ms)
-        return result_view(query, result)
+        self._metrics.count_search(name, result.mode, result.took_ms)
+        return result_view(
+            query,
+            result,
+            engine.query_terms(name, query.text),
+            [engine.document(name, each.doc_id) for each in result.prf.feedback],
+            window,
+            curl_command(base_url, name, search_body(query.text, query.where, fields, offset)),
+        )
+
+    def _plan(self, plan: PagePlan, name: str) -> tuple[dict[str, object], int]:
+        """The fields to search by, and how many hits can be reached.
+
+        What two sides or feedback made of a hit is explained; one side alone needs no words.
+        """
+        collection = self._engine.collection(name)
+        fields: dict[str, object] = dict(plan.fields)
+        whole = plan_from(fields, collection.default_plan).resolved(collection.modes)
+        if whole.mode == "hybrid" or asks_for_feedback(whole):
+            fields["explain"] = "full"
+        limit = self._engine.limits.window
+        if whole.mode == "hybrid" and collection.n_documents > whole.window:
+            limit = min(limit, whole.window)
+        return fields, limit
 
     def _message(self, error: LsrError) -> HTMLResponse:
         status = status_of(error)

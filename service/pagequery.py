@@ -1,7 +1,8 @@
 """`PageQuery`: what the address of a search page asks for, and addresses of pages near it.
 
 A filter is written `f.field=value`. A value that reads as a JSON number, `true` or `false` is one;
-text that would be mistaken for one is written in quotes, as JSON.
+text that would be mistaken for one is written in quotes, as JSON. What an address says of the plan
+is in `pageplan`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from urllib.parse import quote, urlencode
 from starlette.datastructures import QueryParams
 
 from lsr.errors import QueryError
+from lsr.plan import MODES, Mode, SearchPlan
+from lsr.service.pageplan import PagePlan
 
 __all__ = ["PageQuery", "Scalar", "filter_text", "filter_value"]
 
@@ -28,19 +31,30 @@ class PageQuery:
     """A search as its address says it.
 
     Attributes:
+        plan: what differs from the collection's default.
         page: counts from 1.
         where: metadata values that hits must have.
     """
 
     collection: str
     text: str = ""
-    mode: str = "sparse"
+    plan: PagePlan = field(default_factory=PagePlan)
     page: int = 1
     where: Mapping[str, Scalar] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, collection: str, parameters: QueryParams) -> Self:
-        """Read an address. Raises QueryError when the page is not a number from 1 on."""
+    def of(
+        cls,
+        collection: str,
+        parameters: QueryParams,
+        default: SearchPlan | None = None,
+        modes: tuple[Mode, ...] = MODES,
+    ) -> Self:
+        """Read an address of a collection that has this default plan and these modes.
+
+        Raises:
+            QueryError: the page is not a number from 1 on.
+        """
         page = parameters.get("page") or "1"
         if not (page.isascii() and page.isdigit() and len(page) < 10 and int(page) >= 1):
             raise QueryError(f"the page is {page[:32]!r}; it must be a number from 1 on")
@@ -52,7 +66,7 @@ class PageQuery:
         return cls(
             collection,
             parameters.get("q", ""),
-            parameters.get("mode") or "sparse",
+            PagePlan.of(parameters, default or SearchPlan(), modes),
             int(page),
             where,
         )
@@ -73,10 +87,15 @@ class PageQuery:
     @property
     def _query(self) -> str:
         pairs = [("q", self.text)] if self.text else []
-        pairs += [("mode", self.mode)] if self.mode != "sparse" else []
+        pairs += self.plan.pairs
         pairs += [(_FILTER + name, filter_text(value)) for name, value in self.where.items()]
         pairs += [("page", str(self.page))] if self.page > 1 else []
         return f"?{urlencode(pairs)}" if pairs else ""
+
+    @property
+    def by_default(self) -> str:
+        """The address of the same search by the collection's default plan, in the same mode."""
+        return replace(self, page=1, plan=PagePlan(self.plan.mode)).address
 
     def turned_to(self, page: int) -> str:
         """The address of another page of the same search."""
@@ -105,6 +124,7 @@ def filter_value(text: str) -> Scalar:
     """The scalar that a filter's text stands for."""
     try:
         value = json.loads(text)
+        str(value).encode()  # half a surrogate pair is no text, and no address holds it
     except (ValueError, RecursionError):
         return text
     if isinstance(value, float) and not math.isfinite(value):

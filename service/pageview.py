@@ -1,20 +1,25 @@
-"""What the templates show of a search: bars, chips, and the strip of times."""
+"""What the templates show of a search: hits with their chips, and what stands above them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lsr.service.engine import FoundHit, SearchResult
+from lsr.service.feedbackview import FeedbackView, feedback_view, notes
 from lsr.service.pagequery import PageQuery, Scalar
+from lsr.service.scoreview import ScoreView, full_length, score_view
+from lsr.service.stageview import Stage, spoken_ms, stages
+from lsr.service.terms import QueryTerms
 from lsr.snippet import Piece
-from lsr.types import Metadata
+from lsr.types import Document, Metadata
 
-__all__ = ["PAGE_SIZE", "Chip", "HitView", "ResultView", "Stage", "chips", "result_view"]
+__all__ = ["PAGE_SIZE", "Chip", "HitView", "ResultView", "chips", "result_view"]
 
 PAGE_SIZE = 10
 _MAX_CHIPS = 8
 _MAX_CHIP_CHARACTERS = 40
+_MAX_ADDED = 12
 
 
 @dataclass(frozen=True)
@@ -29,58 +34,83 @@ class Chip:
 
 @dataclass(frozen=True)
 class HitView:
-    """A hit as it is shown. `bar` is the score in percent of the page's best."""
+    """A hit as it is shown."""
 
     rank: int
     doc_id: str
     address: str
     title: list[Piece]
     snippet: list[Piece]
-    score: str
-    bar: float
+    score: ScoreView
     chips: list[Chip]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage of a search: its time, and its place in the strip in percent."""
-
-    name: str
-    ms: str
-    start: float
-    width: float
-
-
-@dataclass(frozen=True)
 class ResultView:
-    """A page of hits. Addresses are None where there is no such page."""
+    """A page of hits. Addresses are None where there is no such page.
+
+    Attributes:
+        has_words, has_meaning: whether bars have such a part.
+        ends_at: the last hit that can be reached, when the list was cut off there.
+        curl: the command that asks the REST API for the same.
+    """
 
     hits: list[HitView]
     first: int
     last: int
     previous: str | None
     following: str | None
+    ends_at: int | None
+    has_words: bool
+    has_meaning: bool
+    feedback: FeedbackView | None
+    notes: list[str]
     stages: list[Stage]
     total_ms: str
+    curl: str
 
 
-def result_view(query: PageQuery, result: SearchResult) -> ResultView:
-    """What to show of a result that was asked for with one hit more than a page holds."""
+def result_view(
+    query: PageQuery,
+    result: SearchResult,
+    terms: QueryTerms,
+    learned_from: Sequence[Document],
+    window: int,
+    curl: str,
+) -> ResultView:
+    """What to show of a result that was asked for with one hit more than a page holds.
+
+    Args:
+        terms: spell the query's words.
+        learned_from: the documents that feedback learned from, best first.
+        window: hits that can be reached.
+    """
     shown = result.hits[:PAGE_SIZE]
-    best = max((hit.score for hit in shown), default=0.0)
+    full = full_length(shown)
     hits = [
-        _hit_view(query, hit, result.offset + place, best)
+        _hit_view(query, hit, result, result.offset + place, full, terms)
         for place, hit in enumerate(shown, start=1)
     ]
+    last = result.offset + len(hits)
     has_more = len(result.hits) > PAGE_SIZE
+    kinds = {bar.kind for hit in hits for bar in hit.score.bars}
+    added = [term.term for term in result.prf.terms if term.origin == "feedback"][:_MAX_ADDED]
+    spelling = terms.spelling(added, " ".join(document.text for document in learned_from))
+    words = [spelling.get(term, term) for term in added]
     return ResultView(
         hits=hits,
         first=result.offset + 1,
-        last=result.offset + len(hits),
+        last=last,
         previous=query.turned_to(query.page - 1) if query.page > 1 else None,
         following=query.turned_to(query.page + 1) if has_more else None,
-        stages=_stages(result.took_ms),
-        total_ms=_ms(result.took_ms["total"]),
+        ends_at=last if hits and last == window and not has_more else None,
+        has_words="words" in kinds,
+        has_meaning="meaning" in kinds,
+        feedback=feedback_view(query, result, learned_from, words),
+        notes=notes(result),
+        stages=stages(result.took_ms),
+        total_ms=spoken_ms(result.took_ms["total"]),
+        curl=curl,
     )
 
 
@@ -110,31 +140,22 @@ def _shown(value: Scalar) -> str:
     return value.strip() if isinstance(value, str) else str(value)
 
 
-def _hit_view(query: PageQuery, hit: FoundHit, rank: int, best: float) -> HitView:
-    share = hit.score / best if best > 0 else 0.0
+def _hit_view(
+    query: PageQuery,
+    hit: FoundHit,
+    result: SearchResult,
+    rank: int,
+    full: float,
+    terms: QueryTerms,
+) -> HitView:
+    explained = hit.explanation.terms or () if hit.explanation is not None else ()
+    spelling = terms.spelling([part.term for part in explained], hit.document.text)
     return HitView(
         rank=rank,
         doc_id=hit.document.doc_id,
         address=query.document(hit.document.doc_id),
         title=hit.title,
         snippet=hit.snippet,
-        score=f"{hit.score:.3f}" if abs(hit.score) < 10 else f"{hit.score:.2f}",
-        bar=round(100 * min(max(share, 0.0), 1.0), 1),
+        score=score_view(hit, rank, full, result.plan, result.prf.applied, spelling),
         chips=chips(query, hit.document.metadata),
     )
-
-
-def _stages(took_ms: Mapping[str, float]) -> list[Stage]:
-    total = took_ms["total"] or 1.0
-    stages, start = [], 0.0
-    for name, ms in took_ms.items():
-        if name == "total":
-            continue
-        width = 100 * ms / total
-        stages.append(Stage(name, _ms(ms), round(start, 2), round(width, 2)))
-        start += width
-    return stages
-
-
-def _ms(ms: float) -> str:
-    return f"{ms:.2f}" if ms < 1 else f"{ms:.1f}" if ms < 100 else f"{ms:,.0f}"

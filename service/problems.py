@@ -17,6 +17,7 @@ from lsr.errors import (
     InputError,
     LsrError,
     NotFoundError,
+    RetrieverError,
     StorageError,
     UnavailableError,
 )
@@ -30,6 +31,7 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (IndexStateError, HTTPStatus.SERVICE_UNAVAILABLE),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RetrieverError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
@@ -50,6 +52,8 @@ _TITLES = {
     "index_corrupt": "Collection damaged",
     "storage": "Storage refused",
     "unavailable": "Part not installed",
+    "retriever_failed": "One side of the search failed",
+    "model_failed": "Model failed",
     "internal": "Internal error",
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}

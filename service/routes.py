@@ -7,10 +7,11 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from lsr.service.engine import SearchEngine, SearchResult
+from lsr.service.engine import SearchEngine, SearchResult, Vectors
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
 from lsr.service.schemas import (
+    AnswerWarning,
     Collections,
     CollectionSummary,
     FoundDocument,
@@ -31,6 +32,7 @@ _INVALID: Responses = {
     422: {"model": Problem, "description": "The request cannot be done as asked."},
     413: {"model": Problem, "description": "The request is too large."},
 }
+_FAILED: Responses = {500: {"model": Problem, "description": "A model gave no usable numbers."}}
 _UNUSABLE: Responses = {503: {"model": Problem, "description": "Not now; `detail` says why."}}
 
 
@@ -83,7 +85,7 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     @router.post(
         "/{collection}/search",
         summary="Search a collection",
-        responses={**_MISSING, **_INVALID, **_UNUSABLE},
+        responses={**_MISSING, **_INVALID, **_FAILED, **_UNUSABLE},
     )
     def search(collection: str, request: SearchRequest) -> SearchAnswer:
         result = engine.search(
@@ -91,8 +93,9 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
             request.text,
             limit=request.limit,
             offset=request.offset,
-            mode=request.mode,
             where=request.filter,
+            plan=request.plan_fields(),
+            vectors=_vectors(request),
             snippets=request.snippet,
         )
         metrics.count_search(collection, result.mode, result.took_ms)
@@ -129,8 +132,14 @@ def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
         modes=list(collection.modes),
         sparse_encoder=manifest.sparse.name,
         dense_encoder=manifest.dense.name if manifest.dense else None,
+        default_plan=collection.default_plan.resolved(collection.modes),
         fields=sorted(collection.store.fields),
     )
+
+
+def _vectors(request: SearchRequest) -> Vectors | None:
+    given = request.vectors
+    return Vectors(given.sparse, given.dense) if given is not None else None
 
 
 def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
@@ -141,6 +150,7 @@ def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
             title=hit.document.title,
             snippet=plain(hit.snippet) if snippets else None,
             metadata=dict(hit.document.metadata),
+            explanation=hit.explanation,
         )
         for hit in result.hits
     ]
@@ -150,6 +160,10 @@ def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
         mode=result.mode,
         limit=result.limit,
         offset=result.offset,
+        total=result.total,
+        plan=result.plan,
+        prf=result.prf,
+        warnings=[AnswerWarning(code=each.code, detail=each.detail) for each in result.warnings],
         hits=hits,
         took_ms={stage: round(ms, 3) for stage, ms in result.took_ms.items()},
     )

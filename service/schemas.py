@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
+from lsr.explanation import Explanation
+from lsr.index.collection import PrfReport
+from lsr.plan import SearchPlan
+from lsr.service.planschema import PlanFields
+
 __all__ = [
+    "AnswerWarning",
     "CollectionSummary",
     "Collections",
     "FoundDocument",
@@ -28,8 +34,22 @@ _METADATA_EXAMPLE: dict[str, Any] = {"year": 2021, "tags": ["birds", "rivers"]}
 Scalar = Annotated[JsonValue, WithJsonSchema(_SCALAR)]
 
 
-class SearchRequest(BaseModel):
-    """A search."""
+class VectorFields(BaseModel):
+    """A query as vectors of your own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sparse: dict[str, float] | None = Field(
+        default=None,
+        description="Weights above 0 by term; terms not in the vocabulary are ignored.",
+    )
+    dense: list[float] | None = Field(
+        default=None, description="As many numbers as the dense model gives, of unit length."
+    )
+
+
+class SearchRequest(PlanFields):
+    """A search: a query, a page, and a plan. What is left out is as the collection's default."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -39,23 +59,19 @@ class SearchRequest(BaseModel):
         },
     )
 
-    text: str = Field(
-        description="The query. One without any known word finds nothing.",
-        json_schema_extra={"minLength": 1},
+    text: str = Field(default="", description="The query. May be left out where vectors are given.")
+    vectors: VectorFields | None = Field(
+        default=None, description="Used in place of what the models would make of the text."
     )
     limit: int | None = Field(
         default=None,
-        description="Hits wanted, at most the number of documents; 10 (or all) when left out.",
+        description="Hits wanted; 10 when left out. Fewer come where fewer documents match.",
         json_schema_extra={"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
     )
     offset: int = Field(
         default=0,
         description="Hits to leave out at the front. Pages put together are one long answer.",
         json_schema_extra={"minimum": 0},
-    )
-    mode: Literal["sparse", "dense"] = Field(
-        default="sparse",
-        description="Which side of the collection to search; `dense` needs one built with vectors.",
     )
     filter: dict[str, Scalar] = Field(
         default_factory=dict,
@@ -75,6 +91,16 @@ class SearchHit(BaseModel):
     metadata: dict[str, Any] = Field(
         description="The document's metadata.", examples=[_METADATA_EXAMPLE]
     )
+    explanation: Explanation | None = Field(
+        description="Where the score comes from, if asked for; its parts add up to it."
+    )
+
+
+class AnswerWarning(BaseModel):
+    """Something about an answer that its reader should know."""
+
+    code: str = Field(description="Stable name of the kind.", examples=["sparse_empty"])
+    detail: str = Field(description="The same for people.")
 
 
 class SearchAnswer(BaseModel):
@@ -82,10 +108,16 @@ class SearchAnswer(BaseModel):
 
     collection: str = Field(description="The collection searched.", examples=["birds"])
     generation: int = Field(description="Its generation: counts publications from 1.")
-    mode: Literal["sparse", "dense"] = Field(description="The side searched.")
+    mode: Literal["hybrid", "sparse", "dense"] = Field(description="What was searched.")
     limit: int = Field(description="Hits asked for, or what stood in for it.")
     offset: int = Field(description="Hits left out at the front.")
-    hits: list[SearchHit] = Field(description="Best first; equal scores by doc_id.")
+    total: int = Field(description="Hits that can be paged through with this window.")
+    plan: SearchPlan = Field(description="What was done, with nothing left open.")
+    prf: PrfReport = Field(description="What feedback did, and which documents it learned from.")
+    warnings: list[AnswerWarning] = Field(description="What else there is to know.")
+    hits: list[SearchHit] = Field(
+        description="Best first; equal scores by dense raw score, then by doc_id."
+    )
     took_ms: dict[str, float] = Field(
         description="Milliseconds by stage, and their total.",
         examples=[{"encode": 0.1, "search": 0.4, "fetch": 0.3, "total": 0.8}],
@@ -102,9 +134,14 @@ class CollectionSummary(BaseModel):
     size_bytes: int = Field(description="Bytes on disk.")
     generation: int = Field(description="Counts publications from 1.")
     created: datetime = Field(description="When this generation was built.")
-    modes: list[Literal["sparse", "dense"]] = Field(description="Modes it can be searched in.")
+    modes: list[Literal["hybrid", "sparse", "dense"]] = Field(
+        description="Modes it can be searched in; the first is the default."
+    )
     sparse_encoder: str = Field(description="What made the sparse vectors.", examples=["bm25"])
     dense_encoder: str | None = Field(description="What made the dense vectors, if there are any.")
+    default_plan: SearchPlan = Field(
+        description="How it is searched where a request does not say: tuned, or as built in."
+    )
     fields: list[str] = Field(description="Metadata fields that a filter can name.")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 
 from lsr.analysis import Analyzer, Token
 from lsr.encoder import Encoder
-from lsr.snippet import Piece, highlight, snippet
+from lsr.snippet import MAX_SCANNED_CHARACTERS, Piece, highlight, snippet
 
 __all__ = ["QueryTerms", "WordMemory"]
 
@@ -25,6 +25,7 @@ class WordMemory:
 
     def __init__(self, encoder: Encoder) -> None:
         own = getattr(encoder, "analyzer", None)
+        self._has_own = isinstance(own, Analyzer)
         self.analyzer = own if isinstance(own, Analyzer) else Analyzer()
         self._lock = threading.Lock()
         self._known: set[str] = set()
@@ -44,21 +45,50 @@ class WordMemory:
             with_terms = (self._words_with.get(term, set()) for term in terms)
             return long | words.intersection(set().union(*with_terms))
 
+    def analyzed(self, terms: Iterable[str]) -> Set[str]:
+        """Terms of the encoder as the analyzer writes them."""
+        if self._has_own:
+            return frozenset(terms)
+        return frozenset(self.analyzer.terms(" ".join(terms)))
+
+    def spelling(self, terms: Set[str], text: str) -> dict[str, str]:
+        """How a text spells terms: of each that it holds the shortest word, in lower case."""
+        found: dict[str, str] = {}
+        for word in self.words_with(terms, set(text[:MAX_SCANNED_CHARACTERS].split())):
+            for term, start, end in self.analyzer.tokens(word):
+                spelled = word[start:end].lower()
+                known = found.get(term)
+                if term in terms and (known is None or _by_length(spelled) < _by_length(known)):
+                    found[term] = spelled
+        return found
+
 
 class QueryTerms:
-    """The words of a query as its collection sees them. Made for one query, and dropped."""
+    """The words of a query as its collection sees them. Made for one query, and dropped.
 
-    def __init__(self, text: str, memory: WordMemory) -> None:
+    Args:
+        added: terms of the encoder that the search put to those of the text.
+    """
+
+    def __init__(self, text: str, memory: WordMemory, added: Iterable[str] = ()) -> None:
         self._memory = memory
-        self._terms = frozenset(memory.analyzer.terms(text))
+        self._text = text
+        self._own = frozenset(memory.analyzer.terms(text))
+        self._added = memory.analyzed(added) - self._own
+        self._terms = self._own | self._added
 
     def highlight(self, text: str) -> list[Piece]:
         """The whole text with its matches told apart."""
-        return highlight(text, self._terms, self)
+        return highlight(text, self._own, self, self._added)
 
     def snippet(self, text: str) -> list[Piece]:
         """The passage of the text that matches best."""
-        return snippet(text, self._terms, self)
+        return snippet(text, self._own, self, added=self._added)
+
+    def spelling(self, terms: Iterable[str], text: str) -> dict[str, str]:
+        """How the query, or else a text, spells terms; those in neither are left out."""
+        wanted = frozenset(terms)
+        return self._memory.spelling(wanted, text) | self._memory.spelling(wanted, self._text)
 
     def tokens(self, text: str) -> Iterator[Token]:
         """The tokens of a text that are terms of the query, in order."""
@@ -73,6 +103,10 @@ class QueryTerms:
                 ]
         found.sort(key=lambda token: token.start)
         return iter(found)
+
+
+def _by_length(word: str) -> tuple[int, str]:
+    return len(word), word
 
 
 def _places(word: str, text: str) -> Iterator[int]:

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from lsr.sparse import CSR
 
-__all__ = ["keep_best", "rows_of", "scan_batch", "score", "top_terms", "transpose"]
+__all__ = [
+    "keep_best",
+    "rows_of",
+    "scan_batch",
+    "score",
+    "score_rows",
+    "top_terms",
+    "transpose",
+]
 
 
 def rows_of(matrix: CSR) -> list[dict[int, np.float32]]:
@@ -51,6 +59,12 @@ def scan_batch(
         hits.sort(key=lambda hit: (-float(hit[1]), doc_ids[hit[0]]))
         results.append(hits[:k])
     return results
+
+
+def score_rows(queries: CSR, documents: CSR, rows: Sequence[int]) -> list[list[np.float32]]:
+    """For each query the scores of `rows`, in their order."""
+    found = rows_of(documents)
+    return [[score(query, found[row]) for row in rows] for query in rows_of(queries)]
 
 
 def keep_best(keys: Sequence[int], k: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for matrices, identifiers and filters."""
+"""Hypothesis strategies for matrices, identifiers, filters and plans."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lsr.feedback import DenseFeedback, SparseFeedback
+from lsr.fusion import Fusion
+from lsr.plan import MODES, Prf, SearchPlan
 from lsr.sparse import CSR
 
-__all__ = ["blankless_ids", "doc_id_lists", "masks", "matrices", "texts", "weights"]
+__all__ = [
+    "blankless_ids",
+    "doc_id_lists",
+    "fusions",
+    "masks",
+    "matrices",
+    "plans",
+    "texts",
+    "weights",
+]
 
 FEW_WEIGHTS = [0.25, 0.5, 1.0, 3.0]
 """Few values, exact in float32, so that many sums are equal."""
@@ -68,3 +80,60 @@ def masks(draw: st.DrawFn, n: int) -> NDArray[np.bool_] | None:
     if kind == "any":
         return np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)), np.bool_)
     return np.full(n, kind == "all")
+
+
+def shares() -> st.SearchStrategy[float]:
+    """Numbers from 0 to 1, often both ends."""
+    return st.sampled_from([0.0, 0.3, 0.5, 1.0]) | st.floats(0, 1)
+
+
+def fusions() -> st.SearchStrategy[Fusion]:
+    """Every method, norm and way with what is missing."""
+    return st.builds(
+        Fusion,
+        method=st.sampled_from(["convex", "convex", "rrf"]),
+        norm=st.sampled_from(["tmm", "minmax", "max", "zscore", "none"]),
+        missing=st.sampled_from(["exact", "zero"]),
+        weight_sparse=st.none() | shares(),
+        rrf_k=st.sampled_from([1, 2, 60, 1000]),
+    )
+
+
+@st.composite
+def plans(draw: st.DrawFn, *, max_window: int = 10_000) -> SearchPlan:
+    """Any plan whose parts go together."""
+    mode = draw(st.sampled_from([None, None, *MODES]))
+    conditions = ["none", "pre", "post", "both", "dense_only"]
+    if mode in ("sparse", "dense"):
+        conditions = ["none"] if mode == "sparse" else ["none", "dense_only"]
+    dense = st.builds(
+        DenseFeedback,
+        method=st.sampled_from(["rocchio", "average"]),
+        alpha=st.sampled_from([0.4, 0.8, 2.0]),
+        beta=st.sampled_from([0.0, 0.2, 0.6, 2.0]),
+    )
+    sparse = st.builds(
+        SparseFeedback,
+        enabled=st.booleans(),
+        terms=st.sampled_from([1, 3, 10, 200]),
+        alpha=st.sampled_from([0.5, 1.0]),
+        beta=st.sampled_from([0.0, 0.2, 1.5]),
+        max_df=st.sampled_from([0.0, 0.3, 1.0]),
+    )
+    prf = st.builds(
+        Prf,
+        interpolate=st.sampled_from(conditions),
+        depth=st.sampled_from([0, 1, 3, 20]),
+        weight_sparse_pre=st.none() | shares(),
+        min_score=st.none() | shares(),
+        dense=dense,
+        sparse=sparse,
+    )
+    return SearchPlan(
+        mode=mode,
+        window=draw(st.integers(1, max_window)),
+        fusion=draw(fusions()),
+        prf=draw(prf),
+        explain=draw(st.sampled_from(["none", "scores", "full"])),
+        allow_partial=draw(st.booleans()),
+    )

@@ -63,7 +63,15 @@ def test_json_is_one_document_and_nothing_else(index: Path, tmp_path: Path) -> N
     answer = json.loads(run("search", index, "torn page", "--json").stdout)
     assert answer["hits"][0]["doc_id"] == "repair"
     assert answer["hits"][0]["metadata"] == {"topic": "conservation", "pages": 3}
-    assert set(answer["took_ms"]) == {"filter", "encode", "search", "fetch", "total"}
+    assert set(answer["took_ms"]) == {
+        "filter",
+        "plan",
+        "encode_sparse",
+        "search_sparse",
+        "fuse",
+        "fetch",
+        "total",
+    }
 
 
 def test_filters_by_metadata(index: Path) -> None:
@@ -81,6 +89,13 @@ def test_offset_pages_through_one_order(index: Path) -> None:
         return [hit["doc_id"] for hit in answer["hits"]]
 
     assert ids("-k", "2") + ids("-k", "2", "--offset", "2") == ids("-k", "4")
+
+
+def test_k_beyond_the_collection_is_everything_once(index: Path) -> None:
+    answer = json.loads(run("search", index, "book", "-k", "500", "--json").stdout)
+    found = [hit["doc_id"] for hit in answer["hits"]]
+    assert len(found) == len(set(found)) == answer["total"]
+    assert 0 < len(found) <= 12
 
 
 def test_default_k_shrinks_to_a_small_collection(tmp_path: Path) -> None:
@@ -102,10 +117,16 @@ def test_a_query_without_known_terms_is_an_empty_answer(index: Path) -> None:
         (["", "--json"], "the query is empty"),
         (["book", "-k", "0"], "0 hits were asked for"),
         (["book", "-k", "-3"], "-3 hits were asked for"),
-        (["book", "-k", "13"], "ask for 1 to 12"),
         (["book", "--offset", "-1"], "the offset is -1"),
-        (["book", "--mode", "fuzzy"], "mode 'fuzzy' is not one of sparse, dense"),
+        (["book", "--mode", "fuzzy"], "mode is 'fuzzy'; choose hybrid, sparse, dense"),
         (["book", "--mode", "dense"], "has no dense vectors"),
+        (["book", "--weight-sparse", "1.5"], "fusion.weight_sparse is 1.5; it must be a number"),
+        (["book", "--prf", "sometimes"], "prf.interpolate is 'sometimes'; choose none, pre"),
+        (["book", "--set", "prf.dpeth=3"], "prf.dpeth: there is no such field; did you mean"),
+        (["book", "--set", "prf.depth=21"], "prf.depth is 21; it must be a whole number from 0"),
+        (["book", "--set", "prf.depth"], "write FIELD=VALUE"),
+        (["book", "--set", "window=5", "-k", "3", "--set", "window=6"], "window is given twice"),
+        (["book", "--set", "prf=3"], "prf must be an object with named fields"),
         (["book", "--filter", "colour=red"], "'colour'; fields: pages, topic"),
         (["book", "--filter", "topic"], "write field=value"),
     ],

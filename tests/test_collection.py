@@ -52,7 +52,15 @@ def test_an_answer(built: Path, documents: list[Document]) -> None:
     scores = [hit.score for hit in answer.hits]
     assert scores == sorted(scores, reverse=True)
     assert all(type(score) is float and score > 0 for score in scores)
-    assert set(answer.took_ms) == {"filter", "encode", "search", "fetch", "total"}
+    assert set(answer.took_ms) == {
+        "filter",
+        "plan",
+        "encode_sparse",
+        "search_sparse",
+        "fuse",
+        "fetch",
+        "total",
+    }
     assert all(took >= 0 for took in answer.took_ms.values())
     assert ids(collection.search("kestrels")) == ["kestrel"], "titles are searched, and stemmed"
     assert ids(collection.search("striped grass")) == ["zebra-1", "zebra-2"], "ties by doc_id"
@@ -111,12 +119,12 @@ def test_filters(many: Collection) -> None:
     [
         ({"text": ""}, "the query is empty; write at least one word"),
         ({"text": " \n\t\u3000"}, "the query is empty"),
-        ({"k": 0}, "0 hits were asked for and the collection has 200 documents; ask for 1 to 200"),
+        ({"k": 0}, "0 hits were asked for; ask for at least 1"),
         ({"k": -3}, "-3 hits were asked for"),
-        ({"k": 201}, "201 hits were asked for"),
         ({"offset": -1}, "the offset is -1; it must be 0 or more"),
-        ({"mode": "hybrid"}, "mode 'hybrid' is not one of sparse, dense"),
-        ({"mode": ""}, "mode '' is not one of"),
+        ({"mode": "fuzzy"}, "mode is 'fuzzy'; choose hybrid, sparse, dense"),
+        ({"mode": ""}, "mode is ''; choose"),
+        ({"mode": "hybrid"}, "has no dense vectors; build it again with --dense"),
         ({"mode": "dense"}, "has no dense vectors; build it again with --dense"),
         ({"where": {"colour": "red"}}, "no document has a metadata field 'colour'; fields: i, odd"),
         ({"where": {"i": None}}, "the filter on 'i' needs text, a number, true or false"),
@@ -137,12 +145,9 @@ def test_documents_by_id(built: Path, documents: list[Document]) -> None:
     collection.close()
 
 
-def test_warm_up_and_retriever(built: Path) -> None:
+def test_warm_up(built: Path) -> None:
     collection = Collection(built)
     collection.warm_up()
-    assert collection.retriever("sparse") is collection.sparse
-    with pytest.raises(QueryError):
-        collection.retriever("other")
     with pytest.raises(QueryError):
         collection.warm_up("other")
     collection.close()

@@ -110,7 +110,7 @@ def test_collection_with_the_real_model(encoder: DenseEncoder, tmp_path: Path) -
     manifest = build_collection(documents, target, sparse=Bm25Encoder(), dense=encoder)
     assert manifest.dense == encoder.identity
     collection = Collection(target)
-    assert collection.modes == ("sparse", "dense")
+    assert collection.modes == ("hybrid", "sparse", "dense")
     collection.warm_up("dense")
     answer = collection.search("wading birds", mode="dense", k=2)
     assert {hit.document.doc_id for hit in answer.hits} == {"d0", "d3"}

@@ -24,13 +24,16 @@ from lsr.index.kernels import (
     _group_peaks,
     _keep_best,
     scan_batch,
+    score_rows,
 )
 from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
 from lsr.sparse import CSR
 from tests import naive
+from tests.strategies import doc_id_lists, matrices
 
 quick = settings(max_examples=80, deadline=None)
+overflows = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="runs without a compiler")
 
 not_negative = st.one_of(
@@ -112,38 +115,91 @@ def test_scan_batch_touches_only_its_queries() -> None:
     assert scores.tolist() == [[0, 0], [2, 1], [0, 0]]
 
 
+@overflows
+@quick
+@given(st.data())
+def test_score_rows_is_the_twin_and_scan_batch_to_the_bit(data: st.DataObject) -> None:
+    """Rows in any order, repeated ones too; terms that the lists have not are ignored."""
+    documents = data.draw(matrices())
+    n = documents.n_rows
+    segment = Segment.build(data.draw(doc_id_lists(n)), documents)
+    queries = data.draw(matrices(n_terms=documents.n_terms + 3, max_rows=4))
+    any_rows = data.draw(st.lists(st.integers(0, n - 1), max_size=30) if n else st.just([]))
+    rows = np.array([*range(n), *any_rows], np.int32)
+    expected = naive.score_rows(queries, documents, rows.tolist())
+    found = ExactSearcher(segment).search_batch(queries, max(n, 1))
+    for i in range(queries.n_rows):
+        scores = np.full(len(rows), 9, np.float32)
+        query = queries.row(i)
+        score_rows(
+            *(np.array(query.terms), np.array(query.weights), rows),
+            *(segment.list_indptr, segment.list_rows, segment.list_weights, scores),
+        )
+        assert (
+            scores.view(np.int32).tolist()
+            == np.array(expected[i], np.float32).view(np.int32).tolist()
+        )
+        by_scan = np.zeros(n, np.float32)
+        hits = found.rows[i] >= 0
+        by_scan[found.rows[i][hits]] = found.scores[i][hits]
+        assert np.array_equal(by_scan[rows].view(np.int32), scores.view(np.int32))
+
+
+@pytest.mark.parametrize("n_documents", [0, 3])
+def test_score_rows_of_nothing(n_documents: int) -> None:
+    """No rows, no terms, no lists: zeros, whatever stood there before."""
+    segment = Segment.build([f"{i}" for i in range(n_documents)], CSR.empty(n_documents, 0))
+    lists = (segment.list_indptr, segment.list_rows, segment.list_weights)
+    terms, weights = np.array([0, 2**31 - 2], np.int32), np.ones(2, np.float32)
+    scores = np.full(n_documents, 9, np.float32)
+    score_rows(terms, weights, np.arange(n_documents, dtype=np.int32), *lists, scores)
+    assert scores.tolist() == [0] * n_documents
+    scores[:] = 9
+    score_rows(terms[:0], weights[:0], np.arange(n_documents, dtype=np.int32), *lists, scores)
+    assert scores.tolist() == [0] * n_documents
+    score_rows(terms, weights, np.zeros(0, np.int32), *lists, np.zeros(0, np.float32))
+
+
 ONE_PROGRAM = """
 import json, sys
 import numpy as np
 from lsr.bm25 import Bm25Encoder
 from lsr.index.collection import Collection
-from lsr.index.kernels import scan_batch
+from lsr.index.kernels import scan_batch, score_rows
 from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
 from lsr.sparse import CSR
 
 collection = Collection(__import__("pathlib").Path(sys.argv[1]))
 collection.warm_up()
-after_warm_up = len(scan_batch.signatures)
+after_warm_up = len(scan_batch.signatures) + len(score_rows.signatures)
 assert collection.search("fish").hits
 assert collection.search("fish", where={"legs": 2}).hits
 segment = Segment.build(["a", "b"], CSR.from_rows([{0: 1.0}, {1: 1.0}]))
 queries = CSR.from_rows([{0: 1.0}, {0: 2.0, 7: 1.0}])
 ExactSearcher(segment).search_batch(queries, 2, np.array([True, False]), n_threads=2)
 ExactSearcher(segment).search(queries.row(0), 1)
-stats = scan_batch.stats
+rows = np.arange(collection.n_documents, dtype=np.int32)
+query = collection.sparse.encode(["grey fish"]).row(0)
+assert collection.sparse.score(query, rows).any()
+assert collection.sparse.document_weights(query.terms, rows[::-1]).any()
+ExactSearcher(segment).score(queries.row(0), rows[:1])
+kernels = (scan_batch, score_rows)
 print(json.dumps({
-    "hits": sum(stats.cache_hits.values()),
-    "misses": sum(stats.cache_misses.values()),
+    "hits": sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels),
+    "misses": sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels),
     "after_warm_up": after_warm_up,
-    "signatures": len(scan_batch.signatures),
+    "signatures": sum(len(kernel.signatures) for kernel in kernels),
 }))
 """
 
 
 @compiled
 def test_one_specialisation_and_a_warm_cache(built: Path, tmp_path: Path) -> None:
-    """Memory maps and arrays share one compilation; a second process compiles nothing."""
+    """Memory maps and arrays share one compilation; a second process compiles nothing.
+
+    There are two kernels, `scan_batch` and `score_rows`.
+    """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
     def run() -> dict[str, int]:
@@ -153,8 +209,8 @@ def test_one_specialisation_and_a_warm_cache(built: Path, tmp_path: Path) -> Non
         return counts
 
     first, second = run(), run()
-    assert first == {"hits": 0, "misses": 1, "after_warm_up": 1, "signatures": 1}
-    assert second == {"hits": 1, "misses": 0, "after_warm_up": 1, "signatures": 1}
+    assert first == {"hits": 0, "misses": 2, "after_warm_up": 2, "signatures": 2}
+    assert second == {"hits": 2, "misses": 0, "after_warm_up": 2, "signatures": 2}
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="bounds are not checked")

@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Dialog,
-    Page,
-    Request,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Page, expect
 
 from lsr.bm25 import Bm25Encoder
 from lsr.index.builder import build_collection
-from lsr.service.app import create_app
-from lsr.service.engine import SearchEngine
-from lsr.service.settings import Settings
 from lsr.types import Document
+from tests import browser as real
+from tests.browser import CONTRAST, NAMELESS, SIDEWAYS, Open, served
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=30_000)
+browser, open_page = real.browser, real.open_page
 
-CHROMIUM_OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 DOCUMENTS = [
     Document(
@@ -68,77 +42,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of one collection, in a thread."""
     path = tmp_path_factory.mktemp("page") / "birds"
     build_collection(DOCUMENTS, path, sparse=Bm25Encoder())
-    with _served({"birds": path}) as url:
+    with served({"birds": path}) as url:
         yield url
-
-
-@contextmanager
-def _served(paths: dict[str, Path]) -> Iterator[str]:
-    app = create_app(SearchEngine.open(paths), Settings())
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            threading.Event().wait(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not installed, and CI must run the browser tests")
-        pytest.skip("chromium is not installed; apt-get install chromium runs these tests")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
-
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
-    """Opens pages, and at the end holds that nothing went wrong or left this machine."""
-    contexts: list[BrowserContext] = []
-    wrong: list[str] = []
-
-    def note(request: Request) -> None:
-        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
-            wrong.append(f"request to {request.url}")
-
-    def dismiss(dialog: Dialog) -> None:
-        wrong.append(f"dialog: {dialog.message}")
-        dialog.dismiss()
-
-    def listen(said: ConsoleMessage) -> None:
-        if "Content Security" in said.text:
-            wrong.append(said.text)
-
-    def open_page(path: str = "/", *, url: str = address, **options: object) -> Page:
-        context = browser.new_context(**options)  # type: ignore[arg-type]
-        contexts.append(context)
-        context.set_default_timeout(30_000)
-        context.on("request", note)
-        page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(f"script error: {error}"))
-        page.on("dialog", dismiss)
-        page.on("console", listen)
-        page.goto(url + path)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert wrong == []
 
 
 def _type(page: Page, text: str) -> None:
@@ -214,7 +119,7 @@ def test_errors_are_on_the_page_and_in_the_status(open_page: Open, address: str)
     page = open_page()
     for path, status, part in [
         ("/?q=heron&f.colour=red", 422, "No document has a metadata field 'colour'"),
-        ("/?q=heron&mode=dense", 422, "Collection birds has no dense vectors"),
+        ("/?q=heron&mode=dense", 422, "this collection has no dense vectors"),
         ("/?q=heron&page=0", 422, "The page is '0'"),
         ("/?q=heron&page=2000", 422, "can reach 10,000"),
         ("/?q=" + "x" * 3000, 422, "write at most 2,048"),
@@ -273,15 +178,15 @@ def test_a_narrow_screen_scrolls_one_way(open_page: Open, address: str, scheme: 
     page = open_page(viewport={"width": 360, "height": 640}, color_scheme=scheme)
     for path in ("/", "/?q=heron", "/?q=otter", "/c/birds/documents/%3Cb%3Eevil%3C%2Fb%3E", "/c/x"):
         page.goto(address + path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert page.evaluate(SIDEWAYS) <= 0, path
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out(open_page: Open, scheme: str) -> None:
     """Contrast as WCAG 2 counts it: 4.5 to 1 or more for every piece of text."""
     page = open_page("/?q=heron&f.tags=bird", color_scheme=scheme)
-    weak = page.evaluate(CONTRAST)
-    assert weak == []
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate(NAMELESS) == []
 
 
 def test_docs_without_a_network(open_page: Open) -> None:
@@ -294,39 +199,10 @@ def test_docs_without_a_network(open_page: Open) -> None:
 def test_several_collections(open_page: Open, tmp_path: Path) -> None:
     for name in ("birds", "fish-2"):
         build_collection(DOCUMENTS[:3], tmp_path / name, sparse=Bm25Encoder())
-    with _served({name: tmp_path / name for name in ("birds", "fish-2")}) as url:
+    with served({name: tmp_path / name for name in ("birds", "fish-2")}) as url:
         page = open_page(url=url)
         page.locator(".cards").get_by_role("link", name="fish-2").click()
         expect(page.locator("nav [aria-current]")).to_have_text("fish-2")
         _type(page, "heron")
         expect(page.locator(".hit")).to_have_count(3)
         page.context.close()
-
-
-CONTRAST = """() => {
-  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (rgb) => {
-    const [r, g, b] = rgb.slice(0, 3).map((c) => {
-      c /= 255;
-      return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const paper = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = parse(getComputedStyle(at).backgroundColor);
-      if (colour.length === 3 || colour[3] > 0) return colour;
-    }
-    return [255, 255, 255];
-  };
-  const weak = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const element = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
-    const [a, b] = [light(parse(getComputedStyle(element).color)), light(paper(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) weak.push(`${walker.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
-  }
-  return weak;
-}"""

@@ -14,13 +14,30 @@ import lsr.vectors
 from lsr.bm25 import Bm25Encoder
 from lsr.encoder import EncoderIdentity
 from lsr.errors import QueryError
+from lsr.feedback import SparseFeedback
+from lsr.fusion import Fusion
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
+from lsr.index.retrievers import DenseRetriever
+from lsr.plan import Prf, SearchPlan
 from lsr.retriever import Retriever
 from lsr.types import Document, Query, ranked
 
 N = 120
 WORDS = "heron otter pike fish water reed owl".split()
+
+
+PLANS = {
+    "hybrid": SearchPlan(window=N),
+    "hybrid minmax": SearchPlan(window=N, fusion=Fusion(norm="minmax", missing="zero")),
+    "hybrid both": SearchPlan(
+        window=N, prf=Prf(interpolate="both", sparse=SparseFeedback(enabled=True, max_df=1.0))
+    ),
+    "hybrid pre": SearchPlan(window=N, prf=Prf(interpolate="pre")),
+    "hybrid, dense only": SearchPlan(window=N, prf=Prf(interpolate="dense_only")),
+    "hybrid, sparse only": SearchPlan(window=N, mode="sparse"),
+}
+"""The window holds all documents, as `k` does in some tests: fusion never looks further."""
 
 
 class WordVectors:
@@ -63,22 +80,25 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]
     opened.close()
 
 
-@pytest.fixture(params=["sparse", "dense", "dense graph"])
+@pytest.fixture(params=["sparse", "dense", "dense graph", *PLANS])
 def retriever(
     request: pytest.FixtureRequest, collection: Collection, monkeypatch: pytest.MonkeyPatch
 ) -> Retriever:
-    monkeypatch.setattr(lsr.index.retrievers, "DenseEncoder", WordVectors)
+    monkeypatch.setattr(
+        lsr.index.retrievers, "open_dense_encoder", lambda name, **_: WordVectors(name)
+    )
     if request.param == "dense graph":
         pytest.importorskip("faiss")
         monkeypatch.setattr(lsr.vectors, "FLAT_LIMIT", 50)
-        collection._dense = None
-        made = collection.dense
-        assert not made._vectors.is_exact
-        collection._dense = None
+        made = DenseRetriever(WordVectors.identity, collection.segment)
+        assert not made.is_exact
         return made
-    if request.param == "dense":
-        pytest.importorskip("faiss")
-    return collection.retriever(request.param)
+    if request.param == "sparse":
+        return collection.sparse
+    pytest.importorskip("faiss")
+    return (
+        collection.dense if request.param == "dense" else collection.retriever(PLANS[request.param])
+    )
 
 
 QUERIES = [
@@ -92,7 +112,7 @@ QUERIES = [
 
 def test_protocol(retriever: Retriever) -> None:
     assert isinstance(retriever, Retriever)
-    assert retriever.name in ("bm25", "words")
+    assert retriever.name in ("bm25", "words", "hybrid")
 
 
 def test_one_list_a_query_in_order(retriever: Retriever) -> None:
@@ -137,10 +157,21 @@ def test_k_beyond_the_collection(retriever: Retriever) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 1.0])
 def test_masks(retriever: Retriever, share: float) -> None:
-    """A filter leaves what it lets pass, in the same order and with the same scores."""
+    """A filter leaves what it lets pass, in the same order and with the same scores.
+
+    A hybrid's scores are relative to the best hit that passes, and so is the order of the rest.
+    """
     allowed = np.random.default_rng(6).random(N) < share
     passing = {document.doc_id for document, flag in zip(corpus(), allowed, strict=True) if flag}
     whole = retriever.retrieve(QUERIES, N)
+    if retriever.name == "hybrid" and share < 1:
+        for k in (3, N):
+            for query_id, hits in retriever.retrieve(QUERIES, k, allowed).items():
+                found = {hit.doc_id for hit in hits}
+                matching = {hit.doc_id for hit in whole[query_id]} & passing
+                assert found <= matching
+                assert len(found) == min(k, len(matching))
+        return
     for k in (3, N):
         expected = {
             query_id: [hit for hit in hits if hit.doc_id in passing][:k]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from lsr.errors import QueryError
 from lsr.index.kernels import SPARE_KEYS
-from lsr.index.searcher import ExactSearcher, Ranking
+from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
+from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 from tests import naive
 from tests.strategies import doc_id_lists, masks, matrices
@@ -142,6 +143,50 @@ def test_id_order_is_by_code_point() -> None:
     (hits,) = pairs(ExactSearcher(segment).search_batch(CSR.from_rows([{0: 1.0}]), 20))
     assert [doc_ids[row] for row, _ in hits] == sorted(doc_ids)
     assert segment.doc_ids(np.array([row for row, _ in hits], np.int32)) == sorted(doc_ids)
+
+
+@overflows
+@quick
+@given(st.data())
+def test_scores_of_chosen_rows_are_those_of_a_search(data: st.DataObject) -> None:
+    documents = data.draw(matrices(), label="documents")
+    n = documents.n_rows
+    searcher = ExactSearcher(Segment.build([f"{i}" for i in range(n)], documents))
+    query = data.draw(matrices(n_rows=1, n_terms=documents.n_terms + 2), label="query").row(0)
+    rows = np.array(data.draw(st.permutations(range(n))), np.int32)
+    scores = searcher.score(query, rows)
+    assert scores.dtype == np.float32
+    assert scores.shape == (n,)
+    (hits,) = pairs(searcher.search(query, max(n, 1)))
+    assert dict(hits) == {
+        row: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True) if score > 0
+    }
+    assert searcher.score(query, rows[:0]).tolist() == []
+
+
+@quick
+@given(st.data())
+def test_document_weights_are_the_documents(data: st.DataObject) -> None:
+    documents = data.draw(matrices(), label="documents")
+    n, width = documents.n_rows, documents.n_terms
+    searcher = ExactSearcher(Segment.build([f"{i}" for i in range(n)], documents))
+    rows = np.array(data.draw(st.permutations(range(n))), np.int32)
+    terms = np.array(data.draw(st.lists(st.integers(0, width + 2), max_size=6)), np.int32)
+    weights = searcher.document_weights(terms, rows)
+    assert weights.dtype == np.float32
+    assert weights.shape == (n, len(terms))
+    expected = naive.rows_of(documents)
+    for i, row in enumerate(rows.tolist()):
+        assert weights[i].tolist() == [float(expected[row].get(t, 0)) for t in terms.tolist()]
+
+
+def test_scoring_leaves_read_only_and_strided_arguments_alone() -> None:
+    searcher = ExactSearcher(small())
+    terms, rows = np.arange(4, dtype=np.int32)[::2], np.array([2, 0, 2, 1], np.int32)[::-1]
+    terms.flags.writeable = rows.flags.writeable = False
+    query = SparseVector(terms, np.array([1, 5], np.float32))
+    assert searcher.score(query, rows).tolist() == [0.0, 2.0, 1.0, 2.0]
+    assert searcher.document_weights(terms, rows).tolist() == [[0, 0], [2, 0], [1, 0], [2, 0]]
 
 
 def small() -> Segment:

@@ -59,6 +59,33 @@ def test_build_save_load(data: st.DataObject, tmp_path_factory: pytest.TempPathF
                 assert type(array) is np.ndarray, name
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_document_frequency_and_has_terms(data: st.DataObject) -> None:
+    matrix = data.draw(matrices())
+    segment = Segment.build([f"{i}" for i in range(matrix.n_rows)], matrix)
+    found = naive.rows_of(matrix)
+    terms = data.draw(st.lists(st.integers(0, matrix.n_terms + 3), max_size=8))
+    frequency = segment.document_frequency(np.array(terms, np.int32))
+    assert frequency.dtype == np.int64
+    assert frequency.tolist() == [sum(term in row for row in found) for term in terms]
+    assert segment.has_terms.dtype == np.bool_
+    assert segment.has_terms.tolist() == [bool(row) for row in found]
+    assert not segment.has_terms.flags.writeable
+
+
+def test_document_frequency_without_terms_or_documents() -> None:
+    terms = np.array([0, 5, 2**31 - 2], np.int32)
+    for segment in (
+        Segment.build([], CSR.empty(0, 0)),
+        Segment.build(["a", "b"], CSR.empty(2, 0)),
+        Segment.build([], CSR.empty(0, 4)),
+    ):
+        assert segment.document_frequency(terms).tolist() == [0, 0, 0]
+        assert segment.document_frequency(terms[:0]).tolist() == []
+        assert segment.has_terms.tolist() == [False] * segment.n_documents
+
+
 def test_doc_ids_of_some_rows() -> None:
     segment = Segment.build(["a", "béta", "文"], CSR.empty(3, 0))
     assert segment.doc_ids(np.array([2, 0, 2], np.int32)) == ["文", "a", "文"]

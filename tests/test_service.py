@@ -114,16 +114,25 @@ def test_a_search(client: TestClient) -> None:
     assert hit["score"] > answer["hits"][1]["score"] > 0
     stages = dict(answer["took_ms"])
     total = stages.pop("total")
-    assert set(stages) == {"filter", "encode", "search", "fetch", "snippet"}
-    assert sum(stages.values()) == pytest.approx(total, abs=0.01)
+    assert set(stages) == {
+        "filter",
+        "plan",
+        "encode_sparse",
+        "search_sparse",
+        "fuse",
+        "fetch",
+        "snippet",
+    }
+    assert sum(stages.values()) == pytest.approx(total, abs=0.1)
     bare = _search(client, text="herons", snippet=False)
     assert {hit["snippet"] for hit in bare["hits"]} == {None}
 
 
 def test_limits_offsets_and_nothing(client: TestClient) -> None:
     everything = _search(client, text="heron fish otter")
-    assert everything["limit"] == len(DOCUMENTS) == 4
-    assert len(everything["hits"]) == 3
+    assert everything["limit"] == 10
+    assert len(everything["hits"]) == everything["total"] == 3
+    assert _ids(_search(client, text="heron fish otter", limit=500)) == _ids(everything)
     pages = [_search(client, text="heron fish otter", limit=1, offset=at) for at in range(5)]
     assert [doc_id for page in pages for doc_id in _ids(page)] == _ids(everything)
     assert _search(client, text="zebra the 鱼")["hits"] == []
@@ -149,8 +158,8 @@ def test_filters(client: TestClient) -> None:
         ({"text": "x" * 2049}, "invalid_query", "2,049 characters; write at most 2,048"),
         ({"text": "a", "limit": 0}, "invalid_query", "the limit is 0"),
         ({"text": "a", "limit": -1}, "invalid_query", "the limit is -1"),
-        ({"text": "a", "limit": 5}, "invalid_query", "has 4 documents; ask for 1 to 4"),
-        ({"text": "a", "limit": 10**30}, "invalid_query", "ask for 1 to 4"),
+        ({"text": "a", "limit": 1_001}, "invalid_query", "ask for 1 to 1,000"),
+        ({"text": "a", "limit": 10**30}, "invalid_query", "ask for 1 to 1,000"),
         ({"text": "a", "limit": True}, "invalid_request", "body.limit"),
         ({"text": "a", "limit": "3"}, "invalid_request", "body.limit"),
         ({"text": "a", "limit": 1.5}, "invalid_request", "body.limit"),
@@ -159,11 +168,26 @@ def test_filters(client: TestClient) -> None:
         ({"text": "a", "offset": None}, "invalid_request", "body.offset"),
         ({"text": 5}, "invalid_request", "body.text"),
         ({"text": None}, "invalid_request", "body.text"),
-        ({}, "invalid_request", "body.text: this is required"),
+        ({}, "invalid_query", "the query is empty"),
         ([], "invalid_request", "body: this must be a JSON object"),
         ({"text": "a", "query": 1}, "invalid_request", "body.query: there is no such field"),
         ({"text": "a", "mode": "dense"}, "invalid_query", "has no dense vectors"),
-        ({"text": "a", "mode": "hybrid"}, "invalid_request", "body.mode"),
+        ({"text": "a", "mode": "hybrid"}, "invalid_query", "has no dense vectors"),
+        ({"text": "a", "mode": "x"}, "invalid_query", "mode is 'x'; choose hybrid, sparse, dense"),
+        ({"text": "a", "mode": 1}, "invalid_request", "body.mode"),
+        ({"text": "a", "window": 0}, "invalid_query", "window is 0; it must be a whole number"),
+        (
+            {"text": "a", "fusion": {"weight_sparse": 2}},
+            "invalid_query",
+            "fusion.weight_sparse is 2.0; it must be a number from 0.0 to 1.0",
+        ),
+        ({"text": "a", "fusion": {"alpha": 1}}, "invalid_request", "body.fusion.alpha: there is"),
+        ({"text": "a", "prf": {"depth": 21}}, "invalid_query", "prf.depth is 21; it must be"),
+        ({"text": "a", "prf": {"dense": {"beta": -1}}}, "invalid_query", "prf.dense.beta is -1"),
+        ({"text": "a", "prf": {"sparse": {"on": 1}}}, "invalid_request", "body.prf.sparse.on"),
+        ({"text": "a", "prf": {"depth": "3"}}, "invalid_request", "body.prf.depth"),
+        ({"text": "a", "prf": None}, "invalid_request", "body.prf"),
+        ({"text": "a", "explain": "all"}, "invalid_query", "explain is 'all'; choose none"),
         ({"text": "a", "filter": {"colour": 1}}, "invalid_query", "field 'colour'"),
         ({"text": "a", "filter": {"year": [1]}}, "invalid_query", "filter on 'year'"),
         ({"text": "a", "filter": {"year": None}}, "invalid_query", "filter on 'year'"),
@@ -249,7 +273,7 @@ def test_unknown_routes_and_methods(client: TestClient) -> None:
 def test_every_error_has_a_status() -> None:
     kinds: list[type[LsrError]] = [getattr(errors, name) for name in errors.__all__]
     expected = {"QueryError": 422, "DataError": 422, "InputError": 422, "NotFoundError": 404}
-    expected |= {"StorageError": 507, "LsrError": 500}
+    expected |= {"StorageError": 507, "LsrError": 500, "ModelError": 500}
     for kind in kinds:
         error = kind.__new__(kind)
         assert status_of(error) == expected.get(kind.__name__, 503)
@@ -305,11 +329,10 @@ def test_readiness_waits_for_the_warm_up(folder: Path, monkeypatch: pytest.Monke
 def test_a_failed_warm_up_is_told(
     dense_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Missing:
-        def __init__(self, model: str) -> None:
-            raise errors.UnavailableError(f"{model} needs a package; install it")
+    def missing(model: str, **_: object) -> None:
+        raise errors.UnavailableError(f"{model} needs a package; install it")
 
-    monkeypatch.setattr(lsr.index.retrievers, "DenseEncoder", Missing)
+    monkeypatch.setattr(lsr.index.retrievers, "open_dense_encoder", missing)
     with _client(dense_folder) as client:
         for _ in range(600):
             detail = client.get("/readyz").json()["detail"]
@@ -318,20 +341,27 @@ def test_a_failed_warm_up_is_told(
             threading.Event().wait(0.05)
         assert detail == "axes needs a package; install it"
         path = "/v1/collections/axes/search"
-        assert client.post(path, json={"text": "heron"}).status_code == 200
-        answer = client.post(path, json={"text": "heron", "mode": "dense"})
-        _problem(answer, 503, "unavailable")
+        assert client.post(path, json={"text": "heron", "mode": "sparse"}).status_code == 200
+        for body in ({"text": "heron"}, {"text": "heron", "mode": "dense"}):
+            _problem(client.post(path, json=body), 503, "unavailable")
+        partial = client.post(path, json={"text": "heron", "allow_partial": True}).json()
+        assert [warning["code"] for warning in partial["warnings"]] == ["dense_failed"]
+        assert {hit["doc_id"] for hit in partial["hits"]} == {"birds/1", "birds/2"}
     assert "will not become ready: axes needs a package" in caplog.text
 
 
 def test_dense_search(dense_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lsr.index.retrievers, "DenseEncoder", Axes)
+    monkeypatch.setattr(lsr.index.retrievers, "open_dense_encoder", lambda model, **_: Axes(model))
     with _client(dense_folder) as client:
         _wait_until_ready(client)
         body = {"text": "otter", "mode": "dense", "limit": 1}
         answer = client.post("/v1/collections/axes/search", json=body).json()
         assert _ids(answer) == ["mammals 3?"]
-        assert client.get("/v1/collections/axes").json()["modes"] == ["sparse", "dense"]
+        assert client.get("/v1/collections/axes").json()["modes"] == [
+            "hybrid",
+            "sparse",
+            "dense",
+        ]
         page = client.get("/?q=otter&mode=dense").text
         assert 'value="dense" checked' in page
 
@@ -346,7 +376,9 @@ def test_metrics(folder: Path) -> None:
         assert f'lsr_http_requests_total{{method="POST",{route},status="200"}} 1.0' in text
         assert 'route="other",status="404"} 1.0' in text
         assert f'lsr_http_request_seconds_count{{{route},status="200"}} 1.0' in text
-        stage = 'lsr_search_stage_seconds_count{collection="birds",mode="sparse",stage="search"}'
+        stage = (
+            'lsr_search_stage_seconds_count{collection="birds",mode="sparse",stage="search_sparse"}'
+        )
         assert f"{stage} 2.0" in text
         assert 'lsr_collection_documents{collection="birds"} 4.0' in text
         assert "river" not in text
@@ -370,7 +402,7 @@ def test_the_schema_names_problems(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     search = schema["paths"]["/v1/collections/{collection}/search"]["post"]
     assert search["operationId"] == "search"
-    assert set(search["responses"]) == {"200", "404", "413", "422", "503"}
+    assert set(search["responses"]) == {"200", "404", "413", "422", "500", "503"}
     for status, response in search["responses"].items():
         media = "application/json" if status == "200" else "application/problem+json"
         assert list(response["content"]) == [media]

@@ -88,6 +88,28 @@ def test_only_the_beginning_of_a_long_text_is_scanned() -> None:
     assert matches(passage(text * 50, "heron")) == []
 
 
+def test_added_terms_are_marked_apart_and_count_after_own_ones() -> None:
+    text = FILLER * 4 + "Reeds, sedge and willow. " + FILLER * 8 + "A heron by the sedge. " + FILLER
+    own, added = ENGLISH.terms("heron"), ENGLISH.terms("reed sedge willow heron")
+    pieces = snippet(text, own, ENGLISH, 120, added)
+    marked = [(piece.text, piece.is_added) for piece in pieces if piece.is_match]
+    assert marked == [("heron", False), ("sedge", True)]
+    assert matches(snippet(text, own, ENGLISH, 120)) == ["heron"]
+    without = snippet(text, ENGLISH.terms("otter"), ENGLISH, 120, added)
+    assert matches(without) == ["Reeds", "sedge", "willow"]
+    assert not any(piece.is_added and not piece.is_match for piece in without)
+
+
+def test_terms_are_spelled_as_the_query_or_the_text_does() -> None:
+    terms = QueryTerms("Studying Cities", WordMemory(Bm25Encoder()))
+    text = "The city's studies: energies, Energy. Studious"
+    assert terms.spelling(["citi", "studi", "energi", "none"], text) == {
+        "citi": "cities",
+        "studi": "studying",
+        "energi": "energy",
+    }
+
+
 WORDS = st.lists(
     st.sampled_from(["heron", "fish", "a" * 90, "Rivers,", "x", "鱼鱼", "\n"]), max_size=90
 )

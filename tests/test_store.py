@@ -244,6 +244,55 @@ def test_vectors_are_little_endian_blobs(tmp_path: Path) -> None:
     connection.close()
 
 
+def with_vectors(path: Path, vectors: CSR) -> DocumentStore:
+    writer = StoreWriter(path)
+    for _ in writer.add_documents(Document(f"{i}", "x") for i in range(vectors.n_rows)):
+        pass
+    writer.add_sparse(vectors)
+    writer.close()
+    return DocumentStore(path)
+
+
+def test_sparse_vectors_come_back_in_the_order_asked(tmp_path: Path) -> None:
+    vectors = CSR.from_rows([{1: 0.5, 300: 2.0}, {}, {0: 0.25}, {7: 2.0**-149}], 301)
+    store = with_vectors(tmp_path / "s.sqlite", vectors)
+    for rows in ([0, 1, 2, 3], [3, 0], [2, 2, 0, 2], [1], []):
+        found = store.sparse_vectors(rows, 301)
+        found.validate()
+        assert (found.n_rows, found.n_terms) == (len(rows), 301)
+        for i, row in enumerate(rows):
+            assert found.row(i).terms.tolist() == vectors.row(row).terms.tolist()
+            assert found.row(i).weights.tolist() == vectors.row(row).weights.tolist()
+    for missing in ([4], [0, -1], [0, 9, 1]):
+        with pytest.raises(IndexCorruptError, match="a document is missing; run: lsr index ver"):
+            store.sparse_vectors(missing, 301)
+    with pytest.raises(InputError, match="a term outside"):
+        store.sparse_vectors([0], 300)
+    store.close()
+
+
+def test_a_sparse_vector_that_is_missing(tmp_path: Path) -> None:
+    """The document is there, and its vector is not."""
+    with_vectors(tmp_path / "s.sqlite", CSR.from_rows([{0: 1.0}, {1: 1.0}])).close()
+    with sqlite3.connect(tmp_path / "s.sqlite") as connection:
+        connection.execute("DELETE FROM sparse_vectors WHERE row = 1")
+    connection.close()
+    store = DocumentStore(tmp_path / "s.sqlite")
+    assert store.sparse_vectors([0], 2).nnz == 1
+    with pytest.raises(IndexCorruptError, match="a document is missing"):
+        store.sparse_vectors([0, 1], 2)
+    store.close()
+
+
+def test_more_vectors_than_a_statement_has_variables(tmp_path: Path) -> None:
+    n = 2_500
+    store = with_vectors(tmp_path / "s.sqlite", CSR.from_rows({i: 1.0} for i in range(n)))
+    store._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1_000)
+    rows = list(range(n - 1, -1, -1))
+    assert store.sparse_vectors(rows, n).terms.tolist() == rows
+    store.close()
+
+
 def test_one_self_contained_file(tmp_path: Path) -> None:
     stored(tmp_path / "s.sqlite", [Document("a", "x")]).close()
     assert [path.name for path in tmp_path.iterdir()] == ["s.sqlite"]

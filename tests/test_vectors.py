@@ -26,7 +26,7 @@ def brute_force(
     vectors: Floats, tie_order: NDArray[np.int32], query: Floats, allowed: NDArray[np.bool_] | None
 ) -> tuple[list[int], list[float]]:
     """All rows with a vector, in order."""
-    scores = (vectors * query).sum(axis=1)
+    scores = np.vecdot(vectors, query)
     order = np.lexsort((tie_order, -scores))
     rows = [
         int(row)
@@ -153,7 +153,7 @@ def recall(index: VectorIndex, vectors: Floats, allowed: NDArray[np.bool_] | Non
         assert (rows[i] >= 0).all()
         assert vectors[rows[i]].any(axis=1).all()
         assert allowed is None or allowed[rows[i]].all()
-        assert scores[i].tolist() == (vectors[rows[i]] * query).sum(axis=1).tolist()
+        assert scores[i].tolist() == np.vecdot(vectors[rows[i]], query).tolist()
         assert scores[i].tolist() == sorted(scores[i].tolist(), reverse=True)
     return found / 400
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lsr.cli import demo, evaluate, index, search, serve
+from lsr.cli import demo, evaluate, export, index, search, serve, tune
 from lsr.cli.console import complain
 from lsr.errors import LsrError
 
@@ -48,6 +48,8 @@ app.command("search")(search.search)
 app.command("eval")(evaluate.evaluate)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("tune")(tune.tune)
+app.command("export-onnx")(export.export_onnx)
 
 
 def _print_version(wanted: bool) -> None:

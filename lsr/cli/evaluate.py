@@ -4,69 +4,27 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 
-from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.cli.planoptions import Settings, plan_fields
+from lsr.cli.systems import ONLY_SPARSE, SYSTEMS, SystemOptions, Systems
 from lsr.datasets import JudgedCorpus, open_judged_corpus
-from lsr.dense import DEFAULT_DENSE_MODEL, DenseEncoder
+from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.encoder import Progress
 from lsr.errors import InputError, StorageError, UnavailableError
-from lsr.evaluation import (
-    DEFAULT_METRICS,
-    RetrieverSystem,
-    System,
-    SystemRun,
-    judged_queries,
-    parse_metrics,
-)
+from lsr.evaluation import DEFAULT_METRICS, System, judged_queries, parse_metrics
 from lsr.evaluation import evaluate as evaluate_systems
 from lsr.lucene import LuceneBm25
-from lsr.report import CollectionReport, as_json, as_markdown, table
+from lsr.report import CollectionReport, as_json, as_markdown, check_plot, plot, stage_table, table
 from lsr.trec import write_run
-from lsr.types import Qrels, Query
+from lsr.types import Qrels
 
 __all__ = ["evaluate"]
-
-SYSTEMS = ("bm25", "dense", "lucene-bm25")
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What was asked for, for one collection."""
-
-    source: str
-    split: str
-    systems: list[str]
-    metrics: list[str]
-    depth: int
-    dense: str
-    k1: float
-    b: float
-    cache: Path
-
-
-@dataclass(frozen=True)
-class _LuceneSystem:
-    """Lucene, timed inside its own process: analysis and search, one query at a time."""
-
-    lucene: LuceneBm25
-    name: str = LuceneBm25.name
-
-    @property
-    def size_bytes(self) -> int:
-        return self.lucene.size_bytes()
-
-    def answer(self, queries: Sequence[Query], k: int, progress: Progress) -> SystemRun:
-        progress(self.name, 0, None)
-        result = self.lucene.run(queries, k)
-        return SystemRun(result.run, result.query_ms)
 
 
 def evaluate(
@@ -74,9 +32,7 @@ def evaluate(
         list[str],
         typer.Argument(metavar="DATASET...", help="BEIR folders, or irds:ID from ir_datasets."),
     ],
-    systems: Annotated[
-        str, typer.Option(help="Comma-separated: bm25, dense, lucene-bm25.")
-    ] = "bm25",
+    systems: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}.")] = "bm25",
     metrics: Annotated[
         str, typer.Option(help="Comma-separated measures, as ir_measures writes them.")
     ] = ",".join(DEFAULT_METRICS),
@@ -87,11 +43,29 @@ def evaluate(
     ] = DEFAULT_DENSE_MODEL,
     k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
     b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
+    settings: Settings = None,
+    tune_split: Annotated[
+        str,
+        typer.Option(
+            help="Judgements that tuned is tuned on; by default dev or train, and where there is "
+            "neither, cross-validation."
+        ),
+    ] = "",
+    tune_queries: Annotated[
+        int, typer.Option(min=0, help="Queries of that split used, spread evenly; 0 for all.")
+    ] = 300,
+    tune_sparse: Annotated[
+        bool, typer.Option("--tune-sparse", help="Let tuned use feedback to the sparse query too.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report as JSON; - for standard output.")
     ] = None,
     markdown_file: Annotated[
         Path | None, typer.Option("--markdown", help="Write the report as Markdown.")
+    ] = None,
+    plot_file: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Draw the first measure against time, as .svg, .png or .pdf."),
     ] = None,
     run_dir: Annotated[
         Path | None, typer.Option(help="Save each run as DATASET.SYSTEM.trec in this folder.")
@@ -112,28 +86,44 @@ def evaluate(
     names = _names(systems)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
+    if plot_file is not None:
+        check_plot(plot_file)
     sources = [(source, open_judged_corpus(source)) for source in datasets]
     cache = cache_dir or _user_cache() / "vectors"
     reports: list[CollectionReport] = []
     for source, corpus in sources:
         with tempfile.TemporaryDirectory(prefix="lsr-eval-") as work, shown_progress() as progress:
-            report = _evaluate_one(
-                corpus,
-                _Plan(source, split, names, measures, depth, dense, k1, b, cache),
-                Path(work),
-                progress,
+            options = SystemOptions(
+                source,
+                split,
+                depth,
+                dense,
+                k1,
+                b,
+                cache,
+                plan_fields(settings=settings),
+                tune_split,
+                tune_queries,
+                tune_sparse,
             )
+            report = _evaluate_one(corpus, options, names, measures, Path(work), progress)
         reports.append(report)
         for sentence in report.warnings:
             complain(f"warning: {sentence}")
+        for sentence in report.notes:
+            complain(sentence)
         for name, reason in report.unavailable.items():
             complain(f"{name} is not available: {reason}")
         if json_file != Path("-"):
             title = f"{corpus.name} ({split}): {report.n_documents:,} documents, "
             print_table(f"{title}{report.n_queries:,} judged queries", *table(report))
+            if any(result.stage_ms for result in report.results):
+                print_table("milliseconds a query, mean, by stage", *stage_table(report))
         if run_dir is not None:
             _save_runs(report, corpus.name, run_dir)
     _write_reports(reports, json_file, markdown_file)
+    if plot_file is not None:
+        plot(reports, plot_file)
 
 
 def _names(systems: str) -> list[str]:
@@ -148,58 +138,42 @@ def _names(systems: str) -> list[str]:
 
 
 def _evaluate_one(
-    corpus: JudgedCorpus, plan: _Plan, work: Path, progress: Progress
+    corpus: JudgedCorpus,
+    options: SystemOptions,
+    names: list[str],
+    metrics: list[str],
+    work: Path,
+    progress: Progress,
 ) -> CollectionReport:
-    qrels = corpus.qrels(plan.split)
+    qrels = corpus.qrels(options.split)
     everything = list(corpus.queries())
     queries = judged_queries(everything, qrels)
     systems: list[System] = []
     unavailable: dict[str, str] = {}
-    for name in plan.systems:
+    needs_dense = any(name not in (*ONLY_SPARSE, LuceneBm25.name) for name in names)
+    made = Systems(corpus, options, work, progress, with_dense=needs_dense)
+    made.check(names)
+    for name in names:
         try:
-            systems.append(_system(name, corpus, plan, work / name, progress))
+            systems.append(made.make(name))
         except UnavailableError as error:
             unavailable[name] = str(error)
     doc_ids = {document.doc_id for document in corpus.documents()}
+    results = evaluate_systems(
+        systems, queries, qrels, metrics, depth=options.depth, progress=progress
+    )
+    made.close()
     return CollectionReport(
         dataset=corpus.name,
-        split=plan.split,
+        split=options.split,
         n_documents=len(doc_ids),
         n_queries=len(queries),
-        depth=plan.depth,
-        results=evaluate_systems(
-            systems, queries, qrels, plan.metrics, depth=plan.depth, progress=progress
-        ),
+        depth=options.depth,
+        results=results,
         unavailable=unavailable,
         warnings=_doubts(corpus.name, doc_ids, {q.query_id for q in everything}, qrels),
+        notes=made.notes,
     )
-
-
-def _system(name: str, corpus: JudgedCorpus, plan: _Plan, work: Path, progress: Progress) -> System:
-    if name == LuceneBm25.name:
-        LuceneBm25.check_available()
-        work.mkdir()
-        lucene = LuceneBm25(work, k1=plan.k1, b=plan.b)
-        progress("Lucene's index", 0, None)
-        lucene.build(corpus.documents())
-        return _LuceneSystem(lucene)
-    from lsr.index.builder import build_collection
-    from lsr.index.collection import Collection
-
-    build_collection(
-        corpus.documents(),
-        work,
-        sparse=Bm25Encoder(k1=plan.k1, b=plan.b),
-        dense=DenseEncoder(plan.dense) if name == "dense" else None,
-        source=plan.source,
-        vector_cache=plan.cache,
-        progress=progress,
-    )
-    collection = Collection(work)
-    retriever = collection.dense if name == "dense" else collection.sparse
-    retriever.warm_up()
-    size = collection.segment.vectors.nbytes if name == "dense" else collection.segment.lists_nbytes
-    return RetrieverSystem(name, retriever, size)
 
 
 def _doubts(name: str, doc_ids: set[str], query_ids: set[str], qrels: Qrels) -> list[str]:

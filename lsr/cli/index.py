@@ -123,12 +123,12 @@ def open_sparse(
 
 
 def open_dense(name: str) -> VectorEncoder | None:
-    """The dense model of that name; None for "none"."""
+    """The dense model of that name, or in that export's folder; None for "none"."""
     if name == "none":
         return None
-    from lsr.dense import DenseEncoder
+    from lsr.dense import open_dense_encoder
 
-    return DenseEncoder(name)
+    return open_dense_encoder(name)
 
 
 def _described(manifest: Manifest) -> dict[str, object]:

@@ -1,0 +1,29 @@
+"""`Stopwatch`: how long each stage of a search took."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Stopwatch"]
+
+
+class Stopwatch:
+    """Runs from the moment it is made.
+
+    Attributes:
+        took_ms: milliseconds by stage, in the order in which stages first ended.
+    """
+
+    def __init__(self) -> None:
+        self.took_ms: dict[str, float] = {}
+        self._begin = self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Count the time since the last lap as that of `stage`."""
+        now = time.perf_counter()
+        self.took_ms[stage] = self.took_ms.get(stage, 0.0) + (now - self._last) * 1e3
+        self._last = now
+
+    def total(self) -> dict[str, float]:
+        """All stages, and `total`, the time since the start."""
+        return {**self.took_ms, "total": (time.perf_counter() - self._begin) * 1e3}
