@@ -6,7 +6,7 @@ there is. Steps:
 
 1. the sparse side's weight, 0 to 1 by 0.05, without feedback; ranx fuses and measures;
 2. feedback by coordinate search over beta, depth, and both weights, three rounds at most;
-3. the same for sparse feedback, if asked for.
+3. if asked for, feedback to the sparse query too, with and without it at the start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,40 +237,32 @@ class Tuner:
         return _with_weights(self._base, 0.5, 0.5)
 
     def _plan_with_feedback(self, places: Places, start: SearchPlan) -> SearchPlan:
-        plan = replace(start, prf=replace(start.prf, interpolate="both"))
-        steps: list[tuple[Callable[[SearchPlan, Any], SearchPlan], Sequence[float], _Now]] = [
-            (_with_beta, BETAS, lambda p: p.prf.dense.beta),
-            (_with_depth, DEPTHS, lambda p: p.prf.depth),
-            (_with_pre, COARSE_WEIGHTS, lambda p: p.prf.weight_sparse_pre or 0.0),
-            (_with_post, COARSE_WEIGHTS, lambda p: p.fusion.weight_sparse or 0.0),
-        ]
+        starts = [replace(start, prf=replace(start.prf, interpolate="both"))]
         if self._tunes_sparse:
-            steps.append((_with_sparse_beta, SPARSE_BETAS, lambda p: p.prf.sparse.beta))
-            steps.append((_with_sparse_terms, SPARSE_TERMS, lambda p: p.prf.sparse.terms))
+            starts.append(_with_sparse_terms(_with_sparse_beta(starts[0], 0.4), 20))
+        return max((self._climbed(plan, places) for plan in starts), key=self._worth(places))
+
+    def _climbed(self, plan: SearchPlan, places: Places) -> SearchPlan:
+        """The end of a coordinate search: no single change is worth more, or time is up."""
+        steps = _STEPS if self._tunes_sparse else _STEPS[:_DENSE_STEPS]
+        worth = self._worth(places)
         for _ in range(MOST_ROUNDS):
             before = plan
-            for change, choices, value in steps:
-                now = value(plan)
-
-                def worth(
-                    choice: float,
-                    plan: SearchPlan = plan,
-                    change: Callable[[SearchPlan, Any], SearchPlan] = change,
-                    now: float = now,
-                ) -> tuple[float, float]:
-                    mean = float(self.values(change(plan, choice))[places].mean())
-                    return round(mean, 6), -abs(choice - now)
-
-                plan = change(plan, max(dict.fromkeys([now, *choices]), key=worth))
+            for step in steps:
+                now = step.value(plan)
+                if now is None:
+                    continue
+                nearest = sorted(dict.fromkeys([now, *step.choices]), key=lambda c: abs(c - now))
+                plan = max((step.change(plan, choice) for choice in nearest), key=worth)
             if plan == before:
                 break
         return plan
 
+    def _worth(self, places: Places) -> Callable[[SearchPlan], float]:
+        return lambda plan: round(float(self.values(plan)[places].mean()), 6)
+
     def _search(self, query: HybridQuery, plan: SearchPlan) -> Outcome:
         return self._remembering.search(query, plan)
-
-
-_Now = Callable[[SearchPlan], float]
 
 
 class _Ranx:
@@ -362,3 +354,31 @@ def _with_sparse_beta(plan: SearchPlan, beta: float) -> SearchPlan:
 
 def _with_sparse_terms(plan: SearchPlan, terms: int) -> SearchPlan:
     return replace(plan, prf=replace(plan.prf, sparse=replace(plan.prf.sparse, terms=terms)))
+
+
+class _Step(NamedTuple):
+    """A coordinate: its choices, how to make one, and the present one (None: it has no effect)."""
+
+    choices: Sequence[float]
+    change: Callable[[SearchPlan, Any], SearchPlan]
+    value: Callable[[SearchPlan], float | None]
+
+
+def _sparse_terms(plan: SearchPlan) -> int | None:
+    return plan.prf.sparse.terms if plan.prf.sparse.enabled else None
+
+
+_DENSE_STEPS = 4
+_STEPS = (
+    _Step(BETAS, _with_beta, lambda plan: plan.prf.dense.beta),
+    _Step(DEPTHS, _with_depth, lambda plan: plan.prf.depth),
+    _Step(COARSE_WEIGHTS, _with_pre, lambda plan: plan.prf.weight_sparse_pre),
+    _Step(COARSE_WEIGHTS, _with_post, lambda plan: plan.fusion.weight_sparse),
+    _Step(
+        SPARSE_BETAS,
+        _with_sparse_beta,
+        lambda plan: plan.prf.sparse.beta if plan.prf.sparse.enabled else 0.0,
+    ),
+    _Step(SPARSE_TERMS, _with_sparse_terms, _sparse_terms),
+)
+"""Those of dense feedback come first."""

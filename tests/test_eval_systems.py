@@ -31,9 +31,8 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> TopicVectors:
     made = TopicVectors()
     for module in (lsr.index.retrievers, lsr.cli.systems):
         monkeypatch.setattr(module, "open_dense_encoder", lambda name, **_: made)
-    monkeypatch.setattr(lsr.tuning, "BETAS", (0.2, 0.5))
-    monkeypatch.setattr(lsr.tuning, "DEPTHS", (1,))
-    monkeypatch.setattr(lsr.tuning, "COARSE_WEIGHTS", (0.0,))
+    few = tuple(step._replace(choices=step.choices[:1]) for step in lsr.tuning._STEPS)
+    monkeypatch.setattr(lsr.tuning, "_STEPS", few)
     return made
 
 

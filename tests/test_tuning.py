@@ -105,9 +105,8 @@ def collection(index: Path, encoder: TopicVectors) -> Iterator[Collection]:
 @pytest.fixture
 def few_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short coordinate search, where its result does not matter."""
-    monkeypatch.setattr(lsr.tuning, "BETAS", (0.2, 0.5))
-    monkeypatch.setattr(lsr.tuning, "DEPTHS", (1,))
-    monkeypatch.setattr(lsr.tuning, "COARSE_WEIGHTS", (0.0,))
+    few = tuple(step._replace(choices=step.choices[:1]) for step in lsr.tuning._STEPS)
+    monkeypatch.setattr(lsr.tuning, "_STEPS", few)
 
 
 def tuner(collection: Collection, **options: Any) -> Tuner:
