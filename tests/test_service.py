@@ -9,16 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from numpy.typing import NDArray
 from starlette.datastructures import QueryParams
 
-import lsr.index.retrievers
 from lsr import errors
 from lsr.bm25 import Bm25Encoder
-from lsr.encoder import EncoderIdentity
 from lsr.errors import LsrError
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
@@ -38,37 +34,10 @@ DOCUMENTS = [
 SEARCH = "/v1/collections/birds/search"
 
 
-class Axes:
-    """A dense encoder for tests: three words, three axes."""
-
-    identity = EncoderIdentity("dense", "axes", "0" * 64, {})
-    dimension = 3
-
-    def __init__(self, model: str = "axes") -> None:
-        assert model == "axes"
-
-    def encode_documents(self, texts: Any, progress: Any = None) -> NDArray[np.float32]:
-        return self.encode_queries(texts)
-
-    def encode_queries(self, texts: Any) -> NDArray[np.float32]:
-        words = ("heron", "river", "otter")
-        found = [[float(word in text.lower()) for word in words] for text in texts]
-        vectors = np.array(found, np.float32)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        return vectors
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("service") / "Birds"
     build_collection(DOCUMENTS, path, sparse=Bm25Encoder())
-    return path
-
-
-@pytest.fixture(scope="module")
-def dense_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("service") / "axes"
-    build_collection(DOCUMENTS, path, sparse=Bm25Encoder(), dense=Axes())
     return path
 
 
@@ -175,19 +144,6 @@ def test_filters(client: TestClient) -> None:
         ({"text": "a", "mode": "hybrid"}, "invalid_query", "has no dense vectors"),
         ({"text": "a", "mode": "x"}, "invalid_query", "mode is 'x'; choose hybrid, sparse, dense"),
         ({"text": "a", "mode": 1}, "invalid_request", "body.mode"),
-        ({"text": "a", "window": 0}, "invalid_query", "window is 0; it must be a whole number"),
-        (
-            {"text": "a", "fusion": {"weight_sparse": 2}},
-            "invalid_query",
-            "fusion.weight_sparse is 2.0; it must be a number from 0.0 to 1.0",
-        ),
-        ({"text": "a", "fusion": {"alpha": 1}}, "invalid_request", "body.fusion.alpha: there is"),
-        ({"text": "a", "prf": {"depth": 21}}, "invalid_query", "prf.depth is 21; it must be"),
-        ({"text": "a", "prf": {"dense": {"beta": -1}}}, "invalid_query", "prf.dense.beta is -1"),
-        ({"text": "a", "prf": {"sparse": {"on": 1}}}, "invalid_request", "body.prf.sparse.on"),
-        ({"text": "a", "prf": {"depth": "3"}}, "invalid_request", "body.prf.depth"),
-        ({"text": "a", "prf": None}, "invalid_request", "body.prf"),
-        ({"text": "a", "explain": "all"}, "invalid_query", "explain is 'all'; choose none"),
         ({"text": "a", "filter": {"colour": 1}}, "invalid_query", "field 'colour'"),
         ({"text": "a", "filter": {"year": [1]}}, "invalid_query", "filter on 'year'"),
         ({"text": "a", "filter": {"year": None}}, "invalid_query", "filter on 'year'"),
@@ -324,46 +280,6 @@ def test_readiness_waits_for_the_warm_up(folder: Path, monkeypatch: pytest.Monke
         assert client.post(SEARCH, json={"text": "heron"}).status_code == 200
         go_on.set()
         _wait_until_ready(client)
-
-
-def test_a_failed_warm_up_is_told(
-    dense_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def missing(model: str, **_: object) -> None:
-        raise errors.UnavailableError(f"{model} needs a package; install it")
-
-    monkeypatch.setattr(lsr.index.retrievers, "open_dense_encoder", missing)
-    with _client(dense_folder) as client:
-        for _ in range(600):
-            detail = client.get("/readyz").json()["detail"]
-            if "warmed up" not in detail:
-                break
-            threading.Event().wait(0.05)
-        assert detail == "axes needs a package; install it"
-        path = "/v1/collections/axes/search"
-        assert client.post(path, json={"text": "heron", "mode": "sparse"}).status_code == 200
-        for body in ({"text": "heron"}, {"text": "heron", "mode": "dense"}):
-            _problem(client.post(path, json=body), 503, "unavailable")
-        partial = client.post(path, json={"text": "heron", "allow_partial": True}).json()
-        assert [warning["code"] for warning in partial["warnings"]] == ["dense_failed"]
-        assert {hit["doc_id"] for hit in partial["hits"]} == {"birds/1", "birds/2"}
-    assert "will not become ready: axes needs a package" in caplog.text
-
-
-def test_dense_search(dense_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lsr.index.retrievers, "open_dense_encoder", lambda model, **_: Axes(model))
-    with _client(dense_folder) as client:
-        _wait_until_ready(client)
-        body = {"text": "otter", "mode": "dense", "limit": 1}
-        answer = client.post("/v1/collections/axes/search", json=body).json()
-        assert _ids(answer) == ["mammals 3?"]
-        assert client.get("/v1/collections/axes").json()["modes"] == [
-            "hybrid",
-            "sparse",
-            "dense",
-        ]
-        page = client.get("/?q=otter&mode=dense").text
-        assert 'value="dense" checked' in page
 
 
 def test_metrics(folder: Path) -> None:
