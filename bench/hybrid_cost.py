@@ -21,14 +21,16 @@ from typing import Any
 import numpy as np
 
 from bench.hybrid import PLANS, Workload, open_workload
-from lsr.dense import DEFAULT_DENSE_MODEL, DenseEncoder
+from lsr.dense import DEFAULT_DENSE_MODEL, DenseEncoder, open_dense_encoder
 from lsr.explanation import explain
+from lsr.export import export_onnx
 from lsr.fusion import Fusion
 from lsr.hybrid import HybridQuery
 from lsr.plan import SearchPlan, plan_from
 
 MIN_QUERIES = 1_000
 PASSES = 7
+ENCODING_PASSES = 2
 FUSING = ("fuse", "feedback", "fuse_again", "explain")
 SEARCHING = ("search_dense_again",)
 PAGE = 10
@@ -101,6 +103,27 @@ def ranx_ms(workload: Workload) -> float:
     return float(best * 1e3 / len(runs[0]))
 
 
+def encoding(workload: Workload, work: Path, model: DenseEncoder) -> dict[str, float]:
+    """Median milliseconds to encode a query in torch and in ONNX, and the least cosine."""
+    export_onnx(DEFAULT_DENSE_MODEL, work / "onnx")
+    models = {"torch": model, "onnx": open_dense_encoder(str(work / "onnx"))}
+    repeats = -(-MIN_QUERIES // len(workload.queries))
+    texts = [query.text for query in workload.queries] * repeats
+    best: dict[str, float] = dict.fromkeys(models, np.inf)
+    vectors: dict[str, Any] = {}
+    for _ in range(ENCODING_PASSES):
+        for name, each in models.items():
+            times, found = [], []
+            for text in texts:
+                begin = time.perf_counter()
+                found.append(each.encode_queries([text])[0])
+                times.append((time.perf_counter() - begin) * 1e3)
+            best[name] = min(best[name], float(np.median(times)))
+            vectors[name] = np.array(found)
+    cosine = float((vectors["torch"] * vectors["onnx"]).sum(axis=1).min())
+    return {**{f"{name}_ms": ms for name, ms in best.items()}, "least_cosine": cosine}
+
+
 def main() -> None:
     """Measure, and print JSON or write it to a file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
@@ -114,6 +137,9 @@ def main() -> None:
             print(f"{name}: costs", file=sys.stderr, flush=True)
             workload = open_workload(name, Path(work), model)
             figures[name] = {"stages_ms": costs(workload), "ranx_fuse_ms": ranx_ms(workload)}
+            if name == "scifact":
+                print("query encoding in torch and ONNX", file=sys.stderr, flush=True)
+                figures[name]["encoding"] = encoding(workload, Path(work), model)
             workload.collection.close()
     text = json.dumps(figures, indent=2) + "\n"
     if options.json:

@@ -214,8 +214,9 @@ def _prf_parts(
         return [None] * len(places)
     hits = searcher.dense.vectors(outcome.final.rows[places]).astype(np.float64)
     documents = searcher.dense.vectors(outcome.prf.rows).astype(np.float64)
-    own = (hits @ query.astype(np.float64)) * expanded.query_share
-    by_document = (hits @ documents.T) * expanded.document_shares
+    # not @, whose last digit depends on how many hits are explained at a time
+    own = np.einsum("hd,d->h", hits, query.astype(np.float64)) * expanded.query_share
+    by_document = np.einsum("hd,kd->hk", hits, documents) * expanded.document_shares
     names = doc_ids(outcome.prf.rows)
     known = outcome.final.dense.known[places].tolist()
     return [

@@ -40,7 +40,8 @@ SPARSE_TERMS = (5, 10, 20, 50)
 MOST_ROUNDS = 3
 CLEAR_GAIN = 0.005
 SIGNIFICANT = 0.05
-MEASURED_HITS = 100
+WHOLE_LIST = 1_000
+"""Hits that count for a measure without a cutoff."""
 FEWEST_QUERIES = 10
 """With fewer there is nothing to hold out."""
 
@@ -126,6 +127,8 @@ class Tuner:
                 "are needed"
             )
         self._measures = parse_metrics([metric])
+        cutoff = metric.partition("@")[2]
+        self._n_hits = int(cutoff) + 1 if cutoff.isdigit() else WHOLE_LIST
         self._ranx = _Ranx(metric)
         self.metric = metric
         self._doc_ids = doc_ids
@@ -163,7 +166,7 @@ class Tuner:
             run = {
                 name: [
                     ScoredDoc(name, doc_id, 0.0)
-                    for doc_id in self._doc_ids(self._search(query, plan).rows[:MEASURED_HITS])
+                    for doc_id in self._doc_ids(self._search(query, plan).rows[: self._n_hits])
                     if doc_id != name
                 ]
                 for name, query in zip(self._names, self._queries, strict=True)
