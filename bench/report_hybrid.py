@@ -1,10 +1,11 @@
 """The figures of hybrid search beside their targets, as one Markdown table.
 
-    python -m bench.report_hybrid [--out reports]
+    python -m bench.report_hybrid [--out reports] [--resume]
 
 Runs `bench.hybrid`, `bench.hybrid_cost` and `bench.entries`, and writes OUT/hybrid.md and
 OUT/hybrid.json. The first run encodes seven collections with the dense model, which takes half an
-hour on a CPU; later ones find the vectors in the user's cache folder. A missed target is a figure
+hour on a CPU; later ones find the vectors in the user's cache folder. The figures of each part are
+kept in OUT; with --resume, parts that are there are not measured again. A missed target is a figure
 like any other: the exit code is 1 only when something could not be measured.
 """
 
@@ -135,8 +136,8 @@ def cost_rows(figures: dict[str, Any]) -> list[Row]:
 def _encoding_row(found: dict[str, float]) -> Row:
     ratio = found["torch_ms"] / found["onnx_ms"]
     text = (
-        f"cosine {found['least_cosine']:.7f} or more; a query in {found['torch_ms']:.1f} ms in torch, "
-        f"{found['onnx_ms']:.1f} in ONNX Runtime ({ratio:.1f} x faster)"
+        f"cosine {found['least_cosine']:.7f} or more; a query in {found['torch_ms']:.1f} ms in "
+        f"torch, {found['onnx_ms']:.1f} in ONNX Runtime ({ratio:.1f} x faster)"
     )
     met = "yes" if found["least_cosine"] >= LEAST_COSINE else "**no**"
     return Row("dense model exported to ONNX", text, f"{LEAST_COSINE}", met)
@@ -167,7 +168,9 @@ def main() -> None:
     """Measure everything, print the table, and save it with all details."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--out", type=Path, default=ROOT / "reports", help="folder of the report")
+    parser.add_argument("--resume", action="store_true", help="keep parts already measured")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     about = circumstances()
     tables: dict[str, list[Callable[[Any], list[Row]]]] = {
         "bench.hybrid_cost": [cost_rows],
@@ -178,14 +181,17 @@ def main() -> None:
     details: dict[str, Any] = {}
     for module, makers in tables.items():
         try:
-            details[module] = measured(module, [sys.executable, "-m", module])
+            part = options.out / f"{module}.json"
+            if not (options.resume and part.exists()):
+                figures = measured(module, [sys.executable, "-m", module])
+                part.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+            details[module] = json.loads(part.read_text(encoding="utf-8"))
             for rows_of in makers:
                 rows += rows_of(details[module])
         except subprocess.CalledProcessError as error:
             rows.append(Row(module, f"exited {error.returncode}", "", NOT_MEASURED))
     text = as_markdown(about, rows)
     print(text, end="")
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "hybrid.md").write_text(text, encoding="utf-8")
     record = {**about, "rows": [asdict(row) for row in rows], "details": details}
     report = json.dumps(record, indent=2, ensure_ascii=False) + "\n"

@@ -192,6 +192,8 @@ def _encode_dense(
         path = kept / f"{_fingerprint(dense.identity.sha256, chunk)}.npy"
         try:
             encoded = np.load(path, allow_pickle=False)
+            if encoded.shape != (len(chunk), dense.dimension) or not np.isfinite(encoded).all():
+                raise ValueError("not the vectors of these texts")
         except (OSError, EOFError, ValueError):
             report = partial(_report_dense, progress, start, len(texts))
             encoded = dense.encode_documents(chunk, report)

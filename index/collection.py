@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from lsr.bm25 import Bm25Encoder
 from lsr.encoder import Encoder
-from lsr.errors import IndexCorruptError, IndexVersionError, NotFoundError, QueryError
+from lsr.errors import (
+    IndexCorruptError,
+    IndexVersionError,
+    InputError,
+    NotFoundError,
+    QueryError,
+)
 from lsr.explanation import Explanation, QueryTerm, explain, query_terms
 from lsr.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
 from lsr.index.builder import ENCODER_FOLDER, GRAPH_FILE, SEGMENT_FOLDER, STORE_FILE
@@ -23,13 +29,16 @@ from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
 from lsr.index.store import DocumentStore
 from lsr.plan import MODES, Mode, SearchPlan, plan_from
-from lsr.sparse import SparseVector
+from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
 from lsr.types import Document
 
 __all__ = ["DEFAULT_K", "Answer", "Collection", "FeedbackDocument", "Hit", "PrfReport"]
 
 DEFAULT_K = 10
+UNIT_TOLERANCE = 1e-3
+"""A caller's dense vector whose length differs more than this from 1 is brought to it."""
+
 ONNX_FOLDER = "onnx"
 """Where in a collection's folder its dense model may lie exported."""
 
@@ -211,7 +220,7 @@ class Collection:
             where: metadata values that every hit must have.
             plan: how to search; `default_plan` else.
             sparse_vector, dense_vector: used in place of what the models would make of the text;
-                dense: float32, shape (dimension,).
+                dense: float32, shape (dimension,), brought to unit length.
 
         Raises:
             QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
@@ -247,6 +256,14 @@ class Collection:
                 )
             if not np.isfinite(dense).all():
                 raise QueryError("the dense vector holds a number that is not finite")
+            length = float(np.linalg.norm(dense.astype(np.float64)))
+            if length > 0 and abs(length - 1) > UNIT_TOLERANCE:
+                dense = (dense / length).astype(np.float32)
+        if sparse is not None:
+            try:
+                CSR.from_vectors([sparse], MAX_TERMS)
+            except InputError as error:
+                raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
         return HybridQuery(text, sparse, dense)
 
     def _check_page(self, plan: SearchPlan, k: int, offset: int) -> None:
@@ -284,12 +301,14 @@ class Collection:
         )
         if plan.explain != "none":
             watch.lap("explain")
+        total = len(outcome.final.rows)
+        total = min(total, plan.window) if plan.mode == "hybrid" else total
         stale = () if self.profile is None or self.profile.fits(self.manifest) else (_STALE,)
         return Answer(
             text=outcome.query.text,
             mode=plan.mode or "sparse",
             hits=hits,
-            total=len(outcome.final.rows),
+            total=total,
             plan=plan,
             generation=self.manifest.generation,
             prf=prf,

@@ -212,7 +212,9 @@ class DenseRetriever:
 
 
 class HybridRetriever:
-    """A `SearchPlan` over both sides, as a `Retriever`. At most its windows' union is returned.
+    """A `SearchPlan` over both sides, as a `Retriever`.
+
+    A fusion returns at most the union of its windows.
 
     Queries are encoded one by one, so that an answer does not depend on its neighbours.
     """
@@ -237,7 +239,7 @@ class HybridRetriever:
             raise QueryError(f"k is {k}; ask for at least 1")
         run: Run = {}
         for query in queries:
-            outcome = self.searcher.search(HybridQuery(query.text), self.plan, allowed)
+            outcome = self.searcher.search(HybridQuery(query.text), self.plan, allowed, reach=k)
             doc_ids = self._segment.doc_ids(outcome.rows[:k])
             lines = zip(repeat(query.query_id), doc_ids, outcome.scores[:k].tolist(), strict=False)
             run[query.query_id] = list(map(ScoredDoc._make, lines))

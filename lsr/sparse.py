@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError
 
-__all__ = ["CSR", "Quantised", "SparseVector"]
+__all__ = ["CSR", "MAX_TERMS", "Quantised", "SparseVector"]
 
 MAX_TERMS = 2**31 - 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -315,9 +314,12 @@ def _checked(
     sparse = dense = None
     if vectors.sparse is not None:
         known = collection.encoder.find_terms(list(vectors.sparse))
-        wrong = [text for text, weight in vectors.sparse.items() if not 0 < weight < math.inf]
+        most = float(np.finfo(np.float32).max)
+        wrong = [text for text, weight in vectors.sparse.items() if not 0 < weight <= most]
         if wrong:
-            raise QueryError(f"vectors.sparse: the weight of {wrong[0][:64]!r} must be above 0")
+            raise QueryError(
+                f"vectors.sparse: the weight of {wrong[0][:64]!r} must be above 0 and finite"
+            )
         pairs = zip(known, vectors.sparse.values(), strict=True)
         sparse = SparseVector.from_mapping(
             {term: weight for term, weight in pairs if term is not None}

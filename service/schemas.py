@@ -44,7 +44,8 @@ class VectorFields(BaseModel):
         description="Weights above 0 by term; terms not in the vocabulary are ignored.",
     )
     dense: list[float] | None = Field(
-        default=None, description="As many numbers as the dense model gives, of unit length."
+        default=None,
+        description="As many numbers as the dense model gives; brought to unit length.",
     )
 
 

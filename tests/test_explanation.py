@@ -285,3 +285,19 @@ def test_what_is_not_asked_for_is_not_told(opened: Opened) -> None:
     full = opened.search(plan=fed("both"))
     assert [hit.score for hit in plain.hits] == [hit.score for hit in full.hits]
     assert plain.text == QUERY
+
+
+def test_a_side_without_weight_in_the_result_is_told_and_not_completed() -> None:
+    world, query = random_world(7, 40)
+    plan = SearchPlan(window=10, prf=Prf("pre"), explain="full")
+    outcome = world.searcher().search(query, plan)
+    assert world.sparse.calls["score"] == 1, "for the list that feedback was picked from"
+    sources = set()
+    for each in told(world, outcome):
+        assert each.sparse is not None
+        assert each.dense is not None
+        assert (each.sparse.weight, each.sparse.contribution) == (0, 0)
+        assert (each.dense.source, each.dense.contribution) == ("list", each.score)
+        assert (each.sparse.rank is not None) is (each.sparse.raw > 0)
+        sources.add(each.sparse.source)
+    assert sources == {"list", "absent"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lsr.candidates import first_of_each
+from lsr.encoder import Encoder
 from lsr.feedback import DenseFeedback, Feedback, SparseFeedback
+from lsr.index.retrievers import SparseRetriever
+from lsr.index.searcher import ExactSearcher
+from lsr.index.segment import Segment
+from lsr.index.store import DocumentStore
 from lsr.sparse import CSR, SparseVector
 from tests import naive, naivehybrid
-from tests.sides import unit
+from tests.sides import Letters, unit
 from tests.strategies import matrices
 
 quick = settings(max_examples=150, deadline=None)
@@ -276,3 +281,30 @@ def test_repeated_documents_are_one() -> None:
     rows = CSR.from_rows([{0: 1, 1: 2}, {0: 1, 1: 2}, {0: 1}, {1: 2, 0: 1}, {0: 1, 1: 3}, {}], 2)
     assert first_of_each(rows, np.ones(6, bool), 9).tolist() == [0, 2, 4, 5]
     assert first_of_each(rows, np.array([0, 1, 0, 1, 1, 0], bool), 9).tolist() == [1, 4]
+
+
+def test_which_terms_a_collection_may_feed() -> None:
+    """Words that few documents have; what a model writes and is no word never."""
+    words = ["cls", "[CLS]", "[unused12]", "</s>", "<pad>", "<|endoftext|>", "##ing", "a<b", "[]"]
+    rows = [dict.fromkeys(range(len(words)), 1.0), {0: 1.0, 6: 1.0}, {0: 1.0}, {}]
+
+    class Named(Letters):
+        def term(self, term: int) -> str:
+            return words[term]
+
+    documents = CSR.from_rows(rows, len(words))
+    segment = Segment.build(list("abcd"), documents)
+    encoder = cast(Encoder, Named(len(words)))
+    side = SparseRetriever(encoder, ExactSearcher(segment), segment, cast(DocumentStore, None))
+    terms = np.arange(len(words), dtype=np.int32)
+
+    def fed(max_df: float) -> list[str]:
+        return [words[term] for term in np.flatnonzero(side.may_feed(terms, max_df)).tolist()]
+
+    assert fed(1.0) == ["cls", "##ing", "a<b", "[]"]
+    assert fed(0.75) == ["cls", "##ing", "a<b", "[]"], "a share of 3 in 4 is not above it"
+    assert fed(0.74) == ["##ing", "a<b", "[]"]
+    assert fed(0.5) == ["##ing", "a<b", "[]"]
+    assert fed(0.25) == ["a<b", "[]"]
+    assert fed(0.2) == []
+    assert side.may_feed(terms[:0], 1.0).tolist() == []

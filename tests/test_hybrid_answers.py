@@ -310,3 +310,14 @@ def test_beyond_the_window(opened: Opened) -> None:
         assert pairs(opened.search(plan=plan, mode=mode, k=2, offset=3)) == pairs(whole)[3:5]
     dense_only = replace(plan, prf=Prf("dense_only"))
     assert len(opened.search(plan=dense_only, k=7).hits) == 7
+
+
+@pytest.mark.parametrize("window", [1, 3, 8, 100])
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "sparse"])
+def test_the_total_can_be_paged_through(opened: Opened, mode: Any, window: int) -> None:
+    plan = SearchPlan(mode=mode, window=window)
+    total = opened.search("north tower into", plan, k=1).total
+    assert total >= min(window, 6)
+    for offset in range(total):
+        page = opened.search("north tower into", plan, k=1, offset=offset)
+        assert len(page.hits) == 1

@@ -182,6 +182,9 @@ def test_vectors_of_the_caller(client: TestClient, folder: Path) -> None:
     collection.close()
     own = client.post(SEARCH, json={"vectors": {"sparse": sparse, "dense": dense}}).json()
     assert hits(own) == hits(search(client))
+    longer = {"sparse": sparse, "dense": [3e37 * number for number in dense]}
+    scaled = client.post(SEARCH, json={"vectors": longer}).json()
+    assert [doc_id for doc_id, _ in hits(scaled)] == [doc_id for doc_id, _ in hits(own)]
     mute = client.post(SEARCH, json={"vectors": {"sparse": {"unicorn": 1.0}, "dense": dense}})
     assert [warning["code"] for warning in mute.json()["warnings"]] == ["sparse_empty"]
     by_meaning = search(client, mode="dense")
@@ -209,6 +212,7 @@ def test_vectors_of_the_caller(client: TestClient, folder: Path) -> None:
         ({"mode": "sparse", "prf": {"interpolate": "both"}}, "invalid_query", "needs mode hybrid"),
         ({"vectors": {"dense": [1.0]}}, "invalid_query", "this collection needs 6 numbers"),
         ({"vectors": {"dense": [1e39] * 6}}, "invalid_query", "not finite"),
+        ({"vectors": {"sparse": {"reed": 1e39}}}, "invalid_query", "must be above 0 and finite"),
         ({"vectors": {"sparse": {"reed": -1.0}}}, "invalid_query", "the weight of 'reed' must be"),
         ({"vectors": {"other": []}}, "invalid_request", "body.vectors.other"),
     ],

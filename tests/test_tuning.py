@@ -271,6 +271,7 @@ def test_the_command_stores_what_later_searches_use(
     assert found["n_queries"] == len(judged()[0])
     for figures in found["candidates"].values():
         assert figures["p95_ms"] >= figures["median_ms"] > 0
+    assert json.loads(run("index", "info", index, "--json").stdout)["tuned"]
     plan = json.loads(run("search", index, "x3 heron", "--json").stdout)["plan"]
     assert plan["fusion"] == found["plan"]["fusion"]
     assert plan["prf"] == found["plan"]["prf"]

@@ -14,6 +14,7 @@ from lsr.datasets import open_corpus
 from lsr.encoder import VectorEncoder
 from lsr.errors import InputError
 from lsr.index.manifest import FORMAT_VERSION, Manifest
+from lsr.index.profile import Profile
 from lsr.records import Columns
 
 __all__ = ["app", "open_dense", "open_sparse"]
@@ -82,7 +83,12 @@ def build(
 @app.command("info")
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Say what an index holds."""
-    described = _described(Manifest.read(index))
+    manifest = Manifest.read(index)
+    described = _described(manifest)
+    profile = Profile.read(index)
+    if profile is not None:
+        fits = profile.fits(manifest)
+        described["tuned"] = profile.created if fits else "for other models; run lsr tune again"
     if as_json:
         print_json(described)
         return
