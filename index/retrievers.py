@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import repeat
 from pathlib import Path
 
@@ -71,10 +72,14 @@ class SparseRetriever:
     def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
         """Words that at most a share `max_df` of documents have; tokens that are no words not."""
         most = max_df * self._segment.n_documents
-        fit = self._segment.document_frequency(terms) <= most
-        for place in np.flatnonzero(fit).tolist():
-            fit[place] = not _SPECIAL.fullmatch(self.term(int(terms[place])))
-        return fit
+        return (self._segment.document_frequency(terms) <= most) & self._is_word[terms]
+
+    @cached_property
+    def _is_word(self) -> NDArray[np.bool_]:
+        """Which terms are no special tokens, shape (n_terms,). Found with the first feedback."""
+        terms = (self._encoder.term(term) for term in range(self._encoder.n_terms))
+        words = (term[:1] not in "[<" or not _SPECIAL.fullmatch(term) for term in terms)
+        return np.fromiter(words, bool, self._encoder.n_terms)
 
     def document_weights(
         self, terms: NDArray[np.int32], rows: NDArray[np.int32]

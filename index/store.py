@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, QueryError, StorageError
-from lsr.sparse import CSR, SparseVector
+from lsr.sparse import CSR
 from lsr.types import Document
 
 __all__ = ["DocumentStore", "StoreWriter", "canonical"]
@@ -202,20 +202,24 @@ class DocumentStore:
         Args:
             n_terms: the width of the vocabulary.
         """
-        found: dict[int, SparseVector] = {}
+        found: dict[int, tuple[bytes, bytes]] = {}
         for start in range(0, len(rows), _BATCH):
             part = tuple(rows[start : start + _BATCH])
             marks = ", ".join("?" * len(part))
             for row, terms, weights in self._all(
                 f"SELECT row, terms, weights FROM sparse_vectors WHERE row IN ({marks})", part
             ):
-                found[row] = SparseVector(
-                    np.frombuffer(terms, "<i4").astype(np.int32),
-                    np.frombuffer(weights, "<f4").astype(np.float32),
-                )
+                found[row] = (terms, weights)
         if any(row not in found for row in rows):
             raise self._incomplete()
-        return CSR.from_vectors([found[row] for row in rows], n_terms)
+        vectors = [found[row] for row in rows]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(terms) // 4 for terms, _ in vectors], out=indptr[1:])
+        terms = np.frombuffer(b"".join(terms for terms, _ in vectors), "<i4").astype(np.int32)
+        weights = np.frombuffer(b"".join(each for _, each in vectors), "<f4").astype(np.float32)
+        if len(terms) and terms.max() >= n_terms:
+            raise InputError(f"a stored vector has a term outside 0..{n_terms - 1}")
+        return CSR(indptr, terms, weights, n_terms)
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id, or None."""

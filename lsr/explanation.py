@@ -5,6 +5,8 @@ For every hit (1e-5, float32):
 - the contributions of both sides add up to the score;
 - the values of terms, `other` included, add up to the sparse raw score;
 - `dense_query` and the values by feedback document add up to the dense raw score.
+
+The records are not frozen: a frozen one takes three times as long to make, and a page has hundreds.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ Origin = Literal["query", "model", "feedback"]
 DocIds = Callable[[NDArray[np.int32]], list[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SidePart:
     """One side's part in a hit's score: `contribution = weight * norm`.
 
@@ -56,7 +58,7 @@ class SidePart:
     source: Literal["list", "completed", "absent"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class QueryTerm:
     """A term of the sparse query: of its text, added by the model, or by feedback."""
 
@@ -65,7 +67,7 @@ class QueryTerm:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TermPart:
     """A term's part in the sparse raw score: `value = query_weight * doc_weight`."""
 
@@ -76,7 +78,7 @@ class TermPart:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FeedbackValue:
     """A feedback document's part in the dense raw score."""
 
@@ -84,7 +86,7 @@ class FeedbackValue:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PrfPart:
     """The dense raw score after feedback, by what the query is made of.
 
@@ -98,7 +100,7 @@ class PrfPart:
     by_feedback: tuple[FeedbackValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Explanation:
     """Why a hit has its score.
 

@@ -383,6 +383,5 @@ class _Search:
                 break
             size *= 8
         if to_sparse:
-            chosen = [sparse.row(i) for i in kept.tolist()]
-            sparse = CSR.from_vectors(chosen, sparse.n_terms)
+            sparse = sparse.take(kept.tolist())
         return order[kept], dense[kept] if to_dense else dense, sparse

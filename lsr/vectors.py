@@ -54,7 +54,15 @@ class VectorIndex:
             self._index = self._build()
         else:
             self._index = self._read(graph)
-        if not self.is_exact:
+        self._stored = vectors
+        if self.is_exact:
+            # faiss has just been through its copy, so its rows are in the processor's cache
+            n, dimension = len(self._rows), vectors.shape[1]
+            flat = self._faiss.rev_swig_ptr(self._index.get_xb(), n * dimension)
+            self._stored = flat.reshape(n, dimension)
+            self._places = np.cumsum(self.has_vector) - 1
+        else:
+            self._places = np.arange(len(vectors))
             self._index.hnsw.efSearch = HNSW_EF_SEARCH
 
     def _read(self, graph: Path) -> Any:
@@ -135,11 +143,16 @@ class VectorIndex:
             wanted = min(wanted * 4, available)
 
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Inner products of a query with rows, shape (n,), to the bit as `search` gives them."""
-        values = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), RESCORED_ROWS):
-            part = slice(start, start + RESCORED_ROWS)
-            values[part] = np.vecdot(self._vectors.take(rows[part], axis=0), query)
+        """Inner products of a query with rows, shape (n,), to the bit as `search` gives them.
+
+        Rows without a vector get 0.
+        """
+        values = np.zeros(len(rows), np.float32)
+        there = np.flatnonzero(self.has_vector[rows])
+        for start in range(0, len(there), RESCORED_ROWS):
+            part = there[start : start + RESCORED_ROWS]
+            places = self._places[rows[part]]
+            values[part] = np.vecdot(self._stored.take(places, axis=0), query)
         return values
 
     def _candidates(
