@@ -29,8 +29,8 @@ from lsr.hybrid import HybridQuery
 from lsr.plan import SearchPlan, plan_from
 
 MIN_QUERIES = 1_000
-PASSES = 7
-ENCODING_PASSES = 2
+PASSES = 5
+ENCODING_PASSES = 1
 FUSING = ("fuse", "feedback", "fuse_again", "explain")
 SEARCHING = ("search_dense_again",)
 PAGE = 10
