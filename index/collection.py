@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +111,9 @@ class Collection:
         verify: compare every file with its checksum first. Leave it on unless the files are
             trusted: a damaged index may give wrong answers.
 
+    Attributes:
+        hybrid: both sides, or the one there is, behind one search.
+
     Raises:
         IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
     """
@@ -141,7 +143,19 @@ class Collection:
         self.store = DocumentStore(folder / STORE_FILE)
         searcher = ExactSearcher(self.segment)
         self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
-        self._graph = folder / SEGMENT_FOLDER / GRAPH_FILE
+        self._dense = self._dense_side(folder / SEGMENT_FOLDER / GRAPH_FILE)
+        self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
+
+    def _dense_side(self, graph: Path) -> DenseRetriever | None:
+        if self.manifest.dense is None:
+            return None
+        onnx = self.path / ONNX_FOLDER
+        return DenseRetriever(
+            self.manifest.dense,
+            self.segment,
+            graph if graph.exists() else None,
+            onnx if onnx.exists() else None,
+        )
 
     @property
     def n_documents(self) -> int:
@@ -152,28 +166,18 @@ class Collection:
         """The modes this collection can be searched in; the first is the default."""
         return MODES if self.manifest.dense else ("sparse",)
 
-    @cached_property
+    @property
     def dense(self) -> DenseRetriever:
         """The dense side; faiss and the model are loaded when they are first needed.
 
         Raises:
             QueryError: the collection was built without one.
         """
-        if self.manifest.dense is None:
+        if self._dense is None:
             raise QueryError(
                 f"{self.path} has no dense vectors; build it again with --dense, or search sparse"
             )
-        graph = self._graph if self._graph.exists() else None
-        onnx = self.path / ONNX_FOLDER
-        return DenseRetriever(
-            self.manifest.dense, self.segment, graph, onnx if onnx.exists() else None
-        )
-
-    @cached_property
-    def hybrid(self) -> HybridSearcher:
-        """Both sides, or the one there is."""
-        dense = self.dense if self.manifest.dense else None
-        return HybridSearcher(self.sparse, dense, self.segment.tie_order)
+        return self._dense
 
     @property
     def default_plan(self) -> SearchPlan:
