@@ -114,7 +114,9 @@ def tuner(collection: Collection, **options: Any) -> Tuner:
     return Tuner(collection.hybrid, collection.segment.doc_ids, queries, qrels, **options)
 
 
-def test_the_better_side_gets_the_weight(collection: Collection, encoder: TopicVectors) -> None:
+def test_the_better_side_gets_the_weight(
+    collection: Collection, encoder: TopicVectors, few_choices: None
+) -> None:
     made = tuner(collection)
     assert encoder.n_queries == len(judged()[0]), "each query is encoded once"
     tuned = made.tune()
