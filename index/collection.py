@@ -186,9 +186,9 @@ class Collection:
             return self.profile.plan
         return SearchPlan()
 
-    def retriever(self, plan: SearchPlan, name: str = "hybrid") -> HybridRetriever:
+    def retriever(self, plan: SearchPlan) -> HybridRetriever:
         """A plan over this collection as a `Retriever`."""
-        return HybridRetriever(self.hybrid, plan, self.segment, name)
+        return HybridRetriever(self.hybrid, plan, self.segment)
 
     def warm_up(self, mode: str | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.
@@ -252,6 +252,11 @@ class Collection:
         if not text.strip() and sparse is None and dense is None:
             raise QueryError("the query is empty; write at least one word")
         if dense is not None:
+            if self._dense is None:
+                raise QueryError(
+                    "the query has a dense vector and this collection has none; build it again "
+                    "with --dense, or leave the vector out"
+                )
             dimension = self.segment.vectors.shape[1]
             if dense.shape != (dimension,):
                 raise QueryError(

@@ -91,7 +91,7 @@ class Profile:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, QueryError) as error:
             raise IndexCorruptError(
-                f"{path} is damaged ({error}); delete it, or run lsr tune again"
+                f"{path} is damaged ({error}); delete it to go on without, then run lsr tune again"
             ) from error
 
     def fits(self, manifest: Manifest) -> bool:

@@ -224,17 +224,12 @@ class HybridRetriever:
     Queries are encoded one by one, so that an answer does not depend on its neighbours.
     """
 
-    def __init__(
-        self, searcher: HybridSearcher, plan: SearchPlan, segment: Segment, name: str = "hybrid"
-    ) -> None:
+    name = "hybrid"
+
+    def __init__(self, searcher: HybridSearcher, plan: SearchPlan, segment: Segment) -> None:
         self.searcher = searcher
         self.plan = plan
         self._segment = segment
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        return self._name
 
     def retrieve(
         self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -126,6 +127,7 @@ def test_filters(many: Collection) -> None:
         ({"mode": ""}, "mode is ''; choose"),
         ({"mode": "hybrid"}, "has no dense vectors; build it again with --dense"),
         ({"mode": "dense"}, "has no dense vectors; build it again with --dense"),
+        ({"dense_vector": np.ones(3, np.float32)}, "a dense vector and this collection has none"),
         ({"where": {"colour": "red"}}, "no document has a metadata field 'colour'; fields: i, odd"),
         ({"where": {"i": None}}, "the filter on 'i' needs text, a number, true or false"),
         ({"where": {"i": [1]}}, "the filter on 'i' needs text, a number, true or false"),

@@ -156,7 +156,7 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
         }[content]
         assert changed != text
         path.write_text(changed, "utf-8")
-    message = rf"^{re.escape(str(path))} is damaged \(.*\); delete it, or run lsr tune again$"
+    message = rf"^{re.escape(str(path))} is damaged \(.*\); delete it to go on without, then run lsr tune again$"
     for read in (lambda: Profile.read(index), lambda: Collection(index)):
         with pytest.raises(IndexCorruptError, match=message):
             read()
@@ -177,7 +177,9 @@ def test_a_plan_of_another_time(index: Path, wrong: Any) -> None:
     del content["checksum"]
     content["plan"] = wrong
     path.write_text(json.dumps({**content, "checksum": _checksum(content)}))
-    with pytest.raises(IndexCorruptError, match="delete it, or run lsr tune again"):
+    with pytest.raises(
+        IndexCorruptError, match="delete it to go on without, then run lsr tune again"
+    ):
         Profile.read(index)
 
 

@@ -69,7 +69,6 @@ class SystemOptions:
     tune_split: str = ""
     tune_queries: int = 300
     tune_sparse: bool = False
-    tune_metric: str = "nDCG@10"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,6 @@ class Systems:
             collection.segment.doc_ids,
             spread(queries, options.tune_queries if split else 0),
             qrels,
-            metric=options.tune_metric,
             base=plan_from({"window": 100}, base),
             sparse_feedback=options.tune_sparse,
             progress=self._progress,
