@@ -156,7 +156,8 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
         }[content]
         assert changed != text
         path.write_text(changed, "utf-8")
-    message = rf"^{re.escape(str(path))} is damaged \(.*\); delete it to go on without, then run lsr tune again$"
+    advice = "delete it to go on without, then run lsr tune again"
+    message = rf"^{re.escape(str(path))} is damaged \(.*\); {advice}$"
     for read in (lambda: Profile.read(index), lambda: Collection(index)):
         with pytest.raises(IndexCorruptError, match=message):
             read()
