@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["document_weights", "scan_batch", "score_rows"]
+__all__ = ["document_weights", "keep_best", "scan_batch", "score_rows"]
 
 GROUP = 32
 """Documents whose best score is looked at before their own."""
@@ -61,7 +61,7 @@ def _cutoff(bits: NDArray[np.int32], k: int) -> np.int32:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _keep_best(keys: NDArray[np.uint64], n: int, k: int) -> int:
+def keep_best(keys: NDArray[np.uint64], n: int, k: int) -> int:
     """Leave the `k` largest of `keys[:n]` at the front, ascending; returns how many there are."""
     if n <= FEW_KEYS:
         for i in range(1, n):
@@ -218,10 +218,10 @@ def scan_batch(
                         keys[n_keys] = key
                         n_keys += 1
                         if n_keys == len(keys):
-                            n_keys = _keep_best(keys, n_keys, k)
+                            n_keys = keep_best(keys, n_keys, k)
                             floor = keys[0]
             scores[:] = 0.0
-            n_keys = _keep_best(keys, n_keys, k)
+            n_keys = keep_best(keys, n_keys, k)
             if n_keys == k:
                 floor = keys[0]
                 threshold = np.int32(floor >> SCORE_SHIFT)

@@ -1,0 +1,170 @@
+"""The kernel that visits blocks and scores their documents by 8-bit codes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from lsr.index import layout as at
+from lsr.index.kernels import keep_best
+from lsr.index.prefetch import prefetch
+
+__all__ = ["visit"]
+
+LAG = 8
+"""Documents fetched ahead of the one that is scored."""
+
+TAIL_FACTOR = 0.8
+"""A document's tail is read if its head alone scores this share of the k-th best score. Heads hold
+most of a document's weight, and a tail costs cache misses of its own."""
+
+LINE = 64
+SCORE_SHIFT = np.uint64(32)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _dot(table: NDArray[np.uint8], terms: NDArray[np.uint16], codes: NDArray[np.uint8]) -> np.int32:
+    """Inner product of a document's part, of an even number of entries, and the query."""
+    a = np.uint32(0)
+    b = np.uint32(0)
+    one = np.uint64(1)
+    two = np.uint64(2)
+    i = np.uint64(0)
+    n = np.uint64(len(terms))
+    while i < n:
+        a = np.uint32(a + np.uint32(table[terms[i]]) * np.uint32(codes[i]))
+        b = np.uint32(b + np.uint32(table[terms[i + one]]) * np.uint32(codes[i + one]))
+        i += two
+    return np.int32(a + b)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _raise_least(heap: NDArray[np.int32], score: int) -> None:
+    """Put `score` in place of the least of a heap, which is its first."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= len(heap):
+            break
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= score:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = score
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def visit(
+    blob: NDArray[np.uint8],
+    layout: NDArray[np.int64],
+    terms: NDArray[np.uint16],
+    table: NDArray[np.uint8],
+    blocks: NDArray[np.int32],
+    estimates: NDArray[np.int32],
+    order: NDArray[np.int32],
+    shift: int,
+    heap_factor: float,
+    heap: NDArray[np.int32],
+    visited: NDArray[np.uint8],
+    seen: NDArray[np.int32],
+    candidates: NDArray[np.uint64],
+    n_final: int,
+    counters: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Score the documents of blocks in order, until no block can matter.
+
+    A block is passed over when its estimate is below `heap_factor` times the k-th best score.
+
+    Args:
+        heap: int32, shape (k,): working memory.
+        visited: bits of rows, set for those seen before, or not to be returned.
+        seen: takes the rows visited here.
+        candidates: takes score << 32 | row of the `n_final` best at least, in no order.
+
+    Returns:
+        How many were seen, and how many are candidates.
+    """
+    head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
+    head_terms = head.view(terms.dtype)
+    tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
+    tail_terms = tail.view(terms.dtype)
+    tail_start = blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64)
+    block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
+        np.int64
+    )
+    postings = blob[layout[2 * at.POSTINGS] : layout[2 * at.POSTINGS + 1]].view(np.int32)
+    length = layout[at.HEAD_LENGTH]
+    width = terms.itemsize
+    record = width + 1
+    head_bytes = length * record
+    everything = heap_factor == 0.0
+    k = len(heap)
+    n_heap = 0
+    least_estimate = np.int32(-1)
+    least_head = -1.0
+    n_seen = 0
+    front = 0  # of the rows seen, so many are scored
+    n_candidates = 0
+    n_visited = 0
+    n_whole = 0
+    next_block = 0
+    while True:
+        while n_seen - front <= LAG and next_block < len(order):
+            place = order[next_block]
+            next_block += 1
+            if estimates[place] < least_estimate:
+                if ((estimates[place] >> shift) + 1) << shift <= least_estimate:
+                    next_block = len(order)  # and so are all that follow
+                continue
+            n_visited += 1
+            if next_block < len(order):
+                prefetch(postings, block_postings[blocks[order[next_block]]])
+            block = blocks[place]
+            for row in postings[block_postings[block] : block_postings[block + 1]]:
+                byte = np.uint32(row) >> np.uint32(3)
+                bit = np.uint8(1) << np.uint8(row & 7)
+                if visited[byte] & bit:
+                    continue
+                visited[byte] |= bit
+                seen[n_seen] = row
+                n_seen += 1
+                begin = np.int64(row) * head_bytes
+                for line in range(begin, begin + head_bytes, LINE):
+                    prefetch(head, line)
+        if front == n_seen:
+            break
+        row = np.int64(seen[front])
+        front += 1
+        begin = row * head_bytes
+        codes = begin + length * width
+        begin //= width
+        score = _dot(table, head_terms[begin : begin + length], head[codes : codes + length])
+        if score <= least_head:
+            continue
+        n = tail_start[row + 1] - tail_start[row]
+        begin = tail_start[row] * record
+        codes = begin + n * width
+        begin //= width
+        score += _dot(table, tail_terms[begin : begin + n], tail[codes : codes + n])
+        n_whole += 1
+        if n_candidates == len(candidates):
+            n_candidates = keep_best(candidates, n_candidates, n_final)
+        candidates[n_candidates] = (np.uint64(score) << SCORE_SHIFT) | np.uint64(row)
+        n_candidates += 1
+        if n_heap < k:
+            heap[n_heap] = score
+            n_heap += 1
+            if n_heap == k:
+                heap.sort()
+        elif score > heap[0]:
+            _raise_least(heap, score)
+        if n_heap == k and not everything:
+            least_estimate = np.int32(heap[0] * heap_factor)
+            least_head = heap[0] * TAIL_FACTOR
+    counters[1] += n_visited
+    counters[2] += n_seen
+    counters[3] += n_whole
+    return n_seen, n_candidates

@@ -1,0 +1,190 @@
+"""How a block index is built (stored with it) and how it is searched (never stored).
+
+The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import InputError, QueryError
+from lsr.options import check_options, option
+
+__all__ = [
+    "Blocking",
+    "BuildConfig",
+    "ClusteredBlocks",
+    "EnergySummary",
+    "FixedBlocks",
+    "FixedSummary",
+    "GlobalPruning",
+    "ListPruning",
+    "NoPruning",
+    "Pruning",
+    "SearchParams",
+    "Summary",
+]
+
+
+MANY = 2**31 - 1
+
+
+class _Checked:
+    """A dataclass that refuses values out of range."""
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class NoPruning(_Checked):
+    """Every entry of every document is a posting."""
+
+
+@dataclass(frozen=True)
+class GlobalPruning(_Checked):
+    """Keep the heaviest entries of the collection, `n_postings` for each term on average."""
+
+    n_postings: int = option(600, "entries kept for each term, on average", low=1, high=MANY)
+    max_fraction: float = option(
+        8.0, "no list is longer than this many averages", low=1.0, high=1e9
+    )
+
+
+@dataclass(frozen=True)
+class ListPruning(_Checked):
+    """Keep the heaviest `n_postings` entries of each list."""
+
+    n_postings: int = option(600, "entries kept of each list", low=1, high=MANY)
+
+
+@dataclass(frozen=True)
+class ClusteredBlocks(_Checked):
+    """Documents of a list go to the nearest of some drawn at random, by inner product."""
+
+    centroid_fraction: float = option(0.1, "centroids for each posting", low=0.0, high=1.0)
+    min_cluster_size: int = option(2, "clusters of so many are dissolved", low=0, high=MANY)
+    doc_cut: int = option(
+        15, "heaviest terms of a document that find its centroid", low=1, high=MANY
+    )
+
+
+@dataclass(frozen=True)
+class FixedBlocks(_Checked):
+    """Blocks of one size, of documents of falling weight."""
+
+    size: int = option(10, "documents in a block", low=1, high=65_535)
+
+
+@dataclass(frozen=True)
+class EnergySummary(_Checked):
+    """A block's summary is the fewest of its terms that hold so much of its mass."""
+
+    fraction: float = option(0.4, "share of the mass", low=0.0, high=1.0)
+
+
+@dataclass(frozen=True)
+class FixedSummary(_Checked):
+    """A block's summary is its so many heaviest terms."""
+
+    n_terms: int = option(64, "terms kept", low=1, high=MANY)
+
+
+Pruning = NoPruning | GlobalPruning | ListPruning
+Blocking = ClusteredBlocks | FixedBlocks
+Summary = EnergySummary | FixedSummary
+
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        NoPruning,
+        GlobalPruning,
+        ListPruning,
+        ClusteredBlocks,
+        FixedBlocks,
+        EnergySummary,
+        FixedSummary,
+    )
+}
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What a block index is made by. Equal configs and documents give equal bytes.
+
+    Attributes:
+        pruning: which entries become postings.
+        blocking: how the postings of a list are grouped.
+        summary: what is kept of each block's component-wise maximum.
+        values: how weights are stored for final scores: "u16", 16-bit steps of one scale, or
+            "f32", as given; then scores equal those of exact search to the bit.
+        n_neighbours: nearest documents stored for each, for `SearchParams.n_knn`.
+        seed: of the centroids drawn.
+    """
+
+    pruning: Pruning = GlobalPruning()
+    blocking: Blocking = ClusteredBlocks()
+    summary: Summary = EnergySummary()
+    values: str = option("u16", "stored weights", choices=("u16", "f32"))
+    n_neighbours: int = option(0, "neighbours stored for each document", low=0, high=255)
+    seed: int = option(0, "seed of the centroids", low=0, high=MANY)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; strategies are named by their class."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> BuildConfig:
+        """What `to_dict` wrote.
+
+        Raises:
+            InputError: a name or value that this version does not know.
+        """
+        try:
+            return cls(**{name: _made(value) for name, value in content.items()})
+        except (TypeError, KeyError, QueryError) as error:
+            raise InputError(f"a build config that cannot be read: {error}") from error
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, _Checked):
+        return {"kind": type(value).__name__, **vars(value)}
+    return value
+
+
+def _made(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    options = dict(value)
+    return _KINDS[options.pop("kind")](**options)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchParams:
+    """How one search is done.
+
+    Attributes:
+        k: hits wanted.
+        query_cut: the heaviest terms of the query whose lists are visited.
+        heap_factor: a block is visited if its estimate is this share of the k-th score or more.
+        n_knn: stored neighbours of each hit that are looked at as well.
+        mode: exact, approximate, or auto: whichever is estimated to be faster.
+        filter: bool, shape (n_documents,): rows that are False are not returned; or None.
+    """
+
+    k: int = option(10, "hits wanted", low=1, high=MANY)
+    query_cut: int = option(8, "lists visited", low=1, high=MANY)
+    heap_factor: float = option(0.9, "share of the k-th score", low=0.0, high=2.0)
+    n_knn: int = option(0, "neighbours of hits looked at", low=0, high=255)
+    mode: str = option("auto", "kind of search", choices=("auto", "exact", "approximate"))
+    filter: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
