@@ -17,6 +17,7 @@ from lsr.index.blockindex import BlockIndex
 from lsr.index.blocking import block_lists, heaviest_terms
 from lsr.index.config import BuildConfig, ClusteredBlocks
 from lsr.index.forward import ForwardIndex, component_dtype
+from lsr.index.graph import with_neighbours
 from lsr.index.layout import dtypes, pack
 from lsr.index.pruning import PrunedLists, prune
 from lsr.index.summaries import GROUP_BLOCKS, SAMPLE, Summaries, summarise_lists
@@ -134,10 +135,12 @@ def build_blocks(
         "samples": _samples(entries, sizes, group_entries, likeness.dtype),
         "neighbours": np.zeros(0, np.uint8),
     }
-    blob, layout = pack(
-        arrays, n, forward.head_length, documents.n_terms, forward.scale, n_neighbours=0
-    )
-    return BlockIndex(blob, layout, config)
+    shape = (n, forward.head_length, documents.n_terms, forward.scale)
+    del forward, lists, entries
+    index = BlockIndex(*pack(arrays, *shape, n_neighbours=0), config)
+    if config.n_neighbours:
+        index = with_neighbours(index, documents, n_threads=n_threads, progress=progress)
+    return index
 
 
 class _Groups:

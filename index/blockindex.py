@@ -59,6 +59,11 @@ class BlockIndex:
         return int(self.layout[at.N_NEIGHBOURS])
 
     @property
+    def scale(self) -> float:
+        """The weight of one code."""
+        return float(self.layout[at.SCALE : at.SCALE + 1].view(np.float64)[0])
+
+    @property
     def types(self) -> dict[str, type[np.generic]]:
         return dtypes(self.n_terms, self.config.values)
 
@@ -78,6 +83,12 @@ class BlockIndex:
             "bytes": bytes_by_part(self.layout),
         }
 
+    def _sha256(self, part: int) -> str:
+        """Of the bytes of a part and of the gap after it."""
+        begin = self.layout[2 * part]
+        end = self.layout[2 * part + 2] if part + 1 < len(at.PARTS) else len(self.blob)
+        return hashlib.sha256(self.blob[begin:end].data).hexdigest()
+
     def save(self, folder: Path) -> None:
         """Write the bytes and a header into `folder`, which exists."""
         (folder / BYTES_FILE).write_bytes(self.blob.data)
@@ -90,7 +101,7 @@ class BlockIndex:
                     "dtype": np.dtype(self.types[name]).str,
                     "begin": int(self.layout[2 * i]),
                     "end": int(self.layout[2 * i + 1]),
-                    "sha256": hashlib.sha256(self.part(name).data).hexdigest(),
+                    "sha256": self._sha256(i),
                 }
                 for i, name in enumerate(at.PARTS)
             },
@@ -135,8 +146,8 @@ class BlockIndex:
         blob = _open(folder / BYTES_FILE, resident, _end(layout))
         index = cls(blob, layout, BuildConfig.from_dict(header["config"]))
         if verify:
-            for name, part in header["parts"].items():
-                if hashlib.sha256(index.part(name).data).hexdigest() != part["sha256"]:
+            for i, name in enumerate(at.PARTS):
+                if index._sha256(i) != header["parts"][name]["sha256"]:
                     raise IndexCorruptError(
                         f"{folder / BYTES_FILE}: the part {name!r} has changed since it was "
                         "written; restore it from a copy, or build it again"

@@ -7,9 +7,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index import layout as at
-from lsr.index.kernels import SCORE_SHIFT, TIE_MASK
+from lsr.index.kernels import SCORE_SHIFT, SPARE_KEYS, TIE_MASK, keep_best
 
-__all__ = ["score_stored", "stored_keys"]
+__all__ = ["score_rows_stored", "score_stored", "search_rows", "stored_keys"]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -96,3 +96,73 @@ def stored_keys(
         row = np.int64(keys[i] & TIE_MASK)
         score[0] = score_stored(blob, layout, terms, rest, query_terms, query_weights, row)
         keys[i] = (np.uint64(bits[0]) << SCORE_SHIFT) | (TIE_MASK - np.uint64(tie_order[row]))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def score_rows_stored(
+    query_terms: NDArray[np.int32],
+    query_weights: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    blob: NDArray[np.uint8],
+    layout: NDArray[np.int64],
+    terms: NDArray[np.uint16],
+    _entries: NDArray[np.uint32],
+    rest: NDArray[np.int8],
+    out_scores: NDArray[np.float32],
+) -> None:
+    """Scores of chosen rows, float32, of the length of `rows`."""
+    for i in range(len(rows)):
+        out_scores[i] = score_stored(
+            blob, layout, terms, rest, query_terms, query_weights, np.int64(rows[i])
+        )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def search_rows(
+    query_indptr: NDArray[np.int64],
+    query_terms: NDArray[np.int32],
+    query_weights: NDArray[np.float32],
+    first: int,
+    last: int,
+    rows: NDArray[np.int32],
+    blob: NDArray[np.uint8],
+    layout: NDArray[np.int64],
+    terms: NDArray[np.uint16],
+    _entries: NDArray[np.uint32],
+    rest: NDArray[np.int8],
+    tie_order: NDArray[np.int32],
+    row_at_tie: NDArray[np.int32],
+    out_rows: NDArray[np.int32],
+    out_scores: NDArray[np.float32],
+) -> None:
+    """Exact top-k of queries `first` to `last - 1` among `rows`; the rest as in `search_blocks`."""
+    k = out_rows.shape[1]
+    keys = np.empty(k + SPARE_KEYS, np.uint64)
+    out_bits = out_scores.view(np.int32)
+    for q in range(first, last):
+        begin, end = query_indptr[q], query_indptr[q + 1]
+        n = np.int64(0)
+        for i in range(len(rows)):
+            if n == len(keys):
+                n = keep_best(keys, n, k)
+            keys[n] = np.uint64(rows[i])
+            stored_keys(
+                blob,
+                layout,
+                terms,
+                rest,
+                query_terms[begin:end],
+                query_weights[begin:end],
+                tie_order,
+                keys[n : n + 1],
+            )
+            n += np.int64(keys[n] >> SCORE_SHIFT > 0)
+        n = np.int64(keep_best(keys, n, k))
+        for place in range(k):
+            if place < n:
+                key = keys[n - 1 - place]
+                out_bits[q, place] = np.int32(key >> SCORE_SHIFT)
+                out_rows[q, place] = row_at_tie[np.int64(TIE_MASK - (key & TIE_MASK))]
+            else:
+                out_bits[q, place] = 0
+                out_rows[q, place] = -1

@@ -95,7 +95,10 @@ def search_blocks(
     candidates = np.empty(n_room, np.uint64)
     heap = np.empty(k, np.int32)
     out_bits = out_scores.view(np.int32)
-    chosen = np.empty(query_cut, np.int64)
+    longest = 0
+    for q in range(first, last):
+        longest = max(longest, query_indptr[q + 1] - query_indptr[q])
+    chosen = np.empty(min(query_cut, longest), np.int64)
     if len(blocked) > 0:
         visited[: len(blocked)] = blocked
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lsr.sparse import CSR
 
-__all__ = ["ForwardIndex", "component_dtype", "head_length"]
+__all__ = ["ForwardIndex", "component_dtype", "head_length", "stored_weights"]
 
 TOP_CODE = 255
 TOP_STEP = 65_407
@@ -37,7 +37,8 @@ class ForwardIndex:
     Attributes:
         head: uint8, shape (n_documents * head_bytes,): records of `head_length` components, then
             as many codes; what is left over is component 0 with code 0.
-        tail: uint8: records of components, then codes, of an even number of entries each.
+        tail: uint8: records of components, then codes; filled up like heads to a multiple of as
+            many entries as a component has bytes, so that all components are aligned.
         tail_start: int64, shape (n_documents + 1,): entries of tails before each document's.
         rest: int8 or float32, shape (n_documents * head_length + n_tail,): for each entry of head,
             then of tail: the low byte of its 16-bit value, or the weight itself.
@@ -64,12 +65,13 @@ class ForwardIndex:
         likeness = np.zeros(0, component_dtype(documents.n_terms))
         largest = float(documents.weights.max(initial=0.0))
         if values == "u16":
-            scale = largest / TOP_STEP * 256
+            # a number that float32 holds, so that the tiniest weights keep their steps too
+            scale = 256 * float(np.nextafter(np.float32(largest / TOP_STEP), np.float32(1)))
         else:
             scale = _robust_largest(documents.weights, largest) / TOP_CODE
         scale = scale or 1.0
         lengths = np.maximum(np.diff(documents.indptr) - length, 0)
-        lengths += lengths % 2
+        lengths += -lengths % likeness.itemsize  # so that components are aligned
         tail_start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         width = likeness.itemsize + 1
         head = np.zeros(n * length * width, np.uint8)
@@ -94,6 +96,13 @@ class ForwardIndex:
 def component_dtype(n_terms: int) -> type[np.uint16] | type[np.uint32]:
     """The smallest type for the terms of a vocabulary."""
     return np.uint16 if n_terms <= NARROW else np.uint32
+
+
+def stored_weights(weights: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Weights as "u16" values give them back, to the bit as searches read them."""
+    largest = np.float32(TOP_STEP)
+    steps = np.minimum(np.rint(weights / np.float32(scale) * np.float32(256)), largest)
+    return np.asarray(steps * np.float32(scale / 256), np.float32)
 
 
 def head_length(documents: CSR) -> int:

@@ -6,7 +6,6 @@ costs as much as visiting a document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def dtypes(n_terms: int, values: str) -> dict[str, type[np.generic]]:
 
 
 def pack(
-    parts: Mapping[str, NDArray[Any]],
+    parts: dict[str, NDArray[Any]],
     n_documents: int,
     head_length: int,
     n_terms: int,
@@ -78,6 +77,9 @@ def pack(
     n_neighbours: int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All parts in one array, each at a multiple of 64 bytes, and the layout that finds them.
+
+    Args:
+        parts: by name; emptied one by one, so that few are in memory twice.
 
     Returns:
         uint8, read-only, and int64: begin and end of each part, then the numbers given here, the
@@ -96,7 +98,9 @@ def pack(
     layout[N_NEIGHBOURS] = n_neighbours
     blob = aligned(end)
     for i, name in enumerate(PARTS):
-        blob[layout[2 * i] : layout[2 * i + 1]] = parts[name].view(np.uint8)
+        blob[layout[2 * i] : layout[2 * i + 1]] = parts.pop(name).view(np.uint8)
+        gap = slice(layout[2 * i + 1], layout[2 * i + 2] if i + 1 < len(PARTS) else end)
+        blob[gap] = 0  # equal indexes are equal to the byte
     blob.flags.writeable = False
     layout.flags.writeable = False
     return blob, layout

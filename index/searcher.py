@@ -46,7 +46,7 @@ class ExactSearcher:
     ) -> Ranking:
         """The `k` best documents of one query; see `search_batch`."""
         indptr = np.array((0, len(query.terms)), np.int64)
-        return self._search(indptr, query.terms, query.weights, k, allowed, 1)
+        return self.search_csr(indptr, query.terms, query.weights, k, allowed, 1)
 
     def search_batch(
         self,
@@ -70,17 +70,20 @@ class ExactSearcher:
         Raises:
             QueryError: `k` or `n_threads` is below 1, or `allowed` has another length.
         """
-        return self._search(queries.indptr, queries.terms, queries.weights, k, allowed, n_threads)
+        return self.search_csr(
+            queries.indptr, queries.terms, queries.weights, k, allowed, n_threads
+        )
 
-    def _search(
+    def search_csr(
         self,
         indptr: NDArray[np.int64],
         terms: NDArray[np.int32],
         weights: NDArray[np.float32],
         k: int,
-        allowed: NDArray[np.bool_] | None,
-        n_threads: int,
+        allowed: NDArray[np.bool_] | None = None,
+        n_threads: int = 1,
     ) -> Ranking:
+        """As `search_batch`, of the arrays of a CSR."""
         if k < 1:
             raise QueryError(f"k is {k}; ask for at least 1")
         if n_threads < 1:

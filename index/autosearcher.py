@@ -1,0 +1,193 @@
+"""Search of one segment in the mode that is asked for, or else the one that costs less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import QueryError
+from lsr.index.blockindex import BlockIndex
+from lsr.index.blocksearcher import BlockSearcher
+from lsr.index.config import SearchParams
+from lsr.index.costs import ROW_NS, Costs, count_work, typical_costs
+from lsr.index.searcher import ExactSearcher
+from lsr.index.segment import Segment, frozen
+from lsr.retriever import Ranking
+from lsr.sparse import CSR, SparseVector
+
+__all__ = ["AutoSearcher"]
+
+
+class AutoSearcher:
+    """Exact and approximate search over the same documents.
+
+    Args:
+        segment: inverted lists, for exact search.
+        blocks: the block index of the same documents, or None: then every search is exact.
+        params: what `search_batch` uses; by default exact search.
+        costs: measured by `calibrate`; typical ones by default.
+
+    Raises:
+        ValueError: segment and blocks differ in their number of documents.
+    """
+
+    def __init__(
+        self,
+        segment: Segment,
+        blocks: BlockIndex | None,
+        params: SearchParams | None = None,
+        costs: Costs | None = None,
+    ) -> None:
+        if blocks is not None and blocks.n_documents != len(segment.tie_order):
+            raise ValueError(f"{len(segment.tie_order)} rows and {blocks.n_documents} in blocks")
+        self.exact = ExactSearcher(segment)
+        self.blocks = None if blocks is None else BlockSearcher(blocks, segment.tie_order)
+        self.params = params or SearchParams(mode="exact")
+        self.costs = costs
+        self._n_documents = len(segment.tie_order)
+        self._list_indptr = segment.list_indptr
+        if blocks is not None:
+            groups = (blocks.part("list_groups"), blocks.part("group_blocks"))
+            self._groups = (frozen(groups[0]), frozen(groups[1]))
+
+    def search(self, query: SparseVector, params: SearchParams) -> Ranking:
+        """The best documents of one query; see `search_many`."""
+        indptr = np.array((0, len(query.terms)), np.int64)
+        return self._search(indptr, np.array(query.terms), np.array(query.weights), params, 1)
+
+    def search_many(self, queries: CSR, params: SearchParams, n_threads: int = 1) -> Ranking:
+        """The best documents of each query, in the order of `queries`.
+
+        Args:
+            queries: terms that the segment does not have are ignored.
+            n_threads: queries are split evenly; kernels hold no lock.
+
+        Raises:
+            QueryError: a number is out of range, or the filter has another length.
+        """
+        # own copies are of one array type, whatever the caller's are
+        arrays = (np.array(queries.indptr), np.array(queries.terms), np.array(queries.weights))
+        return self._search(*arrays, params, n_threads)
+
+    def search_batch(
+        self,
+        queries: CSR,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        *,
+        n_threads: int = 1,
+    ) -> Ranking:
+        """As `ExactSearcher.search_batch`, in the mode of `params`."""
+        if k < 1:
+            raise QueryError(f"k is {k}; ask for at least 1")
+        params = replace(self.params, k=k, filter=allowed)
+        return self.search_many(queries, params, n_threads)
+
+    def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `ExactSearcher.score`."""
+        return self.exact.score(query, rows)
+
+    def document_weights(
+        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `ExactSearcher.document_weights`."""
+        return self.exact.document_weights(terms, rows)
+
+    def warm_up(self) -> None:
+        """Compile, or load from Numba's cache, what the first query needs."""
+        self.exact.warm_up()
+        if self.blocks is not None:
+            nothing = CSR.empty(1, 0)
+            for mode in ("auto", "approximate"):
+                self.search_many(nothing, replace(self.params, k=1, mode=mode, filter=None))
+
+    def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
+        """Which queries the automatic mode would search approximately, shape (n_queries,)."""
+        postings, blocks = self.work(queries, params)
+        costs = self.costs or typical_costs(self._n_documents, params)
+        exact_us = costs.exact_query_us + costs.exact_posting_ns * postings / 1e3
+        approximate_us = costs.approximate_query_us + costs.approximate_block_ns * blocks / 1e3
+        return np.asarray(approximate_us < exact_us)
+
+    def work(
+        self, queries: CSR, params: SearchParams
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Postings of each query's lists, and blocks of those that are visited."""
+        n = queries.n_rows
+        postings, blocks = np.empty(n, np.int64), np.empty(n, np.int64)
+        arrays = (np.array(queries.indptr), np.array(queries.terms), np.array(queries.weights))
+        lists = (self._list_indptr, *self._groups)
+        count_work(*arrays, *lists, params.query_cut, postings, blocks)
+        return postings, blocks
+
+    def _search(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        params: SearchParams,
+        n_threads: int,
+    ) -> Ranking:
+        if n_threads < 1:
+            raise QueryError(f"{n_threads} threads; at least 1 is needed")
+        if params.filter is not None and params.filter.shape != (self._n_documents,):
+            raise QueryError(
+                f"the filter has shape {params.filter.shape}; one flag for each of "
+                f"{self._n_documents} documents is needed"
+            )
+        if self.blocks is None or params.mode == "exact":
+            return self._exactly(indptr, terms, weights, params, n_threads)
+        if params.mode == "approximate":
+            return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
+        queries = CSR(indptr, terms, weights, 0)
+        chosen = self.choose(queries, params)
+        if params.filter is not None and _is_selective(params.filter, params.k):
+            chosen[:] = False
+        if chosen.all():
+            return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
+        if not chosen.any():
+            return self._exactly(indptr, terms, weights, params, n_threads)
+        shape = (len(chosen), params.k)
+        found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
+        for places, search in (
+            (np.flatnonzero(chosen), self.blocks.search_csr),
+            (np.flatnonzero(~chosen), self._exactly),
+        ):
+            part = queries.take(places.tolist())
+            rows, scores = search(part.indptr, part.terms, part.weights, params, n_threads)
+            found.rows[places] = rows
+            found.scores[places] = scores
+        return found
+
+    def _exactly(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        params: SearchParams,
+        n_threads: int,
+    ) -> Ranking:
+        """Exact search; over the rows that pass, where they are few."""
+        allowed = params.filter
+        if allowed is not None and self.blocks is not None:
+            rows = np.flatnonzero(allowed).astype(np.int32)
+            if len(rows) * ROW_NS < self._exact_ns(indptr, terms, params):
+                return self.blocks.search_rows(indptr, terms, weights, rows, params.k, n_threads)
+        return self.exact.search_csr(indptr, terms, weights, params.k, allowed, n_threads)
+
+    def _exact_ns(
+        self, indptr: NDArray[np.int64], terms: NDArray[np.int32], params: SearchParams
+    ) -> float:
+        """What exact search over all documents takes for one of the queries, on average."""
+        costs = self.costs or typical_costs(self._n_documents, params)
+        known = terms[terms < len(self._list_indptr) - 1]
+        postings = int((self._list_indptr[known + 1] - self._list_indptr[known]).sum())
+        n_queries = max(len(indptr) - 1, 1)
+        return costs.exact_query_us * 1e3 + costs.exact_posting_ns * postings / n_queries
+
+
+def _is_selective(allowed: NDArray[np.bool_], k: int) -> bool:
+    """Whether so few documents pass that visiting blocks finds too few of them."""
+    return int(np.count_nonzero(allowed)) < max(0.02 * len(allowed), 50 * k)

@@ -1,0 +1,157 @@
+"""Approximate search over a block index: calls the kernels, with working memory for each thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.index.blockindex import BlockIndex
+from lsr.index.blockscores import score_rows_stored, search_rows
+from lsr.index.blocksearch import scratch_bytes, search_blocks
+from lsr.index.config import SearchParams
+from lsr.index.segment import frozen
+from lsr.retriever import Ranking
+
+__all__ = ["BlockSearcher"]
+
+_NO_BITS = frozen(np.zeros(0, np.uint8))
+
+
+class BlockSearcher:
+    """Searches the blocks of a `BlockIndex`, from any number of threads.
+
+    Args:
+        index: what to search.
+        tie_order: int32, shape (n_documents,): place of each row among equal scores; by default
+            the rows' own order.
+
+    Attributes:
+        counters: int64, shape (4,): blocks estimated, blocks visited, documents scored by their
+            heads, documents scored in whole, by all searches so far.
+    """
+
+    def __init__(self, index: BlockIndex, tie_order: NDArray[np.int32] | None = None) -> None:
+        self.index = index
+        n = index.n_documents
+        ties = np.arange(n, dtype=np.int32) if tie_order is None else tie_order
+        row_at_tie = ties if tie_order is None else np.argsort(ties).astype(np.int32)
+        types = index.types
+        likes = (np.zeros(0, types[name]) for name in ("samples", "entries", "rest"))
+        self._index = (index.blob, index.layout, *map(frozen, likes))
+        self._ties = (frozen(ties), frozen(row_at_tie))
+        self.counters = np.zeros(4, np.int64)
+        self._scratch: list[NDArray[np.uint8]] = []
+        self._lock = Lock()
+        self._masked: tuple[NDArray[np.bool_] | None, NDArray[np.uint8]] = (None, _NO_BITS)
+
+    def search_csr(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        params: SearchParams,
+        n_threads: int = 1,
+    ) -> Ranking:
+        """The best documents of each query of a CSR, in their order.
+
+        Args:
+            indptr, terms, weights: plain writable arrays, as in `CSR`.
+            params: `mode` is not looked at; the filter has a flag for each document.
+            n_threads: queries are split evenly; the kernel holds no lock.
+        """
+        n_queries = len(indptr) - 1
+        blocked = self._blocked(params.filter)
+        shape = (n_queries, params.k)
+        found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
+        if self.index.n_documents == 0:
+            found.rows[:] = -1
+            found.scores[:] = 0
+            return found
+
+        def search(first: int, last: int) -> None:
+            scratch = self._take_scratch()
+            search_blocks(
+                indptr,
+                terms,
+                weights,
+                first,
+                last,
+                *self._index,
+                *self._ties,
+                blocked,
+                params.query_cut,
+                params.heap_factor,
+                params.n_knn,
+                scratch,
+                *found,
+                self.counters,
+            )
+            self._scratch.append(scratch)  # after an exception it is not clean, and dropped
+
+        _shared_out(search, n_queries, n_threads)
+        return found
+
+    def search_rows(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        rows: NDArray[np.int32],
+        k: int,
+        n_threads: int = 1,
+    ) -> Ranking:
+        """The `k` best of `rows` for each query, exactly: every one is scored."""
+        n_queries = len(indptr) - 1
+        found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
+
+        def search(first: int, last: int) -> None:
+            queries = (indptr, terms, weights, first, last)
+            search_rows(*queries, rows, *self._index, *self._ties, *found)
+
+        _shared_out(search, n_queries, n_threads)
+        return found
+
+    def score(
+        self,
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        rows: NDArray[np.int32],
+    ) -> NDArray[np.float32]:
+        """Scores of chosen rows by stored weights, shape (n,), to the bit as searches give them."""
+        scores = np.empty(len(rows), np.float32)
+        score_rows_stored(terms, weights, rows, *self._index, scores)
+        return scores
+
+    def _take_scratch(self) -> NDArray[np.uint8]:
+        try:
+            return self._scratch.pop()
+        except IndexError:
+            return np.zeros(scratch_bytes(self.index.n_documents, self.index.n_terms), np.uint8)
+
+    def _blocked(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+        """Bits of the rows that `allowed` leaves out; the last mask's are kept."""
+        if allowed is None:
+            return _NO_BITS
+        if allowed.flags.writeable:  # it may change behind our back
+            return frozen(np.packbits(~allowed, bitorder="little"))
+        with self._lock:
+            mask, bits = self._masked
+            if mask is not allowed:
+                bits = frozen(np.packbits(~allowed, bitorder="little"))
+                self._masked = (allowed, bits)
+        return bits
+
+
+def _shared_out(search: Callable[[int, int], None], n_queries: int, n_threads: int) -> None:
+    if n_threads == 1 or n_queries < 2:
+        search(0, n_queries)
+        return
+    edges = np.linspace(0, n_queries, n_threads + 1).astype(int).tolist()
+    with ThreadPoolExecutor(n_threads) as pool:
+        for done in [pool.submit(search, a, b) for a, b in pairwise(edges)]:
+            done.result()

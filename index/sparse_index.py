@@ -1,0 +1,287 @@
+"""`SparseIndex`: sparse vectors in, searched; without documents, texts or models.
+
+    index = SparseIndex.build(matrix)                      # SciPy, (indptr, indices, values), CSR
+    ranking = index.search_batch(queries, SearchParams(k=10))
+    index.save("folder"); index = SparseIndex.open("folder")
+
+It holds the vectors twice: as inverted lists, for exact search, and as a block index, for
+approximate search.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoder import Progress, no_progress
+from lsr.errors import IndexMissingError, InputError, QueryError, StorageError
+from lsr.index.autosearcher import AutoSearcher
+from lsr.index.blockbuilder import build_blocks
+from lsr.index.blockindex import BlockIndex
+from lsr.index.calibration import calibrate, pseudo_queries
+from lsr.index.config import BuildConfig, SearchParams
+from lsr.index.forward import stored_weights
+from lsr.index.segment import Segment
+from lsr.index.tuned import Tuned
+from lsr.retriever import Ranking
+from lsr.sparse import CSR, SparseVector
+
+__all__ = ["SparseIndex", "Vectors"]
+
+Vectors = Any
+"""A `CSR`, any SciPy sparse matrix or array, or `(indptr, indices, values)`."""
+
+
+class SparseIndex:
+    """An index of sparse vectors, in memory or mapped from a folder.
+
+    Attributes:
+        segment: the inverted lists.
+        blocks: the block index.
+        tuned: what `calibrate` found, or None.
+    """
+
+    def __init__(self, segment: Segment, blocks: BlockIndex, tuned: Tuned | None = None) -> None:
+        self.segment = segment
+        self.blocks = blocks
+        self.tuned = tuned
+        costs = None if tuned is None else tuned.costs
+        self.searcher = AutoSearcher(segment, blocks, self.default_params, costs)
+
+    @property
+    def n_documents(self) -> int:
+        return self.blocks.n_documents
+
+    @property
+    def default_params(self) -> SearchParams:
+        """The calibrated parameters, if there are any."""
+        return SearchParams() if self.tuned is None else self.tuned.params
+
+    @classmethod
+    def build(
+        cls,
+        vectors: Vectors,
+        config: BuildConfig | None = None,
+        *,
+        doc_ids: Sequence[str] | None = None,
+        n_threads: int = 1,
+        max_memory: int | None = None,
+        progress: Progress = no_progress,
+    ) -> SparseIndex:
+        """Index vectors, one for each document.
+
+        Args:
+            vectors: see `Vectors`; weights above 0. Documents may be empty.
+            doc_ids: one for each; by default the row numbers. Of equal scores the smaller id
+                stands first.
+            n_threads: the result does not depend on it.
+            max_memory: bytes that the build may take beside the vectors.
+
+        Raises:
+            InputError: vectors that cannot be indexed, ids that repeat, or too little memory; one
+                sentence says what is wrong.
+        """
+        documents = as_csr(vectors)
+        n = documents.n_rows
+        if doc_ids is None:
+            doc_ids = [f"{row:0{len(str(max(n - 1, 0)))}d}" for row in range(n)]
+        if len(doc_ids) != n or len(set(doc_ids)) != n:
+            what = "some repeat" if len(doc_ids) == n else f"there are {len(doc_ids):,}"
+            raise InputError(f"{n:,} vectors need as many different doc_ids, and {what}")
+        config = config or BuildConfig()
+        blocks = build_blocks(
+            documents, config, n_threads=n_threads, max_memory=max_memory, progress=progress
+        )
+        if config.values == "u16":
+            documents = documents._replace(weights=stored_weights(documents.weights, blocks.scale))
+        progress("inverted lists", 0, None)
+        return cls(Segment.build(doc_ids, documents), blocks)
+
+    def search(self, query: SparseVector, params: SearchParams | None = None) -> Ranking:
+        """The best documents of one query: a `Ranking` of one line."""
+        params = params or self.default_params
+        self._check(params)
+        return self.searcher.search(query, params)
+
+    def search_batch(
+        self, queries: Vectors, params: SearchParams | None = None, *, n_threads: int = 1
+    ) -> Ranking:
+        """The best documents of each query, in the order of `queries`.
+
+        Args:
+            queries: see `Vectors`. Terms beyond the index's are ignored; a query without terms
+                gets an empty line.
+
+        Returns:
+            Rows and scores, shape (n_queries, k), by score descending, then doc_id ascending;
+            −1 and 0 beyond the last hit.
+
+        Raises:
+            QueryError: `k` is above the number of documents, the filter has another length, or a
+                query is not a valid vector.
+        """
+        params = params or self.default_params
+        self._check(params)
+        try:
+            matrix = as_csr(queries)
+        except InputError as error:
+            raise QueryError(f"the queries cannot be searched for: {error}") from error
+        return self.searcher.search_many(matrix, params, n_threads)
+
+    def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
+        """The identifiers of rows, in their order; those below 0 are left out."""
+        return self.segment.doc_ids(rows[rows >= 0])
+
+    def mask(self, doc_ids: Sequence[str]) -> NDArray[np.bool_]:
+        """A filter that passes these documents.
+
+        Raises:
+            QueryError: names the first id that is not in the index.
+        """
+        rows = np.arange(self.n_documents, dtype=np.int32)
+        row_of = dict(zip(self.segment.doc_ids(rows), rows.tolist(), strict=True))
+        mask = np.zeros(self.n_documents, bool)
+        for doc_id in doc_ids:
+            if doc_id not in row_of:
+                raise QueryError(f"there is no document {doc_id!r} to filter by")
+            mask[row_of[doc_id]] = True
+        mask.flags.writeable = False
+        return mask
+
+    def calibrate(
+        self,
+        queries: Vectors | None = None,
+        target_recall: float = 0.97,
+        *,
+        k: int = 10,
+        progress: Progress = no_progress,
+    ) -> Tuned:
+        """Find parameters for a recall, and use them from now on; `save` keeps them.
+
+        Args:
+            queries: as many as there are, of the kind that will be asked; without any, pseudo
+                queries are made of documents.
+
+        Raises:
+            InputError: see `lsr.index.calibration.calibrate`.
+        """
+        if queries is None:
+            sample, source = pseudo_queries(self.documents()), "pseudo-queries made of documents"
+        else:
+            sample, source = as_csr(queries), "given queries"
+        self.tuned = calibrate(
+            self.searcher, sample, target_recall, k=k, source=source, progress=progress
+        )
+        self.searcher = AutoSearcher(
+            self.segment, self.blocks, self.default_params, self.tuned.costs
+        )
+        return self.tuned
+
+    def documents(self) -> CSR:
+        """All vectors as they are stored, a row for each document."""
+        lists = CSR(
+            self.segment.list_indptr,
+            self.segment.list_rows,
+            self.segment.list_weights,
+            self.n_documents,
+        )
+        return lists.transpose()
+
+    def warm_up(self) -> None:
+        """Do now what would slow the first search down."""
+        self.searcher.warm_up()
+
+    def stats(self) -> dict[str, Any]:
+        """Counts, and bytes by part; `lists` are those of exact search."""
+        stats = self.blocks.stats()
+        stats["bytes"]["lists"] = self.segment.lists_nbytes
+        return stats
+
+    def _check(self, params: SearchParams) -> None:
+        if params.k > self.n_documents:
+            raise QueryError(
+                f"k is {params.k:,} and the index has {self.n_documents:,} documents; ask for fewer"
+            )
+
+    def save(self, folder: Path | str) -> None:
+        """Write a folder; it appears when it is whole, and replaces one that is there.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        target = Path(folder).absolute()
+        draft = target.parent / f".{target.name}.{os.getpid()}.unfinished"
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            self.segment.save(draft)
+            self.blocks.save(draft)
+            if self.tuned is not None:
+                self.tuned.write(draft)
+            if target.exists():
+                old = draft.with_suffix(".old")
+                target.rename(old)
+                draft.rename(target)
+                shutil.rmtree(old)
+            else:
+                draft.rename(target)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise StorageError(f"{target} cannot be written ({error.strerror or error})") from error
+
+    @classmethod
+    def open(
+        cls, folder: Path | str, *, resident: bool = False, verify: bool = False
+    ) -> SparseIndex:
+        """Open what `save` wrote, memory-mapped.
+
+        Args:
+            resident: read the block index into memory, in large pages where there are any.
+            verify: compare the block index with its checksums.
+
+        Raises:
+            IndexMissingError: there is none.
+            IndexCorruptError, IndexVersionError: it cannot be used.
+        """
+        path = Path(folder)
+        if not BlockIndex.exists(path):
+            raise IndexMissingError(f"{path} is not a sparse index; make one with SparseIndex.save")
+        blocks = BlockIndex.load(path, resident=resident, verify=verify)
+        return cls(Segment.load(path), blocks, Tuned.read(path))
+
+
+def as_csr(vectors: Vectors) -> CSR:
+    """Vectors of any kind as a valid `CSR`.
+
+    Raises:
+        InputError: negative, zero, NaN or infinite weights; components that repeat, do not ascend
+            or are negative.
+    """
+    if isinstance(vectors, CSR):
+        vectors.validate()
+        return vectors
+    if isinstance(vectors, tuple) and len(vectors) == 3:
+        indptr, indices, values = (np.asarray(part) for part in vectors)
+        wide = int(indices.max(initial=-1)) + 1
+        if wide > 2**31 - 1:
+            raise InputError(f"component {wide - 1:,} is too large; at most {2**31 - 2:,} fits")
+        made = CSR(
+            indptr.astype(np.int64),
+            indices.astype(np.int32),
+            values.astype(np.float32),
+            wide,
+        )
+        made.validate()
+        return made
+    if not hasattr(vectors, "tocsr"):
+        raise InputError(
+            f"vectors are a {type(vectors).__name__}; give a SciPy sparse matrix, a CSR, or "
+            "(indptr, indices, values)"
+        )
+    return CSR.from_scipy(vectors)
