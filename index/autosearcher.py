@@ -12,7 +12,7 @@ from lsr.index.blockindex import BlockIndex
 from lsr.index.blocksearcher import BlockSearcher
 from lsr.index.config import SearchParams
 from lsr.index.costs import ROW_NS, Costs, count_work, typical_costs
-from lsr.index.searcher import ExactSearcher
+from lsr.index.searcher import ExactSearcher, plain
 from lsr.index.segment import Segment, frozen
 from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
@@ -55,7 +55,7 @@ class AutoSearcher:
     def search(self, query: SparseVector, params: SearchParams) -> Ranking:
         """The best documents of one query; see `search_many`."""
         indptr = np.array((0, len(query.terms)), np.int64)
-        return self._search(indptr, np.array(query.terms), np.array(query.weights), params, 1)
+        return self._search(indptr, plain(query.terms), plain(query.weights), params, 1)
 
     def search_many(self, queries: CSR, params: SearchParams, n_threads: int = 1) -> Ranking:
         """The best documents of each query, in the order of `queries`.
@@ -67,8 +67,7 @@ class AutoSearcher:
         Raises:
             QueryError: a number is out of range, or the filter has another length.
         """
-        # own copies are of one array type, whatever the caller's are
-        arrays = (np.array(queries.indptr), np.array(queries.terms), np.array(queries.weights))
+        arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
         return self._search(*arrays, params, n_threads)
 
     def search_batch(
@@ -117,7 +116,7 @@ class AutoSearcher:
         """Postings of each query's lists, and blocks of those that are visited."""
         n = queries.n_rows
         postings, blocks = np.empty(n, np.int64), np.empty(n, np.int64)
-        arrays = (np.array(queries.indptr), np.array(queries.terms), np.array(queries.weights))
+        arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
         lists = (self._list_indptr, *self._groups)
         count_work(*arrays, *lists, params.query_cut, postings, blocks)
         return postings, blocks

@@ -65,7 +65,7 @@ class BlockSearcher:
             n_threads: queries are split evenly; the kernel holds no lock.
         """
         n_queries = len(indptr) - 1
-        blocked = self._blocked(params.filter)
+        blocked = _NO_BITS if params.filter is None else self._blocked(params.filter)
         shape = (n_queries, params.k)
         found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
         if self.index.n_documents == 0:
@@ -73,28 +73,47 @@ class BlockSearcher:
             found.scores[:] = 0
             return found
 
-        def search(first: int, last: int) -> None:
-            scratch = self._take_scratch()
-            search_blocks(
-                indptr,
-                terms,
-                weights,
-                first,
-                last,
-                *self._index,
-                *self._ties,
-                blocked,
-                params.query_cut,
-                params.heap_factor,
-                params.n_knn,
-                scratch,
-                *found,
-                self.counters,
+        if n_threads == 1:
+            self._search(indptr, terms, weights, 0, n_queries, params, blocked, found)
+        else:
+            _shared_out(
+                lambda first, last: self._search(
+                    indptr, terms, weights, first, last, params, blocked, found
+                ),
+                n_queries,
+                n_threads,
             )
-            self._scratch.append(scratch)  # after an exception it is not clean, and dropped
-
-        _shared_out(search, n_queries, n_threads)
         return found
+
+    def _search(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        first: int,
+        last: int,
+        params: SearchParams,
+        blocked: NDArray[np.uint8],
+        found: Ranking,
+    ) -> None:
+        scratch = self._take_scratch()
+        search_blocks(
+            indptr,
+            terms,
+            weights,
+            first,
+            last,
+            *self._index,
+            *self._ties,
+            blocked,
+            params.query_cut,
+            params.heap_factor,
+            params.n_knn,
+            scratch,
+            *found,
+            self.counters,
+        )
+        self._scratch.append(scratch)  # after an exception it is not clean, and dropped
 
     def search_rows(
         self,
@@ -133,10 +152,8 @@ class BlockSearcher:
         except IndexError:
             return np.zeros(scratch_bytes(self.index.n_documents, self.index.n_terms), np.uint8)
 
-    def _blocked(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    def _blocked(self, allowed: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Bits of the rows that `allowed` leaves out; the last mask's are kept."""
-        if allowed is None:
-            return _NO_BITS
         if allowed.flags.writeable:  # it may change behind our back
             return frozen(np.packbits(~allowed, bitorder="little"))
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from lsr.index.segment import Segment, frozen
 from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["ExactSearcher"]
+__all__ = ["ExactSearcher", "plain"]
 
 WINDOW = 65_536
 _ALL = frozen(np.zeros(0, np.bool_))
@@ -96,8 +97,7 @@ class ExactSearcher:
                     f"{self._n_documents} documents is needed"
                 )
             mask = frozen(allowed)
-        # own copies are of one array type, whatever the caller's are
-        queries = (np.array(indptr), np.array(terms), np.array(weights))
+        queries = (plain(indptr), plain(terms), plain(weights))
         n_queries = len(indptr) - 1
         found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
 
@@ -135,3 +135,11 @@ class ExactSearcher:
         self.search(nothing, 1)
         self.score(nothing, np.zeros(0, np.int32))
         self.document_weights(nothing.terms, np.zeros(0, np.int32))
+
+
+def plain(array: NDArray[Any]) -> NDArray[Any]:
+    """The array itself if it is of the one type kernels are compiled for, else such a copy."""
+    flags = array.flags
+    if type(array) is np.ndarray and flags.writeable and flags.c_contiguous and flags.aligned:
+        return array
+    return np.array(array)
