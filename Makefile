@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE := $(VENV)/.core
 ALL := $(VENV)/.all
+PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test check bench report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test check bench bench-engine bench-engine-1m report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,7 +26,7 @@ serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q \
-		tests/test_kernels.py tests/test_searcher.py
+		tests/test_kernels.py tests/test_searcher.py tests/test_block*.py
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -36,6 +37,12 @@ check: $(ALL)  ## Lint, format, types, layers, compose file
 
 bench: $(ALL)  ## The exact searcher against its peers
 	$(BIN)/python -m bench.exact
+
+bench-engine: $(PEERS)  ## The engine against its peers, 100,000 documents: about ten minutes
+	$(BIN)/python -m bench.engine --documents 100000 --json reports/engine-100k.json --plot reports
+
+bench-engine-1m: $(PEERS)  ## The same with a million documents: about an hour, 12 GB of memory
+	$(BIN)/python -m bench.engine --documents 1000000 --json reports/engine-1m.json --plot reports
 
 report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
 	$(BIN)/python -m bench.report
@@ -71,3 +78,8 @@ $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,onnx]'
 	@$(BIN)/python bench/cpu_only.py
 	@touch $(CORE) $@
+
+$(PEERS): $(ALL)
+	@echo 'installing the peers that the engine is measured against'
+	$(PIP) install --constraint constraints.txt --editable '.[bench]'
+	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
 from lsr.index.blockindex import BlockIndex
 from lsr.index.blocking import block_lists, heaviest_terms
-from lsr.index.config import BuildConfig, ClusteredBlocks
+from lsr.index.config import BuildConfig, ClusteredBlocks, EnergySummary, GlobalPruning
 from lsr.index.forward import ForwardIndex, component_dtype
 from lsr.index.graph import with_neighbours
 from lsr.index.layout import dtypes, pack
@@ -23,11 +24,14 @@ from lsr.index.pruning import PrunedLists, prune
 from lsr.index.summaries import GROUP_BLOCKS, SAMPLE, Summaries, summarise_lists
 from lsr.sparse import CSR
 
-__all__ = ["build_blocks"]
+__all__ = ["build_blocks", "typical_config"]
 
 PART_POSTINGS = 1 << 17
 """Lists are shared out among threads in parts of about so many postings. The parts do not depend on
 the number of threads, and so the result does not."""
+
+KEPT_SHARE, KEPT_FALLS = 0.5, 0.52
+"""Entries that static pruning keeps of 100,000 documents, and how the share falls with more."""
 
 
 def build_blocks(
@@ -42,6 +46,7 @@ def build_blocks(
 
     Args:
         documents: a row for each document.
+        config: by default `typical_config`.
         max_memory: bytes that the build may take beside `documents`.
         progress: called with a stage, how much of it is done, and of how much.
 
@@ -49,8 +54,8 @@ def build_blocks(
         InputError: the vectors are not valid, there are more than can be numbered, or
             `max_memory` is too small; the message says how much is needed.
     """
-    config = config or BuildConfig()
     documents.validate()
+    config = config or typical_config(documents)
     n = documents.n_rows
     _refuse_too_many(documents)
     likeness: NDArray[Any] = np.zeros(0, component_dtype(documents.n_terms))
@@ -141,6 +146,23 @@ def build_blocks(
     if config.n_neighbours:
         index = with_neighbours(index, documents, n_threads=n_threads, progress=progress)
     return index
+
+
+def typical_config(documents: CSR, values: str = "u16") -> BuildConfig:
+    """A config that suits a collection of this size.
+
+    Static pruning keeps half of the entries of 100,000 documents and a seventh of a million's: the
+    more documents there are, the heavier are the entries that make the first ten.
+    """
+    n = max(documents.n_rows, 1)
+    share = min(1.0, KEPT_SHARE * (n / 100_000) ** -KEPT_FALLS)
+    n_postings = max(1, math.ceil(share * documents.nnz / max(documents.n_terms, 1)))
+    longest = max(8 * n_postings, 6 * math.isqrt(n))
+    return BuildConfig(
+        pruning=GlobalPruning(n_postings, longest / n_postings),
+        summary=EnergySummary(0.25),
+        values=values,
+    )
 
 
 class _Groups:

@@ -199,7 +199,7 @@ def _block_lists(
                     continue
                 t = head_terms[base + i]
                 counts[t] -= 1
-                inverted[counts[t]] = (c << 8) | code
+                inverted[counts[t]] = (c << 8) | np.int64(code)
         # runs now start at counts[t], and are found by term: runs[i] of touched[i]
         alive[:n_clusters] = True
         sizes[:n_clusters] = 0

@@ -21,7 +21,7 @@ from lsr.sparse import CSR
 __all__ = ["calibrate", "pseudo_queries", "recall_of"]
 
 QUERY_CUTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 30)
-HEAP_FACTORS = (1.2, 1.1, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4)
+HEAP_FACTORS = (1.2, 1.1, 1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0)
 MOST_QUERIES = 1_000
 PASSES = 3
 RELATIVE = 1e-6

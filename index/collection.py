@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.bm25 import Bm25Encoder
-from lsr.encoder import Encoder
-from lsr.errors import (
-    IndexCorruptError,
-    IndexVersionError,
-    InputError,
-    NotFoundError,
-    QueryError,
-)
+from lsr.encoder import Encoder, Progress, no_progress
+from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError, StorageError
 from lsr.explanation import Explanation, QueryTerm, explain, query_terms
 from lsr.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
-from lsr.index.builder import ENCODER_FOLDER, GRAPH_FILE, SEGMENT_FOLDER, STORE_FILE
+from lsr.index.autosearcher import AutoSearcher
+from lsr.index.calibration import MOST_QUERIES, calibrate, pseudo_queries
+from lsr.index.encoders import load_encoder, onnx_folder
+from lsr.index.generation import Generation
+from lsr.index.joined import AnySegment, JoinedSegment
+from lsr.index.joinedstore import AnyStore
 from lsr.index.manifest import Manifest
 from lsr.index.profile import Profile
 from lsr.index.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
-from lsr.index.searcher import ExactSearcher
-from lsr.index.segment import Segment
-from lsr.index.store import DocumentStore
+from lsr.index.tuned import Tuned
 from lsr.plan import MODES, Mode, SearchPlan, plan_from
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
@@ -38,14 +34,10 @@ DEFAULT_K = 10
 UNIT_TOLERANCE = 1e-3
 """A caller's dense vector whose length differs more than this from 1 is brought to it."""
 
-ONNX_FOLDER = "onnx"
-"""Where in a collection's folder its dense model may lie exported."""
-
 _STALE = Notice(
     "profile_stale",
     "the tuned profile belongs to other models and is not used; run lsr tune again",
 )
-_LOADERS = {"bm25": Bm25Encoder.load}
 
 
 @dataclass(frozen=True)
@@ -106,12 +98,15 @@ class Answer:
 class Collection:
     """One generation of a collection; it keeps it while newer ones are published.
 
+    A document is a row. Deleted rows have numbers too, and are never found.
+
     Args:
         path: the collection's folder.
         verify: compare every file with its checksum first. Leave it on unless the files are
             trusted: a damaged index may give wrong answers.
 
     Attributes:
+        segment, store: vectors and documents of all segments, rows counted through.
         hybrid: both sides, or the one there is, behind one search.
 
     Raises:
@@ -133,33 +128,36 @@ class Collection:
         if verify:
             for damage in self.manifest.damage(self.path):
                 raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
-        folder = self.path / self.manifest.folder
-        kind = self.manifest.sparse.kind
-        if kind not in _LOADERS:
-            raise IndexVersionError(f"{self.path} needs an encoder {kind!r} that this lsr lacks")
-        self.segment = Segment.load(folder / SEGMENT_FOLDER)
-        self.encoder: Encoder = _LOADERS[kind](folder / ENCODER_FOLDER)
+        self.encoder: Encoder = load_encoder(self.path, self.manifest)
         self.profile = Profile.read(self.path)
-        self.store = DocumentStore(folder / STORE_FILE)
-        searcher = ExactSearcher(self.segment)
+        self._generation = Generation(self.path, self.manifest)
+        self.segment: AnySegment = self._generation.segment
+        self.store: AnyStore = self._generation.store
+        searcher = self._generation.searcher
         self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
-        self._dense = self._dense_side(folder / SEGMENT_FOLDER / GRAPH_FILE)
+        self._dense = self._dense_side()
         self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
 
-    def _dense_side(self, graph: Path) -> DenseRetriever | None:
+    def _dense_side(self) -> DenseRetriever | None:
         if self.manifest.dense is None:
             return None
-        onnx = self.path / ONNX_FOLDER
         return DenseRetriever(
             self.manifest.dense,
             self.segment,
-            graph if graph.exists() else None,
-            onnx if onnx.exists() else None,
+            self._generation.open_vectors,
+            onnx_folder(self.path),
         )
 
     @property
     def n_documents(self) -> int:
+        """Documents that can be found."""
         return self.manifest.n_documents
+
+    def live_rows(self) -> NDArray[np.int32]:
+        """The rows of all documents that can be found, ascending."""
+        if isinstance(self.segment, JoinedSegment) and self.segment.alive is not None:
+            return np.flatnonzero(self.segment.alive).astype(np.int32)
+        return np.arange(self.segment.n_rows, dtype=np.int32)
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -189,6 +187,49 @@ class Collection:
     def retriever(self, plan: SearchPlan) -> HybridRetriever:
         """A plan over this collection as a `Retriever`."""
         return HybridRetriever(self.hybrid, plan, self.segment)
+
+    def calibrate(
+        self,
+        texts: Sequence[str] | None,
+        target_recall: float,
+        *,
+        k: int = DEFAULT_K,
+        progress: Progress = no_progress,
+    ) -> Tuned:
+        """Find parameters of approximate search for a recall, and store them with the collection.
+
+        They are measured on the largest segment, and used by searches that are opened later.
+
+        Args:
+            texts: queries; None for queries made of documents.
+
+        Raises:
+            InputError: no segment has a block index, or see `lsr.index.calibration.calibrate`.
+        """
+        parts = [part for part in self._generation.parts if part.blocks is not None]
+        if not parts:
+            raise InputError(
+                f"{self.path} has no blocks for approximate search, which small indexes do "
+                "without: exact search is fast there; to try, build it with --blocks always"
+            )
+        part = max(parts, key=lambda each: each.record.n_rows)
+        searcher = AutoSearcher(part.segment, part.blocks)
+        if texts is None:
+            rng = np.random.default_rng(0)
+            live = part.live_rows()
+            drawn = rng.choice(live, min(len(live), MOST_QUERIES), replace=False)
+            vectors = part.store.sparse_vectors(np.sort(drawn).tolist(), self.encoder.n_terms)
+            queries, source = pseudo_queries(vectors), "queries made of documents"
+        else:
+            queries, source = self.encoder.encode_queries(texts), "given queries"
+        tuned = calibrate(searcher, queries, target_recall, k=k, source=source, progress=progress)
+        try:
+            tuned.write(self.path)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} cannot be written ({error.strerror or error}); nothing was stored"
+            ) from error
+        return tuned
 
     def warm_up(self, mode: str | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.
@@ -257,7 +298,7 @@ class Collection:
                     "the query has a dense vector and this collection has none; build it again "
                     "with --dense, or leave the vector out"
                 )
-            dimension = self.segment.vectors.shape[1]
+            dimension = self.segment.dimension
             if dense.shape != (dimension,):
                 raise QueryError(
                     f"the dense vector has shape {dense.shape}; this collection needs "
@@ -333,5 +374,5 @@ class Collection:
         return self.store.document(row)
 
     def close(self) -> None:
-        """Close the database. Searches that are running fail."""
-        self.store.close()
+        """Close the databases. Searches that are running fail."""
+        self._generation.close()

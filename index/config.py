@@ -6,7 +6,7 @@ The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,10 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         check_options(self)
+        for name, kinds in (("pruning", Pruning), ("blocking", Blocking), ("summary", Summary)):
+            if not isinstance(getattr(self, name), kinds):
+                names = ", ".join(kind.__name__ for kind in get_args(kinds))
+                raise QueryError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; strategies are named by their class."""
@@ -149,7 +153,7 @@ class BuildConfig:
         """
         try:
             return cls(**{name: _made(value) for name, value in content.items()})
-        except (TypeError, KeyError, QueryError) as error:
+        except (AttributeError, TypeError, QueryError) as error:
             raise InputError(f"a build config that cannot be read: {error}") from error
 
 
@@ -163,7 +167,10 @@ def _made(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     options = dict(value)
-    return _KINDS[options.pop("kind")](**options)
+    kind = options.pop("kind", None)
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise QueryError(f"there is no strategy {kind!r}; choose {', '.join(_KINDS)}")
+    return _KINDS[kind](**options)
 
 
 @dataclass(frozen=True, eq=False)

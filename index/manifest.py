@@ -1,14 +1,15 @@
 """`manifest.json`: what a collection folder holds, and the checksum of every byte of it.
 
 The manifest is the only file that names others; what it does not name does not exist. It also
-holds a checksum of itself.
+holds a checksum of itself. Files never change: a new generation names those of the one before it
+that are still of use, with their old checksums, beside its own.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,16 @@ from typing import Any
 from lsr.encoder import EncoderIdentity
 from lsr.errors import IndexCorruptError, IndexMissingError, IndexVersionError
 
-__all__ = ["FORMAT_VERSION", "MANIFEST", "FileRecord", "Manifest", "record_files"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "FileRecord",
+    "Manifest",
+    "SegmentRecord",
+    "record_files",
+]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
 
@@ -32,6 +40,34 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class SegmentRecord:
+    """A segment as a generation has it.
+
+    Attributes:
+        name: its folder, below the collection's.
+        n_rows: documents it was written with.
+        n_deleted: those of them that are deleted, or replaced by a newer version elsewhere.
+        n_terms, n_postings: the width and entries of its inverted lists, deleted rows included.
+        deleted: path of the file that says which rows are deleted; None when none is.
+        is_exact: whether the encoder had learned from just these documents when it made their
+            sparse vectors, as in a build or a merge of everything.
+    """
+
+    name: str
+    n_rows: int
+    n_deleted: int
+    n_terms: int
+    n_postings: int
+    deleted: str | None
+    is_exact: bool
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return self.n_rows - self.n_deleted
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A collection's description.
 
@@ -39,30 +75,55 @@ class Manifest:
         generation: counts publications from 1.
         created: UTC, ISO 8601.
         lsr_version: which version wrote it.
-        folder: the generation's folder, below the collection's.
         source: what the documents were read from, for people.
-        n_documents, n_terms, n_postings: counts.
-        sparse: the sparse encoder; its files are in `folder`/encoder.
+        sparse: the sparse encoder.
         dense: the dense model, or None.
+        encoder: the sparse encoder's folder, below the collection's.
+        segments: at least one, in the order of their rows.
+        tie_order: path of the array that orders the rows of several segments; None for one.
         files: path below the collection's folder to record.
     """
 
     generation: int
     created: str
     lsr_version: str
-    folder: str
     source: str
-    n_documents: int
-    n_terms: int
-    n_postings: int
     sparse: EncoderIdentity
     dense: EncoderIdentity | None
+    encoder: str
+    segments: tuple[SegmentRecord, ...]
+    tie_order: str | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return sum(segment.n_documents for segment in self.segments)
+
+    @property
+    def n_deleted(self) -> int:
+        """Documents that cannot be found any more and still take space, until a merge."""
+        return sum(segment.n_deleted for segment in self.segments)
+
+    @property
+    def n_terms(self) -> int:
+        """The width of the vocabulary that the inverted lists go by."""
+        return max(segment.n_terms for segment in self.segments)
+
+    @property
+    def n_postings(self) -> int:
+        """Entries of all inverted lists, those of deleted documents included."""
+        return sum(segment.n_postings for segment in self.segments)
 
     @property
     def size_bytes(self) -> int:
         """Bytes on disk, without the manifest itself."""
         return sum(record.size_bytes for record in self.files.values())
+
+    def files_below(self, folder: str) -> dict[str, FileRecord]:
+        """The files of a folder, by path below the collection's."""
+        inside = f"{folder}/"
+        return {name: record for name, record in self.files.items() if name.startswith(inside)}
 
     def to_json(self) -> str:
         """The file's text, with format version and own checksum."""
@@ -119,18 +180,28 @@ class Manifest:
     def _from_content(cls, content: dict[str, Any]) -> Manifest:
         dense = content["dense"]
         records = {name: FileRecord(**record) for name, record in content["files"].items()}
+        segments = tuple(SegmentRecord(**record) for record in content["segments"])
+        if not segments:
+            raise KeyError("segments")
         return cls(
             **{
                 **content,
                 "sparse": EncoderIdentity(**content["sparse"]),
                 "dense": EncoderIdentity(**dense) if dense else None,
+                "segments": segments,
                 "files": records,
             }
         )
 
-    def damage(self, collection: Path) -> Iterator[str]:
-        """Compare every file with its record; yields one sentence for each that differs."""
+    def damage(self, collection: Path, names: Container[str] | None = None) -> Iterator[str]:
+        """Compare files with their records; yields one sentence for each that differs.
+
+        Args:
+            names: which of `files`; all of them by default.
+        """
         for name, record in self.files.items():
+            if names is not None and name not in names:
+                continue
             path = collection / name
             try:
                 size = path.stat().st_size
@@ -144,11 +215,11 @@ class Manifest:
                 yield f"{path} cannot be read ({error.strerror})"
 
 
-def record_files(root: Path, folder: Path) -> dict[str, FileRecord]:
-    """Records of all files below `folder`, named by their paths below `root`, sorted."""
+def record_files(root: Path) -> dict[str, FileRecord]:
+    """Records of all files below `root`, named by their paths below it, sorted."""
     return {
         path.relative_to(root).as_posix(): FileRecord(path.stat().st_size, _sha256(path))
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(root.rglob("*"))
         if path.is_file()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import repeat
 from pathlib import Path
@@ -16,16 +16,17 @@ from lsr.dense import open_dense_encoder
 from lsr.encoder import Encoder, EncoderIdentity, VectorEncoder
 from lsr.errors import IndexVersionError, QueryError
 from lsr.hybrid import HybridQuery, HybridSearcher
-from lsr.index.searcher import ExactSearcher
-from lsr.index.segment import Segment
-from lsr.index.store import DocumentStore
+from lsr.index.joined import AnySegment, check_mask
+from lsr.index.joinedsearch import JoinedVectors
+from lsr.index.joinedstore import AnyStore
+from lsr.index.part import Searcher
 from lsr.plan import SearchPlan
 from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Query, Run, ScoredDoc
 from lsr.vectors import VectorIndex
 
-__all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever"]
+__all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever", "open_model"]
 
 _SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
 """How models write tokens that are not words."""
@@ -37,7 +38,7 @@ class SparseRetriever:
     floor: float | None = 0.0
 
     def __init__(
-        self, encoder: Encoder, searcher: ExactSearcher, segment: Segment, store: DocumentStore
+        self, encoder: Encoder, searcher: Searcher, segment: AnySegment, store: AnyStore
     ) -> None:
         self._encoder = encoder
         self._name = encoder.identity.name
@@ -104,7 +105,7 @@ class SparseRetriever:
 
     def warm_up(self) -> None:
         """Compile the kernels, or load them from Numba's cache."""
-        self.encode(["warm up"])
+        self.encode([""])  # vectors made elsewhere take no other text
         self._searcher.warm_up()
 
 
@@ -114,7 +115,7 @@ class DenseRetriever:
     Model and faiss are loaded when they are first needed.
 
     Args:
-        graph: the file of the vectors' graph, if they have one.
+        open_vectors: opens the vectors of `segment` for search.
         onnx: a folder where the model may lie exported to ONNX.
 
     Raises:
@@ -127,15 +128,15 @@ class DenseRetriever:
     def __init__(
         self,
         identity: EncoderIdentity,
-        segment: Segment,
-        graph: Path | None = None,
+        segment: AnySegment,
+        open_vectors: Callable[[], VectorIndex | JoinedVectors],
         onnx: Path | None = None,
     ) -> None:
         self._identity = identity
         self._segment = segment
-        self._graph = graph
+        self._open_vectors = open_vectors
         self._onnx = onnx
-        self._index: VectorIndex | None = None
+        self._index: VectorIndex | JoinedVectors | None = None
         self._encoder: VectorEncoder | None = None
         self._loading = threading.Lock()
 
@@ -149,19 +150,18 @@ class DenseRetriever:
         return self._vectors.is_exact
 
     @property
-    def _vectors(self) -> VectorIndex:
+    def _vectors(self) -> VectorIndex | JoinedVectors:
         if self._index is None:
             with self._loading:
                 if self._index is None:
-                    segment = self._segment
-                    self._index = VectorIndex(segment.vectors, segment.tie_order, self._graph)
+                    self._index = self._open_vectors()
         return self._index
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, shape (n_texts, dimension)."""
         with self._loading:
             if self._encoder is None:
-                self._encoder = self._load()
+                self._encoder = open_model(self._identity, self._onnx)
         return self._encoder.encode_queries(texts)
 
     def search(
@@ -174,11 +174,8 @@ class DenseRetriever:
         """
         if k < 1:
             raise QueryError(f"k is {k}; ask for at least 1")
-        if allowed is not None and allowed.shape != (self._segment.n_documents,):
-            raise QueryError(
-                f"the filter has shape {allowed.shape}; one flag for each of "
-                f"{self._segment.n_documents} documents is needed"
-            )
+        if allowed is not None:
+            check_mask(allowed, self._segment.n_rows)
         return Ranking(*self._vectors.search(queries, k, allowed))
 
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -187,7 +184,7 @@ class DenseRetriever:
 
     def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Documents' vectors, shape (n, dimension); zeros where there is none."""
-        return self._segment.vectors[rows]
+        return self._segment.dense_vectors(rows)
 
     def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether documents have a vector, shape (n,)."""
@@ -205,16 +202,6 @@ class DenseRetriever:
         """Load the model and the vectors."""
         self.search(self.encode(["warm up"]), 1)
 
-    def _load(self) -> VectorEncoder:
-        wanted = self._identity.sha256
-        encoder = open_dense_encoder(self._identity.name, onnx_folder=self._onnx, sha256=wanted)
-        if encoder.identity.sha256 != wanted:
-            raise IndexVersionError(
-                f"the dense model {self._identity.name!r} is not the one that made the vectors "
-                "of this index; build the index again"
-            )
-        return encoder
-
 
 class HybridRetriever:
     """A `SearchPlan` over both sides, as a `Retriever`.
@@ -226,7 +213,7 @@ class HybridRetriever:
 
     name = "hybrid"
 
-    def __init__(self, searcher: HybridSearcher, plan: SearchPlan, segment: Segment) -> None:
+    def __init__(self, searcher: HybridSearcher, plan: SearchPlan, segment: AnySegment) -> None:
         self.searcher = searcher
         self.plan = plan
         self._segment = segment
@@ -246,7 +233,7 @@ class HybridRetriever:
         return run
 
 
-def _run(queries: Sequence[Query], ranking: Ranking, segment: Segment) -> Run:
+def _run(queries: Sequence[Query], ranking: Ranking, segment: AnySegment) -> Run:
     run: Run = {}
     for query, rows, scores in zip(queries, ranking.rows, ranking.scores, strict=True):
         n_hits = int(np.count_nonzero(rows >= 0))
@@ -254,3 +241,22 @@ def _run(queries: Sequence[Query], ranking: Ranking, segment: Segment) -> Run:
         lines = zip(repeat(query.query_id), doc_ids, scores[:n_hits].tolist(), strict=False)
         run[query.query_id] = list(map(ScoredDoc._make, lines))
     return run
+
+
+def open_model(identity: EncoderIdentity, onnx: Path | None) -> VectorEncoder:
+    """The dense model that a collection's vectors were made by.
+
+    Args:
+        onnx: a folder where it lies exported to ONNX, or None.
+
+    Raises:
+        IndexVersionError: the model of that name has other weights now.
+        UnavailableError: the packages it needs are not installed.
+    """
+    encoder = open_dense_encoder(identity.name, onnx_folder=onnx, sha256=identity.sha256)
+    if encoder.identity.sha256 != identity.sha256:
+        raise IndexVersionError(
+            f"the dense model {identity.name!r} is not the one that made the vectors of this "
+            "index; build the index again"
+        )
+    return encoder

@@ -48,6 +48,16 @@ class Segment:
         return len(self.tie_order)
 
     @property
+    def n_rows(self) -> int:
+        """As `n_documents`: a segment by itself knows of no deletions."""
+        return len(self.tie_order)
+
+    @property
+    def dimension(self) -> int:
+        """Of the dense vectors; 0 without a dense side."""
+        return int(self.vectors.shape[1])
+
+    @property
     def n_terms(self) -> int:
         return len(self.list_indptr) - 1
 
@@ -63,6 +73,11 @@ class Segment:
             for field in fields(self)
             if field.name != "vectors"
         )
+
+    @property
+    def vectors_nbytes(self) -> int:
+        """Bytes of the dense vectors."""
+        return int(self.vectors.nbytes)
 
     def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
         """How many documents hold each term; 0 for terms without a list."""
@@ -85,6 +100,10 @@ class Segment:
         ends = self.id_indptr[rows + 1].tolist()
         text = self.id_bytes.data
         return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+
+    def dense_vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The dense vectors of rows, shape (n, dimension)."""
+        return self.vectors[rows]
 
     @classmethod
     def build(

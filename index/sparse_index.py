@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lsr.encoder import Progress, no_progress
 from lsr.errors import IndexMissingError, InputError, QueryError, StorageError
 from lsr.index.autosearcher import AutoSearcher
-from lsr.index.blockbuilder import build_blocks
+from lsr.index.blockbuilder import build_blocks, typical_config
 from lsr.index.blockindex import BlockIndex
 from lsr.index.calibration import calibrate, pseudo_queries
 from lsr.index.config import BuildConfig, SearchParams
@@ -94,7 +94,7 @@ class SparseIndex:
         if len(doc_ids) != n or len(set(doc_ids)) != n:
             what = "some repeat" if len(doc_ids) == n else f"there are {len(doc_ids):,}"
             raise InputError(f"{n:,} vectors need as many different doc_ids, and {what}")
-        config = config or BuildConfig()
+        config = config or typical_config(documents)
         blocks = build_blocks(
             documents, config, n_threads=n_threads, max_memory=max_memory, progress=progress
         )

@@ -1,157 +1,32 @@
-"""Documents and their vectors in SQLite: the truth that segments are derived from.
-
-Metadata is kept twice: as JSON with the document, to be given back as it came, and as
-(field, value, row) lines, so that a filter on equality is a look-up.
-"""
+"""Documents and their vectors in SQLite: the truth that segments are derived from."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import IndexCorruptError, InputError, QueryError, StorageError
+from lsr.errors import IndexCorruptError, InputError, QueryError
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["DocumentStore", "StoreWriter", "canonical"]
+__all__ = ["DocumentStore", "Table", "canonical", "checked_filter"]
 
-_SCHEMA = """
-CREATE TABLE documents (
-    row INTEGER PRIMARY KEY,
-    doc_id TEXT NOT NULL UNIQUE,
-    title TEXT NOT NULL,
-    text TEXT NOT NULL,
-    metadata TEXT NOT NULL
-);
-CREATE TABLE metadata (
-    field TEXT NOT NULL,
-    value TEXT NOT NULL,
-    row INTEGER NOT NULL,
-    PRIMARY KEY (field, value, row)
-) WITHOUT ROWID;
-CREATE TABLE sparse_vectors (row INTEGER PRIMARY KEY, terms BLOB NOT NULL, weights BLOB NOT NULL);
-CREATE TABLE dense_vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
-"""
+Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
+
 _BATCH = 1_000
-
-
-class StoreWriter:
-    """Fills a new database. Nothing is durable before `close`.
-
-    Raises:
-        StorageError: the machine refuses to write (also from every method).
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.n_documents = 0
-        with _refusals():
-            self._connection = sqlite3.connect(path, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode = OFF")
-            self._connection.execute("PRAGMA synchronous = OFF")
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute("BEGIN")
-
-    def add_documents(self, documents: Iterable[Document]) -> Iterator[int]:
-        """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
-
-        Raises:
-            InputError: an id is empty or was seen before, or metadata cannot be written as JSON.
-        """
-        stream = iter(documents)
-        while batch := list(islice(stream, _BATCH)):
-            for document in batch:
-                self._add(document)
-            yield self.n_documents
-
-    def _add(self, document: Document) -> None:
-        row = self.n_documents
-        place = f"document {row + 1} of the source"
-        if not document.doc_id:
-            raise InputError(f"{place} has an empty doc_id; give every document an id")
-        for field in document.metadata:
-            if not isinstance(field, str):
-                raise InputError(
-                    f"{place} ({document.doc_id!r}) has a metadata field named {field!r}; "
-                    "names must be text"
-                )
-        try:
-            metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
-            fields = (document.doc_id, document.title, document.text, metadata)
-            "".join(fields).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
-            ) from error
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
-            ) from error
-        try:
-            self._execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (row, *fields))
-        except sqlite3.IntegrityError as error:
-            raise InputError(
-                f"{place} repeats the doc_id {document.doc_id!r} of an earlier one; "
-                "ids must be unique"
-            ) from error
-        lines = {
-            (field, canonical(value), row)
-            for field, values in document.metadata.items()
-            for value in (values if isinstance(values, list | tuple) else [values])
-            if isinstance(value, str | int | float)
-        }
-        with _refusals():
-            self._connection.executemany("INSERT INTO metadata VALUES (?, ?, ?)", lines)
-        self.n_documents += 1
-
-    def texts(self) -> Iterator[list[str]]:
-        """What encoders see, in row order, in batches."""
-        cursor = self._connection.execute("SELECT title, text FROM documents ORDER BY row")
-        while batch := cursor.fetchmany(_BATCH):
-            yield [Document("", text, title).full_text for title, text in batch]
-
-    def doc_ids(self) -> list[str]:
-        """All ids in row order."""
-        rows = self._connection.execute("SELECT doc_id FROM documents ORDER BY row")
-        return [doc_id for (doc_id,) in rows]
-
-    def add_sparse(self, documents: CSR) -> None:
-        """Store the sparse vector of each row: terms int32, weights float32, little-endian."""
-        vectors = (documents.row(row) for row in range(documents.n_rows))
-        lines = (
-            (row, vector.terms.astype("<i4").tobytes(), vector.weights.astype("<f4").tobytes())
-            for row, vector in enumerate(vectors)
-        )
-        with _refusals():
-            self._connection.executemany("INSERT INTO sparse_vectors VALUES (?, ?, ?)", lines)
-
-    def add_dense(self, vectors: NDArray[np.float32]) -> None:
-        """Store the dense vector of each row: float32, little-endian."""
-        lines = ((row, vector.astype("<f4").tobytes()) for row, vector in enumerate(vectors))
-        with _refusals():
-            self._connection.executemany("INSERT INTO dense_vectors VALUES (?, ?)", lines)
-
-    def close(self) -> None:
-        """Commit, and leave one self-contained file."""
-        with _refusals():
-            self._connection.execute("COMMIT")
-            self._connection.execute("ANALYZE")
-        self._connection.close()
-
-    def abandon(self) -> None:
-        """Close without caring for what was written."""
-        self._connection.close()
-
-    def _execute(self, statement: str, values: Sequence[object]) -> None:
-        with _refusals():
-            self._connection.execute(statement, values)
+_KEYS: dict[Table, str] = {
+    "documents": "row",
+    "metadata": "field, value, row",
+    "sparse_vectors": "row",
+    "dense_vectors": "row",
+}
 
 
 class DocumentStore:
@@ -228,6 +103,23 @@ class DocumentStore:
         found = self._all("SELECT row FROM documents WHERE doc_id = ?", (doc_id,))
         return int(found[0][0]) if found else None
 
+    def rows(self, doc_ids: Sequence[str]) -> dict[str, int]:
+        """The rows of those ids that there are, by id."""
+        found: dict[str, int] = {}
+        for start in range(0, len(doc_ids), _BATCH):
+            part = tuple(filter(_is_text, doc_ids[start : start + _BATCH]))
+            marks = ", ".join("?" * len(part))
+            statement = f"SELECT doc_id, row FROM documents WHERE doc_id IN ({marks})"
+            found.update(self._all(statement, part))
+        return found
+
+    def lines(self, table: Table) -> Iterator[tuple[Any, ...]]:
+        """Every line of a table as it is stored, ordered by key. For one thread at a time."""
+        try:
+            yield from self._connection.execute(f"SELECT * FROM {table} ORDER BY {_KEYS[table]}")
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
+
     def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
         """Which rows have all these metadata values; a list field matches by any element.
 
@@ -238,12 +130,7 @@ class DocumentStore:
             QueryError: a field occurs in no document, or a value is not a scalar.
         """
         mask = np.ones(self.n_documents, bool)
-        for field, value in where.items():
-            if field not in self.fields:
-                known = ", ".join(sorted(self.fields)) or "none"
-                raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
-            if not isinstance(value, str | int | float):
-                raise QueryError(f"the filter on {field!r} needs text, a number, true or false")
+        for field, value in checked_filter(where, self.fields):
             matching = np.zeros(self.n_documents, bool)
             if _is_text(canonical(value)):
                 rows = self._all(
@@ -281,6 +168,23 @@ class DocumentStore:
         )
 
 
+def checked_filter(
+    where: Mapping[str, object], fields: Collection[str]
+) -> Iterator[tuple[str, str | int | float]]:
+    """The fields and values of a filter.
+
+    Raises:
+        QueryError: there is no such field, or a value is not a scalar.
+    """
+    for field, value in where.items():
+        if field not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
+        if not isinstance(value, str | int | float):
+            raise QueryError(f"the filter on {field!r} needs text, a number, true or false")
+        yield field, value
+
+
 def canonical(value: str | int | float) -> str:
     """A scalar as text such that 2 and 2.0 are the same, and 2, "2" and true are not."""
     if isinstance(value, float) and value.is_integer():
@@ -291,16 +195,3 @@ def canonical(value: str | int | float) -> str:
 def _is_text(text: str) -> bool:
     """Whether a string is free of half surrogate pairs, which SQLite cannot be asked for."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-class _refusals:  # noqa: N801
-    """Turns SQLite's word for a full or read-only disk into a StorageError."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.OperationalError):
-            raise StorageError(
-                f"the documents cannot be stored ({error}); free some space or choose another place"
-            ) from error

@@ -202,7 +202,7 @@ def _cut(
     They are the fewest that hold the share `energy` of the mass, and no more than `most`.
     """
     histogram[:] = 0
-    mass = 0
+    mass = np.int64(0)
     for i in range(len(touched)):
         code = maxima[touched[i]]
         histogram[code] += 1

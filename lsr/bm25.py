@@ -74,11 +74,15 @@ class Bm25Encoder:
     def term(self, term: int) -> str:
         return self._terms[term]
 
+    def fresh(self) -> Bm25Encoder:
+        """An encoder with the same options that has seen no corpus."""
+        return Bm25Encoder(k1=self.k1, b=self.b, language=self.analyzer.language)
+
     def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
         """Add the texts to the statistics, then return their impacts under them.
 
         On an encoder that has statistics already this appends: rows encoded earlier keep the
-        impacts of their time, until they are encoded again.
+        impacts of their time, until they are encoded again by a `fresh` encoder.
         """
         matrix = CSR.from_rows(self._count_growing(text) for batch in batches for text in batch)
         matrix = matrix._replace(n_terms=self.n_terms)

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from lsr.sparse import CSR
 
-__all__ = ["Encoder", "EncoderIdentity", "Progress", "VectorEncoder", "no_progress"]
+__all__ = [
+    "CorpusEncoder",
+    "Encoder",
+    "EncoderIdentity",
+    "Progress",
+    "VectorEncoder",
+    "no_progress",
+]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (stage, items done, items in all or None when unknown)."""
@@ -54,7 +61,7 @@ class Encoder(Protocol):
     def n_terms(self) -> int: ...
 
     def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
-        """Vectors of a whole collection, one row per text, in order.
+        """Vectors of a whole collection, or of what is added to it, one row per text, in order.
 
         An encoder with corpus statistics takes them from here first (BM25 does).
         """
@@ -82,6 +89,19 @@ class Encoder(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write what is needed to load this encoder again. The folder exists and is empty."""
+        ...
+
+
+@runtime_checkable
+class CorpusEncoder(Encoder, Protocol):
+    """An encoder whose vectors depend on statistics of the corpus, as BM25's do.
+
+    `encode_corpus` adds to the statistics; documents encoded earlier keep the weights of their
+    time, until the whole collection is encoded again by a `fresh` encoder.
+    """
+
+    def fresh(self) -> CorpusEncoder:
+        """An encoder with the same options that has seen no corpus."""
         ...
 
 

@@ -162,7 +162,8 @@ class VectorIndex:
             return np.zeros(0, np.int32)
         parameters = None
         if chosen is not None:
-            selector = self._faiss.IDSelectorBatch(np.flatnonzero(chosen))
+            # as bits: a set of numbers would take longer to make than the search takes
+            selector = self._faiss.IDSelectorBitmap(np.packbits(chosen, bitorder="little"))
             if self.is_exact:
                 parameters = self._faiss.SearchParameters(sel=selector)
             else:

@@ -20,9 +20,9 @@ def example_queries(collection: Collection) -> tuple[str, ...]:
 
     Whole titles of three to seven words come before others.
     """
-    n_documents = collection.n_documents
-    rows = range(0, n_documents, max(1, n_documents // _N_LOOKED_AT))[:_N_LOOKED_AT]
-    found = [_query_of(collection.store.document(row)) for row in rows]
+    rows = collection.live_rows()
+    rows = rows[:: max(1, len(rows) // _N_LOOKED_AT)][:_N_LOOKED_AT]
+    found = [_query_of(document) for document in collection.store.documents(rows.tolist())]
     good = dict.fromkeys(query for query, is_good in found if is_good)
     rest = dict.fromkeys(query for query, _ in found if query and query not in good)
     chosen = list(good)[:: max(1, len(good) // N_EXAMPLES)][:N_EXAMPLES]

@@ -11,6 +11,7 @@ from lsr.sparse import CSR
 
 __all__ = [
     "keep_best",
+    "merge_rankings",
     "rows_of",
     "scan_batch",
     "score",
@@ -70,6 +71,27 @@ def score_rows(queries: CSR, documents: CSR, rows: Sequence[int]) -> list[list[n
 def keep_best(keys: Sequence[int], k: int) -> list[int]:
     """The `k` largest, ascending."""
     return sorted(keys)[-k:] if k else []
+
+
+def merge_rankings(
+    parts: Sequence[Sequence[Sequence[tuple[int, float]]]],
+    first_rows: Sequence[int],
+    tie_order: Sequence[int],
+    k: int,
+) -> list[list[tuple[int, float]]]:
+    """For each query the `k` best of the parts' (row, score), rows counted through."""
+    n_queries = len(parts[0])
+    return [
+        sorted(
+            (
+                (first + row, score)
+                for part, first in zip(parts, first_rows, strict=True)
+                for row, score in part[query]
+            ),
+            key=lambda hit: (-hit[1], tie_order[hit[0]]),
+        )[:k]
+        for query in range(n_queries)
+    ]
 
 
 def top_terms(matrix: CSR, m: int) -> list[dict[int, np.float32]]:

@@ -18,6 +18,7 @@ from lsr.index.segment import Segment
 from lsr.index.store import DocumentStore
 from lsr.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
+from lsr.vectors import VectorIndex
 
 __all__ = ["Compass", "Letters", "Watched", "World", "random_world", "unit"]
 
@@ -113,7 +114,10 @@ class World:
         sparse = SparseRetriever(encoder, ExactSearcher(self.segment), self.segment, store)
         identity = EncoderIdentity("dense", "stub", "stub")
         self.sparse = Watched(sparse)
-        self.dense = Watched(DenseRetriever(identity, self.segment))
+        self.dense = Watched(DenseRetriever(identity, self.segment, self._open_vectors))
+
+    def _open_vectors(self) -> VectorIndex:
+        return VectorIndex(self.segment.vectors, self.segment.tie_order)
 
     @property
     def n(self) -> int:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.bm25 import Bm25Encoder
-from lsr.encoder import Encoder
+from lsr.encoder import CorpusEncoder, Encoder
 from lsr.errors import IndexCorruptError, InputError
 from lsr.index.searcher import ExactSearcher
 from lsr.index.segment import Segment
@@ -280,3 +280,16 @@ def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
     (tmp_path / "encoder.json").write_text(json.dumps(state))
     with pytest.raises(IndexCorruptError, match="n_words"):
         Bm25Encoder.load(tmp_path)
+
+
+def test_a_fresh_encoder_has_the_options_and_nothing_else() -> None:
+    encoder = Bm25Encoder(k1=1.5, b=0.75, language="none")
+    assert isinstance(encoder, CorpusEncoder)
+    nothing = encoder.identity
+    encoder.encode_corpus([GOLDEN])
+    fresh = encoder.fresh()
+    assert fresh.identity == nothing != encoder.identity
+    assert naive.rows_of(fresh.encode_corpus([GOLDEN])) == naive.rows_of(
+        encoder.encode_documents(GOLDEN)
+    )
+    assert fresh.identity == encoder.identity

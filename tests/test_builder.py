@@ -37,6 +37,11 @@ def content(folder: Path) -> dict[str, bytes | None]:
     }
 
 
+def parts(generation: int) -> set[str]:
+    """What a collection's folder holds after a build."""
+    return {MANIFEST, f"segment-{generation:06d}", f"encoder-{generation:06d}"}
+
+
 def ids(path: Path, text: str = "heron") -> set[str]:
     collection = Collection(path)
     try:
@@ -47,12 +52,14 @@ def ids(path: Path, text: str = "heron") -> set[str]:
 
 def test_build_and_open(built: Path, documents: list[Document]) -> None:
     manifest = Manifest.read(built)
-    assert (manifest.generation, manifest.folder) == (1, "generation-000001")
+    assert (manifest.generation, manifest.encoder) == (1, "encoder-000001")
+    (record,) = manifest.segments
+    assert (record.name, record.n_rows, record.n_deleted) == ("segment-000001", 7, 0)
     assert manifest.n_documents == len(documents) == 7
     assert manifest.source == "birds"
     assert manifest.sparse.kind == "bm25"
     assert manifest.dense is None
-    assert {path.name for path in built.iterdir()} == {MANIFEST, "generation-000001"}
+    assert {path.name for path in built.iterdir()} == parts(1)
     assert [path.name for path in built.parent.iterdir()] == ["birds"], "no staging folder is left"
     collection = Collection(built)
     assert [collection.document(d.doc_id) for d in documents] == documents
@@ -164,7 +171,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rebuild_replaces(built: Path) -> None:
     reader = Collection(built)
     assert build(NEW, built).generation == 2
-    assert {path.name for path in built.iterdir()} == {MANIFEST, "generation-000002"}
+    assert {path.name for path in built.iterdir()} == parts(2)
     assert ids(built) == {"new"}
     assert [path.name for path in built.parent.iterdir()] == ["birds"]
     # who had it open keeps the old one, documents and filters too
@@ -288,7 +295,10 @@ def test_two_builds_at_once(tmp_path: Path) -> None:
     first.start()
     assert started.wait(30)
     try:
-        with pytest.raises(StorageError, match="another build of .*index is running"):
+        with pytest.raises(
+            StorageError,
+            match="another writer of .*index is at work and holds the lock .*index.building",
+        ):
             build([Document("other", "x")], target)
     finally:
         go_on.set()
@@ -311,7 +321,7 @@ def test_a_lock_on_a_folder_that_was_replaced_is_no_lock(
         return descriptor
 
     monkeypatch.setattr(os, "open", late)
-    with pytest.raises(StorageError, match="another build"):
+    with pytest.raises(StorageError, match="another writer"):
         Staging(tmp_path / "index").__enter__()
 
 
@@ -321,20 +331,24 @@ def test_a_build_that_waited_counts_on(built: Path) -> None:
     build(NEW, built)
     with waiting as staging:
         assert staging.generation == 3
-        assert staging.folder.name == "generation-000003"
+        assert staging.before is not None
+        assert staging.before.generation == 2
 
 
 def test_what_a_killed_build_left_is_cleared(built: Path) -> None:
     left = built.parent / ".birds.building"
-    (left / "generation-000002" / "segment").mkdir(parents=True)
-    (left / "generation-000002" / "documents.sqlite").write_text("half")
-    (left / MANIFEST).write_text("half")
-    (built / "generation-000002").mkdir()
-    (built / "generation-000002" / "moved before the manifest was").write_text("x")
+    (left / "collection" / "segment-000002").mkdir(parents=True)
+    (left / "collection" / "segment-000002" / "documents.sqlite").write_text("half")
+    (left / "collection" / MANIFEST).write_text("half")
+    (built / "segment-000002").mkdir()
+    (built / "segment-000002" / "moved before the manifest was").write_text("x")
+    (built / "tie_order-000002.npy").write_text("x")
+    (built / "generation-000001").mkdir()
+    (built / "generation-000001" / "of format 1").write_text("x")
     assert "heron" in ids(built)
     assert build(NEW, built).generation == 2
     assert ids(built) == {"new"}
-    assert {path.name for path in built.iterdir()} == {MANIFEST, "generation-000002"}
+    assert {path.name for path in built.iterdir()} == parts(2)
     assert not left.exists()
 
 
@@ -347,12 +361,12 @@ def test_building_over_an_unusable_index(built: Path, damage: str) -> None:
     elif damage == "version":
         path.write_text('{"format_version": 99, "checksum": ""}')
     else:
-        (built / "generation-000001" / "documents.sqlite").write_bytes(b"")
+        (built / "segment-000001" / "documents.sqlite").write_bytes(b"")
     with pytest.raises(LsrError, match="build (the index )?again"):
         Collection(built)
     assert build(NEW, built).generation == 2
     assert ids(built) == {"new"}
-    assert {path.name for path in built.iterdir()} == {MANIFEST, "generation-000002"}
+    assert {path.name for path in built.iterdir()} == parts(2)
 
 
 def test_a_source_that_cannot_be_read_is_not_blamed_on_the_target(tmp_path: Path) -> None:

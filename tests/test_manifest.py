@@ -17,20 +17,29 @@ from lsr.errors import (
     IndexVersionError,
 )
 from lsr.index.collection import Collection
-from lsr.index.manifest import FORMAT_VERSION, MANIFEST, FileRecord, Manifest, _checksum
+from lsr.index.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    FileRecord,
+    Manifest,
+    SegmentRecord,
+    _checksum,
+)
 
 SMALL = Manifest(
     generation=3,
     created="2025-01-01T00:00:00+00:00",
     lsr_version="0.1.0",
-    folder="generation-000003",
     source="é",
-    n_documents=2,
-    n_terms=5,
-    n_postings=7,
     sparse=EncoderIdentity("bm25", "bm25", "ab", {"k1": 0.9, "stem": True, "c": 1e-07}),
     dense=None,
-    files={"generation-000003/a b": FileRecord(12, "cd")},
+    encoder="encoder-000003",
+    segments=(
+        SegmentRecord("segment-000001", 5, 2, 9, 7, "segment-000001/deleted-000003.npy", False),
+        SegmentRecord("segment-000003", 2, 0, 4, 3, None, True),
+    ),
+    tie_order="tie_order-000003.npy",
+    files={"segment-000003/a b": FileRecord(12, "cd")},
 )
 
 
@@ -46,6 +55,8 @@ def test_round_trip(tmp_path: Path, dense: EncoderIdentity | None) -> None:
     write(tmp_path, manifest)
     assert Manifest.read(tmp_path) == manifest
     assert manifest.size_bytes == 12
+    assert (manifest.n_documents, manifest.n_deleted) == (5, 2)
+    assert (manifest.n_terms, manifest.n_postings) == (9, 10)
 
 
 def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
@@ -97,15 +108,19 @@ def test_another_version_says_what_to_do(tmp_path: Path, version: int) -> None:
     assert "build the index again, or install the lsr that made it" in message
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "sparse"])
+@pytest.mark.parametrize("change", ["missing", "extra", "sparse", "segments", "segment"])
 def test_a_sound_checksum_over_other_fields(tmp_path: Path, change: str) -> None:
     """Not an accident of the disk, but no reason for a stack trace either."""
     content = json.loads(SMALL.to_json())
     del content["checksum"]
     if change == "missing":
-        del content["n_terms"]
+        del content["encoder"]
     elif change == "extra":
         content["unknown"] = 1
+    elif change == "segments":
+        content["segments"] = []
+    elif change == "segment":
+        content["segments"] = [{"name": "segment-000001"}]
     else:
         content["sparse"] = {"kind": "bm25"}
     (tmp_path / MANIFEST).write_text(json.dumps({**content, "checksum": _checksum(content)}))
@@ -192,15 +207,16 @@ def test_truncated_missing_and_grown_files(built: Path) -> None:
         path.rmdir()
         path.write_bytes(good)
     assert list(manifest.damage(built)) == []
-    shutil.rmtree(built / manifest.folder)
+    shutil.rmtree(built / "segment-000001")
+    shutil.rmtree(built / manifest.encoder)
     assert len(list(manifest.damage(built))) == len(manifest.files)
 
 
 def test_files_that_are_not_named_do_not_exist(built: Path) -> None:
-    (built / "generation-000009").mkdir()
-    (built / "generation-000009" / "rest").write_text("x")
+    (built / "segment-000009").mkdir()
+    (built / "segment-000009" / "rest").write_text("x")
     (built / "note.txt").write_text("x")
-    (built / Manifest.read(built).folder / "more.npy").write_text("x")
+    (built / "segment-000001" / "more.npy").write_text("x")
     assert list(Manifest.read(built).damage(built)) == []
     collection = Collection(built)
     assert collection.search("fish").hits

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
-from lsr.cli.index import open_dense
+from lsr.cli.models import open_dense
 from lsr.dense import DEFAULT_DENSE_MODEL, DenseEncoder, open_dense_encoder
 from lsr.encoder import VectorEncoder
 from lsr.errors import DataError, InputError, UnavailableError

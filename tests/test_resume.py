@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lsr.index.builder
+import lsr.index.encoding
 from lsr.bm25 import Bm25Encoder
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
+from lsr.index.writer import add_documents, delete_documents
 from lsr.types import Document
 from tests.stubs import StubDense
 
@@ -18,7 +19,7 @@ NEW = [Document("new", "A heron, and an entirely new one."), Document("fish", "N
 
 
 def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 4)
+    monkeypatch.setattr(lsr.index.encoding, "DENSE_CHUNK", 4)
     documents = [Document(f"{i}", f"text {'e' * i}") for i in range(10)]
     target = tmp_path / "index"
 
@@ -37,7 +38,8 @@ def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     direct = StubDense().encode_documents([document.text for document in documents])
     collection = Collection(target)
-    assert np.array_equal(collection.segment.vectors, direct)
+    rows = np.arange(len(documents), dtype=np.int32)
+    assert np.array_equal(collection.segment.dense_vectors(rows), direct)
     collection.close()
     afresh = StubDense()
     attempt(afresh)
@@ -48,7 +50,7 @@ def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_damaged_kept_part_is_encoded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes
 ) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 1)
+    monkeypatch.setattr(lsr.index.encoding, "DENSE_CHUNK", 1)
     target = tmp_path / "index"
     interrupted = StubDense()
     interrupted.fail_at = 1
@@ -64,7 +66,7 @@ def test_a_damaged_kept_part_is_encoded_again(
 def test_another_model_or_text_is_encoded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lsr.index.builder, "DENSE_CHUNK", 1)
+    monkeypatch.setattr(lsr.index.encoding, "DENSE_CHUNK", 1)
     cache = tmp_path / "cache"
 
     def encoded(documents: list[Document], sha256: str) -> int:
@@ -79,3 +81,28 @@ def test_another_model_or_text_is_encoded_again(
     assert encoded(NEW[::-1], "a") == 0
     assert encoded(NEW, "b") == 2
     assert encoded([NEW[0], Document("fish", "changed")], "a") == 1
+
+
+def test_an_interrupted_addition_goes_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when something is deleted before; what was kept is only cleared by its use."""
+    monkeypatch.setattr(lsr.index.encoding, "DENSE_CHUNK", 1)
+    target = tmp_path / "index"
+    build_collection(NEW, target, sparse=Bm25Encoder(), dense=StubDense())
+    more = [Document("more", "Another text."), Document("last", "One more.")]
+    interrupted = StubDense()
+    interrupted.fail_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        add_documents(target, more, dense=interrupted)
+    delete_documents(target, ["fish"])
+    assert (tmp_path / ".index.building" / "kept").exists()
+    again = StubDense()
+    assert add_documents(target, more, dense=again).n_added == 2
+    assert again.encoded == [["One more."]]
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+    collection = Collection(target)
+    vectors = collection.segment.dense_vectors(collection.live_rows())
+    texts = [document.text for document in [NEW[0], *more]]
+    assert np.array_equal(vectors, StubDense().encode_documents(texts))
+    collection.close()

@@ -19,9 +19,11 @@ from lsr.fusion import Fusion
 from lsr.index.builder import build_collection
 from lsr.index.collection import Collection
 from lsr.index.retrievers import DenseRetriever
+from lsr.index.segment import Segment
 from lsr.plan import Prf, SearchPlan
 from lsr.retriever import Retriever
 from lsr.types import Document, Query, ranked
+from lsr.vectors import VectorIndex
 
 N = 120
 WORDS = "heron otter pike fish water reed owl".split()
@@ -90,7 +92,13 @@ def retriever(
     if request.param == "dense graph":
         pytest.importorskip("faiss")
         monkeypatch.setattr(lsr.vectors, "FLAT_LIMIT", 50)
-        made = DenseRetriever(WordVectors.identity, collection.segment)
+        segment = collection.segment
+        assert isinstance(segment, Segment)
+        made = DenseRetriever(
+            WordVectors.identity,
+            segment,
+            lambda: VectorIndex(segment.vectors, segment.tie_order),
+        )
         assert not made.is_exact
         return made
     if request.param == "sparse":

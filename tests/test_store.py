@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import IndexCorruptError, InputError, QueryError, StorageError
-from lsr.index.store import DocumentStore, StoreWriter, canonical
+from lsr.index.store import DocumentStore, canonical
+from lsr.index.storewriter import StoreWriter
 from lsr.sparse import CSR
 from lsr.types import Document
 from tests.strategies import texts

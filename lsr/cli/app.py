@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lsr.cli import demo, evaluate, export, index, search, serve, tune
+from lsr.cli import calibrate, demo, evaluate, export, index, live, search, serve, tune, vectors
 from lsr.cli.console import complain
 from lsr.errors import LsrError
 
@@ -43,6 +43,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+index.app.command("add")(live.add)
+index.app.command("delete")(live.delete)
+index.app.command("merge")(live.merge)
+index.app.command("calibrate")(calibrate.calibrate)
+index.app.command("export")(vectors.export)
 app.add_typer(index.app, name="index")
 app.command("search")(search.search)
 app.command("eval")(evaluate.evaluate)

@@ -22,6 +22,7 @@ _STAGES = {
     "read": "reading documents",
     "encode": "sparse vectors",
     "dense": "dense vectors",
+    "merge": "copying documents",
     "index": "inverted lists",
     "checksum": "checksums",
     "publish": "publishing",

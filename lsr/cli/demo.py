@@ -11,7 +11,7 @@ import typer
 
 from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, shown_progress
-from lsr.cli.index import open_dense
+from lsr.cli.models import open_dense
 from lsr.cli.serve import Host, Port, run
 from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.errors import IndexStateError

@@ -1,28 +1,31 @@
-"""`lsr index`: build, describe and check a collection."""
+"""`lsr index`: build, describe and check a collection; `lsr/cli/live.py` has what changes one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lsr.bm25 import Bm25Encoder
 from lsr.cli.console import complain, print_json, shown_progress
+from lsr.cli.models import open_dense, open_sparse
 from lsr.datasets import open_corpus
-from lsr.encoder import VectorEncoder
 from lsr.errors import InputError
 from lsr.index.manifest import FORMAT_VERSION, Manifest
 from lsr.index.profile import Profile
 from lsr.records import Columns
+from lsr.types import Document
+from lsr.vectorfiles import FORMATS
 
-__all__ = ["app", "open_dense", "open_sparse"]
+__all__ = ["AsJson", "IndexPath", "app"]
 
 DAMAGED = 1
+BLOCKS = {"auto": None, "always": True, "never": False}
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Build, describe and check an index."
+    no_args_is_help=True, rich_markup_mode=None, help="Build, change, describe and check an index."
 )
 
 IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="The index folder.")]
@@ -39,7 +42,26 @@ def build(
             "(also .gz, .zst), or irds:ID from ir_datasets.",
         ),
     ],
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="The folder to write.")],
+    index: Annotated[
+        Path | None, typer.Argument(metavar="INDEX", help="The folder to write.")
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Sparse vectors made elsewhere, matched with SOURCE by id, or without SOURCE.",
+        ),
+    ] = None,
+    vector_format: Annotated[
+        str | None,
+        typer.Option(help=f"Of --vectors: {', '.join(FORMATS)}; found out by default."),
+    ] = None,
+    blocks: Annotated[
+        str,
+        typer.Option(
+            help="Blocks for approximate search: always, never, or auto: from 100,000 documents on."
+        ),
+    ] = "auto",
     sparse: Annotated[str, typer.Option(help="The sparse encoder: bm25.")] = "bm25",
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
@@ -57,26 +79,37 @@ def build(
 
     An interrupted build changes nothing; run it again, and dense vectors that were ready are used.
     """
+    from lsr.cli.vectors import given_vectors
     from lsr.index.builder import build_collection
 
-    corpus = open_corpus(source, Columns.parse(columns) if columns else None)
-    encoder = open_sparse(sparse, k1=k1, b=b, language=language)
+    if blocks not in BLOCKS:
+        raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
+    if index is None and vectors is None:
+        raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
+    corpus = None if index is None else source
+    target = index or Path(source)
+    documents: Iterable[Document] | None = None
+    if corpus is not None:
+        documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
+    given = None if vectors is None else given_vectors(vectors, vector_format, documents)
     with shown_progress() as progress:
         manifest = build_collection(
-            corpus.documents(),
-            index,
-            sparse=encoder,
+            given.documents if given else documents or (),
+            target,
+            sparse=given.encoder if given else open_sparse(sparse, k1=k1, b=b, language=language),
             dense=open_dense(dense),
-            source=source,
+            vectors=given.vectors if given else None,
+            blocks=BLOCKS[blocks],
+            source=corpus or str(vectors),
             progress=progress,
         )
     if as_json:
-        print_json({"index": str(index), **_described(manifest)})
+        print_json({"index": str(target), **_described(manifest)})
     else:
         typer.echo(
-            f"{index}: {manifest.n_documents:,} documents, {manifest.n_terms:,} terms, "
+            f"{target}: {manifest.n_documents:,} documents, {manifest.n_terms:,} terms, "
             f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
-            f'try: lsr search {index} "your words"'
+            f'try: lsr search {target} "your words"'
         )
 
 
@@ -92,12 +125,16 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     if as_json:
         print_json(described)
         return
+    del described["segments"]
     for name, value in described.items():
         shown = f"{value:,}" if isinstance(value, int) else value
         if isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
             shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
         typer.echo(f"{name:14} {'none' if shown is None else shown}")
+    for segment in manifest.segments:
+        deleted = f", {segment.n_deleted:,} deleted" if segment.n_deleted else ""
+        typer.echo(f"{segment.name:14} {segment.n_documents:,} documents{deleted}")
 
 
 @app.command("verify")
@@ -117,29 +154,20 @@ def verify(index: IndexPath, as_json: AsJson = False) -> None:
         raise typer.Exit(DAMAGED)
 
 
-def open_sparse(
-    name: str, *, k1: float = 0.9, b: float = 0.4, language: str = "english"
-) -> Bm25Encoder:
-    """The sparse encoder of that name. Raises InputError when there is none."""
-    if name != "bm25":
-        raise InputError(
-            f"the sparse encoder {name!r} cannot be loaded: this version knows bm25 only"
-        )
-    return Bm25Encoder(k1=k1, b=b, language=language)
-
-
-def open_dense(name: str) -> VectorEncoder | None:
-    """The dense model of that name, or in that export's folder; None for "none"."""
-    if name == "none":
-        return None
-    from lsr.dense import open_dense_encoder
-
-    return open_dense_encoder(name)
-
-
 def _described(manifest: Manifest) -> dict[str, object]:
-    described: dict[str, object] = {"format_version": FORMAT_VERSION, **asdict(manifest)}
-    described["n_files"] = len(manifest.files)
-    described["size_bytes"] = manifest.size_bytes
-    del described["files"]
-    return described
+    return {
+        "format_version": FORMAT_VERSION,
+        "generation": manifest.generation,
+        "created": manifest.created,
+        "lsr_version": manifest.lsr_version,
+        "source": manifest.source,
+        "n_documents": manifest.n_documents,
+        "n_deleted": manifest.n_deleted,
+        "n_terms": manifest.n_terms,
+        "n_postings": manifest.n_postings,
+        "sparse": asdict(manifest.sparse),
+        "dense": asdict(manifest.dense) if manifest.dense else None,
+        "n_files": len(manifest.files),
+        "size_bytes": manifest.size_bytes,
+        "segments": [asdict(segment) for segment in manifest.segments],
+    }

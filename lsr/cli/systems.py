@@ -143,7 +143,7 @@ class Systems:
         by_query: dict[str, SearchPlan] = {}
         if name == TUNED:
             plan, by_query = self._tuned(collection)
-        sides = {"sparse": segment.lists_nbytes, "dense": segment.vectors.nbytes}
+        sides = {"sparse": segment.lists_nbytes, "dense": segment.vectors_nbytes}
         mode = plan.resolved(collection.modes).mode
         size = sum(sides.values()) if mode == "hybrid" else sides[str(mode)]
         return PlanSystem(name, searcher, segment.doc_ids, plan, size, by_query)
