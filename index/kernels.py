@@ -194,9 +194,9 @@ def scan_batch(
                 weight = query_weights[start + i]
                 _add_list(scores, low, weight, list_rows[begin:end], list_weights[begin:end])
             if filtered:
-                for j in range(high - low):
-                    if not allowed[low + j]:
-                        scores[j] = 0.0
+                passing = allowed[low:high]
+                for j in range(high - low):  # without a branch, which a processor cannot foretell
+                    scores[j] = scores[j] if passing[j] else np.float32(0.0)
             bits = scores.view(np.int32)
             n_groups = (high - low + GROUP - 1) // GROUP
             peaks = peak_buffer[:n_groups]

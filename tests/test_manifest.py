@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,15 @@ def test_every_flipped_bit_is_seen(tmp_path: Path) -> None:
     JSON has a few spellings of the same: `\\u00e9` and `\\u00E9`, `1e-07` and `1E-07`. Such a flip
     is harmless, and is not to be an error of its own.
     """
-    path = write(tmp_path, SMALL)
+    small = replace(SMALL, segments=SMALL.segments[1:], tie_order=None)
+    path = write(tmp_path, small)
     good = path.read_bytes()
     harmless = []
     for i in range(len(good)):
         for bit in range(8):
             path.write_bytes(good[:i] + bytes([good[i] ^ 1 << bit]) + good[i + 1 :])
             try:
-                assert Manifest.read(tmp_path) == SMALL, (i, bit)
+                assert Manifest.read(tmp_path) == small, (i, bit)
                 harmless.append(good[i : i + 1])
             except IndexStateError:
                 pass
