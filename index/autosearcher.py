@@ -12,7 +12,7 @@ from lsr.errors import QueryError
 from lsr.index.blockindex import BlockIndex
 from lsr.index.blocksearcher import BlockSearcher
 from lsr.index.config import SearchParams
-from lsr.index.costs import ROW_NS, Costs, count_work, typical_costs
+from lsr.index.costs import ROW_NS, Costs, choose_approximate, count_work, typical_costs
 from lsr.index.searcher import ExactSearcher, plain
 from lsr.index.segment import Segment, frozen
 from lsr.retriever import Ranking
@@ -59,13 +59,17 @@ class AutoSearcher:
         self.costs = costs
         self._n_documents = len(segment.tie_order)
         self._list_indptr = segment.list_indptr
+        self._indptrs: dict[int, NDArray[np.int64]] = {}  # of single queries, by their length
         if blocks is not None:
             groups = (blocks.part("list_groups"), blocks.part("group_blocks"))
             self._groups = (frozen(groups[0]), frozen(groups[1]))
 
     def search(self, query: SparseVector, params: SearchParams) -> Ranking:
         """The best documents of one query; see `search_many`."""
-        indptr = np.array((0, len(query.terms)), np.int64)
+        n = len(query.terms)
+        indptr = self._indptrs.get(n)
+        if indptr is None:
+            indptr = self._indptrs.setdefault(n, np.array((0, n), np.int64))
         return self._search(indptr, plain(query.terms), plain(query.weights), params, 1)
 
     def search_many(self, queries: CSR, params: SearchParams, n_threads: int = 1) -> Ranking:
@@ -119,11 +123,35 @@ class AutoSearcher:
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
         """Which queries the automatic mode would search approximately, shape (n_queries,)."""
-        postings, blocks = self.work(queries, params)
-        costs = self.costs or typical_costs(self._n_documents, params)
-        exact_us = costs.exact_query_us + costs.exact_posting_ns * postings / 1e3
-        approximate_us = costs.approximate_query_us + costs.approximate_block_ns * blocks / 1e3
-        return np.asarray(approximate_us < exact_us)
+        chosen = np.empty(queries.n_rows, np.bool_)
+        arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
+        self._choose(*arrays, params, chosen)
+        return chosen
+
+    def _choose(
+        self,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        params: SearchParams,
+        chosen: NDArray[np.bool_],
+    ) -> int:
+        costs = self.costs or typical_costs(self._n_documents, params.k, params.heap_factor)
+        return int(
+            choose_approximate(
+                indptr,
+                terms,
+                weights,
+                self._list_indptr,
+                *self._groups,
+                params.query_cut,
+                costs.exact_query_us,
+                costs.exact_posting_ns,
+                costs.approximate_query_us,
+                costs.approximate_block_ns,
+                chosen,
+            )
+        )
 
     def work(
         self, queries: CSR, params: SearchParams
@@ -160,12 +188,13 @@ class AutoSearcher:
             if share < LEAST_SHARE:
                 return self._exactly(indptr, terms, weights, params, n_threads)
             params = _widened(params, share)
-        queries = CSR(indptr, terms, weights, 0)
-        chosen = self.choose(queries, params)
-        if chosen.all():
+        chosen = np.empty(len(indptr) - 1, np.bool_)
+        n_chosen = self._choose(indptr, terms, weights, params, chosen)
+        if n_chosen == len(chosen):
             return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
-        if not chosen.any():
+        if n_chosen == 0:
             return self._exactly(indptr, terms, weights, params, n_threads)
+        queries = CSR(indptr, terms, weights, 0)
         shape = (len(chosen), params.k)
         found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
         for places, search in (
@@ -198,7 +227,7 @@ class AutoSearcher:
         self, indptr: NDArray[np.int64], terms: NDArray[np.int32], params: SearchParams
     ) -> float:
         """What exact search over all documents takes for one of the queries, on average."""
-        costs = self.costs or typical_costs(self._n_documents, params)
+        costs = self.costs or typical_costs(self._n_documents, params.k, params.heap_factor)
         known = terms[terms < len(self._list_indptr) - 1]
         postings = int((self._list_indptr[known + 1] - self._list_indptr[known]).sum())
         n_queries = max(len(indptr) - 1, 1)

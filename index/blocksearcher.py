@@ -37,7 +37,7 @@ class BlockSearcher:
 
     def __init__(self, index: BlockIndex, tie_order: NDArray[np.int32] | None = None) -> None:
         self.index = index
-        n = index.n_documents
+        n = self._n_documents = index.n_documents
         ties = np.arange(n, dtype=np.int32) if tie_order is None else tie_order
         row_at_tie = ties if tie_order is None else np.argsort(ties).astype(np.int32)
         types = index.types
@@ -68,7 +68,7 @@ class BlockSearcher:
         blocked = _NO_BITS if params.filter is None else self._blocked(params.filter)
         shape = (n_queries, params.k)
         found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
-        if self.index.n_documents == 0:
+        if self._n_documents == 0:
             found.rows[:] = -1
             found.scores[:] = 0
             return found

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index.blockestimates import heaviest
-from lsr.index.config import SearchParams
 
-__all__ = ["Costs", "count_work", "typical_costs"]
+__all__ = ["Costs", "choose_approximate", "count_work", "typical_costs"]
 
 EXACT_QUERY_US = 3.0
 EXACT_DOCUMENT_NS = 0.12
@@ -52,9 +52,10 @@ class Costs:
     approximate_block_ns: float
 
 
-def typical_costs(n_documents: int, params: SearchParams) -> Costs:
+@cache
+def typical_costs(n_documents: int, k: int, heap_factor: float) -> Costs:
     """Costs as measured where this was written; `calibrate` measures them where it runs."""
-    visits = VISITS * math.exp(VISITS_GROW * (1 - params.heap_factor)) * math.sqrt(params.k / 10)
+    visits = VISITS * math.exp(VISITS_GROW * (1 - heap_factor)) * math.sqrt(k / 10)
     return Costs(
         EXACT_QUERY_US + EXACT_DOCUMENT_NS * n_documents / 1e3,
         EXACT_POSTING_NS,
@@ -92,3 +93,42 @@ def count_work(
             if term < n_terms:
                 n += group_blocks[list_groups[term + 1]] - group_blocks[list_groups[term]]
         out_blocks[q] = n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def choose_approximate(
+    query_indptr: NDArray[np.int64],
+    query_terms: NDArray[np.int32],
+    query_weights: NDArray[np.float32],
+    list_indptr: NDArray[np.int64],
+    list_groups: NDArray[np.int32],
+    group_blocks: NDArray[np.int32],
+    query_cut: int,
+    exact_query_us: float,
+    exact_posting_ns: float,
+    approximate_query_us: float,
+    approximate_block_ns: float,
+    out_chosen: NDArray[np.bool_],
+) -> int:
+    """Which queries cost less approximately than exactly; returns how many."""
+    n = len(query_indptr) - 1
+    postings = np.empty(n, np.int64)
+    blocks = np.empty(n, np.int64)
+    count_work(
+        query_indptr,
+        query_terms,
+        query_weights,
+        list_indptr,
+        list_groups,
+        group_blocks,
+        query_cut,
+        postings,
+        blocks,
+    )
+    n_chosen = 0
+    for q in range(n):
+        exact_ns = exact_query_us * 1e3 + exact_posting_ns * postings[q]
+        approximate_ns = approximate_query_us * 1e3 + approximate_block_ns * blocks[q]
+        out_chosen[q] = approximate_ns < exact_ns
+        n_chosen += out_chosen[q]
+    return n_chosen

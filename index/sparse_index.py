@@ -45,6 +45,7 @@ class SparseIndex:
         segment: the inverted lists.
         blocks: the block index.
         tuned: what `calibrate` found, or None.
+        n_documents: how many vectors there are.
     """
 
     def __init__(self, segment: Segment, blocks: BlockIndex, tuned: Tuned | None = None) -> None:
@@ -53,10 +54,7 @@ class SparseIndex:
         self.tuned = tuned
         costs = None if tuned is None else tuned.costs
         self.searcher = AutoSearcher(segment, blocks, self.default_params, costs)
-
-    @property
-    def n_documents(self) -> int:
-        return self.blocks.n_documents
+        self.n_documents = blocks.n_documents
 
     @property
     def default_params(self) -> SearchParams:

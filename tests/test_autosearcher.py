@@ -118,9 +118,7 @@ def test_many_more_hits_are_searched_for_exactly(searcher: AutoSearcher, queries
 
 
 def test_a_lower_heap_factor_costs_more() -> None:
-    cheap, dear = (
-        typical_costs(1_000_000, SearchParams(heap_factor=factor)) for factor in (1.0, 0.5)
-    )
+    cheap, dear = (typical_costs(1_000_000, 10, factor) for factor in (1.0, 0.5))
     assert cheap.approximate_query_us < dear.approximate_query_us
     assert cheap.exact_query_us == dear.exact_query_us
 
