@@ -1,0 +1,168 @@
+"""Scores by stored weights are exact search's, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsr.index import blockscores as module
+from lsr.index.blockbuilder import build_blocks
+from lsr.index.blockindex import BlockIndex
+from lsr.index.blockscores import (
+    _value,
+    score_rows_stored,
+    score_stored,
+    search_rows,
+    stored_keys,
+)
+from lsr.index.config import BuildConfig
+from lsr.index.forward import stored_weights
+from lsr.index.kernels import SPARE_KEYS
+from lsr.index.segment import frozen
+from lsr.sparse import CSR
+from tests import naive
+from tests.blockcases import (
+    both_ways,
+    brief,
+    collections,
+    interpreted,
+    likes,
+    pairs,
+    random_collection,
+    random_queries,
+)
+
+KERNELS = (score_stored, stored_keys, score_rows_stored, search_rows, _value)
+overflows = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+values = st.sampled_from(["u16", "f32"])
+
+
+def as_stored(documents: CSR, index: BlockIndex) -> CSR:
+    """The documents with their weights as `index` gives them back."""
+    if index.config.values == "f32":
+        return documents
+    return documents._replace(weights=stored_weights(documents.weights, index.scale))
+
+
+def row_scores(index: BlockIndex, queries: CSR, rows: list[int]) -> list[list[float]]:
+    found = []
+    for i in range(queries.n_rows):
+        query = queries.row(i)
+        scores = np.full(len(rows), 9, np.float32)
+        module.score_rows_stored(
+            *(np.array(query.terms), np.array(query.weights), np.array(rows, np.int32)),
+            *(index.blob, index.layout, *likes(index), scores),
+        )
+        found.append(scores.tolist())
+    return found
+
+
+def interpret(patch: pytest.MonkeyPatch) -> None:
+    for kernel in KERNELS:
+        patch.setattr(module, kernel.__name__, interpreted(kernel))
+
+
+@overflows
+@brief
+@given(collections() | collections(kind="tiny"), values, st.integers(0, 99))
+def test_scores_are_those_of_the_stored_weights(documents: CSR, values: str, seed: int) -> None:
+    """Merging heads and tails with a query adds the same products in the same order."""
+    index = build_blocks(documents, BuildConfig(values=values))
+    queries = random_queries(documents, seed)
+    rows = [*range(documents.n_rows), *range(documents.n_rows)[::-2]]
+    expected = [
+        [float(score) for score in line]
+        for line in naive.score_rows(queries, as_stored(documents, index), rows)
+    ]
+    assert row_scores(index, queries, rows) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        interpret(patch)
+        assert row_scores(index, queries, rows) == expected
+
+
+@brief
+@given(collections(), values, st.integers(0, 99), st.data())
+def test_keys_are_in_the_order_of_hits(
+    documents: CSR, values: str, seed: int, data: st.DataObject
+) -> None:
+    """The upper half of what comes in is not looked at, and goes."""
+    n = documents.n_rows
+    index = build_blocks(documents, BuildConfig(values=values))
+    query = random_queries(documents, seed, kind="few").row(0)
+    ties = np.array(data.draw(st.permutations(range(n))), np.int32)
+    rows = np.arange(n, dtype=np.uint64)
+    (scores,) = naive.score_rows(
+        CSR.from_vectors([query], documents.n_terms + 10), as_stored(documents, index), range(n)
+    )
+    expected = sorted(range(n), key=lambda row: (-float(scores[row]), ties[row]))
+    for way in (module.stored_keys, interpreted(module.stored_keys)):
+        keys = rows | (rows + np.uint64(77) << np.uint64(32))
+        way(
+            *(index.blob, index.layout, likes(index)[0], likes(index)[2]),
+            *(np.array(query.terms), np.array(query.weights), frozen(ties), keys),
+        )
+        assert np.argsort(keys)[::-1].tolist() == expected
+        bits = (keys >> np.uint64(32)).astype(np.int32)
+        assert bits.view(np.float32).tolist() == [float(score) for score in scores]
+
+
+def chosen_hits(
+    index: BlockIndex, queries: CSR, rows: list[int], k: int, ties: list[int]
+) -> list[list[tuple[int, float]]]:
+    tie_order = np.array(ties, np.int32)
+    found = np.full((queries.n_rows, k), 9, np.int32), np.full((queries.n_rows, k), 9, np.float32)
+    module.search_rows(
+        *(queries.indptr, queries.terms, queries.weights, 0, queries.n_rows),
+        *(np.array(rows, np.int32), index.blob, index.layout, *likes(index)),
+        *(frozen(tie_order), frozen(np.argsort(tie_order).astype(np.int32)), *found),
+    )
+    return pairs(*found)
+
+
+@brief
+@given(collections(), values, st.integers(0, 99), st.data())
+def test_search_among_rows_is_exact(
+    documents: CSR, values: str, seed: int, data: st.DataObject
+) -> None:
+    n = documents.n_rows
+    index = build_blocks(documents, BuildConfig(values=values))
+    queries = random_queries(documents, seed, kind="few")
+    ties = data.draw(st.permutations(range(n)))
+    doc_ids = [f"{tie:04}" for tie in ties]
+    allowed = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    rows = data.draw(st.permutations([row for row in range(n) if allowed[row]]))
+    k = data.draw(st.sampled_from([1, 2, 7, 50]))
+    expected = [
+        [(row, float(score)) for row, score in hits]
+        for hits in naive.scan_batch(queries, as_stored(documents, index), doc_ids, k, allowed)
+    ]
+    assert chosen_hits(index, queries, rows, k, ties) == expected
+    with pytest.MonkeyPatch.context() as patch:
+        interpret(patch)
+        assert chosen_hits(index, queries, rows, k, ties) == expected
+
+
+def test_more_rows_than_the_buffer_of_keys() -> None:
+    n = SPARE_KEYS + 200
+    documents = random_collection(1, [3] * n, 6, "few", n_pool=6)
+    index = build_blocks(documents, BuildConfig(values="f32"))
+    queries = random_queries(documents, 3, n=4, kind="few")
+    ids = [f"{row:04}" for row in range(n)]
+    expected = [
+        [(row, float(score)) for row, score in hits]
+        for hits in naive.scan_batch(queries, documents, ids, 5)
+    ]
+    assert chosen_hits(index, queries, list(range(n)), 5, list(range(n))) == expected
+
+
+@both_ways
+@given(st.integers(0, 255), st.integers(-128, 127), st.floats(2.0**-100, 2.0**100, width=32))
+def test_values(way: Any, code: int, rest: int, step: float) -> None:
+    steps = np.float32(256 * code + rest)
+    expected = steps * np.float32(step)
+    assert way(_value)(np.uint8(code), np.int8(rest), np.float32(step), False) == expected
+    assert way(_value)(np.uint8(code), np.float32(step), np.float32(3), True) == np.float32(step)
