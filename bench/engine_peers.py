@@ -81,7 +81,8 @@ class Seismic(Method):
 
     @classmethod
     def configs(cls, n_documents: int) -> list[Values]:
-        return seismic_configs(n_documents)
+        made = seismic_configs(n_documents)
+        return [*made, {**made[-1], "centroid_fraction": 0.2, "summary_energy": 0.5}]
 
     def build(self, documents: CSR, folder: Path) -> dict[str, int]:
         names = [str(row) for row in range(documents.n_rows)]
