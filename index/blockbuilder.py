@@ -200,9 +200,10 @@ class _Budget:
 
     def _check(self, what: str, needed: int) -> None:
         if self._limit is not None and needed > self._limit:
+            rounded_up = math.ceil(needed / 1e5) / 10
             raise InputError(
-                f"building takes {needed / 1e6:,.0f} MB with the {what} and max_memory is "
-                f"{self._limit / 1e6:,.0f} MB; allow more, prune more, or build smaller segments"
+                f"building takes {rounded_up:,.1f} MB with the {what} and max_memory is "
+                f"{self._limit / 1e6:,.1f} MB; allow more, prune more, or build smaller segments"
             )
 
 

@@ -31,6 +31,9 @@ from tests import naive, naiveblocks
 from tests.blockcases import brief, collections, configs, random_collection
 from tests.naivevisits import Opened
 
+# hashes wrap around; where kernels are not compiled, NumPy says so, in threads too
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar:RuntimeWarning")
+
 
 def block_options(blocking: Blocking) -> tuple[float, int, int]:
     """Fraction, smallest cluster and size."""

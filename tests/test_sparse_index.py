@@ -246,7 +246,7 @@ def test_other_bad_input(index: SparseIndex, documents: CSR, tmp_path: Path) -> 
         SparseIndex.build(documents, doc_ids=["a"] * N)
     with pytest.raises(InputError, match="there are 1"):
         SparseIndex.build(documents, doc_ids=["a"])
-    with pytest.raises(InputError, match=r"max_memory is 0 MB"):
+    with pytest.raises(InputError, match=r"max_memory is 0.0 MB"):
         SparseIndex.build(documents, max_memory=1_000)
     with pytest.raises(QueryError, match=r"k is 0"):
         SearchParams(k=0)
