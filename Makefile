@@ -25,9 +25,10 @@ serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 
 test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q \
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 \
 		tests/test_kernels.py tests/test_searcher.py tests/test_joined.py \
-		tests/test_block*.py
+		tests/test_blockestimates.py tests/test_blockvisits.py tests/test_blockscores.py \
+		tests/test_blocksearch.py
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
