@@ -15,6 +15,7 @@ __all__ = ["estimate", "falling", "heaviest"]
 BUCKETS = 512
 """Steps in which blocks are put in order."""
 
+LINE = 64
 COMPONENT_SHIFT = np.uint64(16)
 BLOCK_SHIFT = np.uint64(8)
 BYTE = np.uint64(255)
@@ -92,12 +93,20 @@ def estimate(
     )
     packed = blob[layout[2 * at.ENTRIES] : layout[2 * at.ENTRIES + 1]].view(entries.dtype)
     samples = blob[layout[2 * at.SAMPLES] : layout[2 * at.SAMPLES + 1]].view(terms.dtype)
+    block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
+        np.int64
+    )
     n_query = len(query_terms)
     n_most = 0
     for c in range(len(chosen)):
         term = query_terms[chosen[c]]
-        n_most += group_blocks[lists[term + 1]] - group_blocks[lists[term]]
-        prefetch(samples, group_samples[lists[term]])
+        first = lists[term]
+        last = lists[term + 1]
+        n_most += group_blocks[last] - group_blocks[first]
+        for place in range(group_samples[first], group_samples[last], LINE // samples.itemsize):
+            prefetch(samples, place)
+        for block in range(group_blocks[first], group_blocks[last], LINE // 8):
+            prefetch(block_postings, block)  # for `visit`
     blocks = np.empty(n_most, np.int32)
     estimates = np.empty(n_most, np.int32)
     sums = np.empty(GROUP_BLOCKS, np.int32)
