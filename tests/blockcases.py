@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -55,7 +55,11 @@ NARROW, WIDE = (1, 3, 40, 65_536), (65_537, 70_000)
 """Numbers of terms for which components have 16 and 32 bits."""
 
 WEIGHTS = ("few", "capped", "any", "outliers", "tiny")
-brief = settings(max_examples=30, deadline=None)
+brief = settings(
+    max_examples=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
+)
 
 
 def as_is(kernel: Any) -> Any:

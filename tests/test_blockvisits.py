@@ -61,21 +61,30 @@ class Visits:
         k: int,
         heap_factor: float,
         blocked: frozenset[int] = frozenset(),
+        *,
         n_final: int = 1_000,
         room: int = 2_000,
+        given: tuple[list[int], int] | None = None,
     ) -> Visited:
-        """What the kernel gives; checks the bits of the rows seen, and the counts."""
+        """What the kernel gives; checks the bits of the rows seen, and the counts.
+
+        Args:
+            given: estimates of all blocks in the order in which they lie, and the bits of a step.
+        """
         index = self.index
         n = index.n_documents
-        blocks, totals = self.estimates(heap_factor == 0)
-        order, shift = falling(totals)
+        blocks, estimates = self.estimates(heap_factor == 0)
+        order, shift = falling(estimates)
+        if given is not None:
+            estimates, shift = np.array(given[0], np.int32), given[1]
+            order = np.arange(len(estimates), dtype=np.int32)
         visited = np.zeros(n // 8 + 1, np.uint8)
         for row in blocked:
             visited[row // 8] |= 1 << row % 8
         seen, counters = np.full(n, -1, np.int32), np.zeros(4, np.int64)
         candidates = np.zeros(room, np.uint64)
         n_seen, n_candidates = module.visit(
-            *(index.blob, index.layout, likes(index)[0], self.table, blocks, totals, order),
+            *(index.blob, index.layout, likes(index)[0], self.table, blocks, estimates, order),
             *(shift, heap_factor, np.zeros(k, np.int32), visited, seen, candidates),
             *(n_final, counters),
         )
@@ -170,6 +179,34 @@ def test_best_documents_are_found_under_whole_summaries() -> None:
     best = [row for _, row in scores[:10]]
     assert all(row in found or heads[row] <= TAIL_FACTOR * scores[9][0] for row in best)
     assert len(found.intersection(best)) > 7
+
+
+def singles(weights: list[float]) -> Visits:
+    """Documents of one term, each in a block of its own, heaviest first; codes are the weights."""
+    documents = CSR.from_rows([{0: weight} for weight in weights])
+    config = BuildConfig(NoPruning(), FixedBlocks(1), EnergySummary(1.0), "f32")
+    return Visits(build_blocks(documents, config), {0: np.float32(1)})
+
+
+def test_an_estimate_below_the_threshold_ends_nothing_while_its_step_reaches_it() -> None:
+    """Order within a step is any: a block of it may be passed over and the next one not."""
+    visits = singles([255.0] * 10 + [1.0] * 4)
+    best = 255 * 255
+    after = [best - 1, best, best - 1, 64 * 1024 - 513]
+    found = visits.run(1, 1.0, given=([70_000] * 10 + after, 8))
+    assert found.seen == [*range(10), 11]
+    # a step further down nothing can reach it, whatever the estimates say
+    after = [(best >> 8 << 8) - 1, best]
+    found = visits.run(1, 1.0, given=([70_000] * 10 + after + [0, 0], 8))
+    assert found.seen == list(range(10))
+
+
+def test_a_head_of_just_the_share_is_not_enough() -> None:
+    visits = singles([255.0] + [204.0] * 3 + [205.0] * 2)
+    assert TAIL_FACTOR * 255 * 255 == 255 * 204
+    found = visits.run(1, 0.1)
+    assert sorted(row for _, row in found.candidates) == [0, 4, 5]
+    assert sorted(found.seen) == list(range(6))
 
 
 @both_ways

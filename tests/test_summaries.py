@@ -133,6 +133,18 @@ def test_more_entries_than_there_is_room_for_at_first() -> None:
     assert found.group_sizes.tolist() == sizes
 
 
+def test_a_block_of_more_entries_than_twice_the_room() -> None:
+    n_terms = 140_000
+    terms = np.arange(n_terms, dtype=np.int32)
+    weights = np.tile(np.array([1, 2, 3, 255], np.float32), n_terms // 4)
+    documents = CSR(np.array([0, n_terms], np.int64), terms, weights, n_terms)
+    ends = np.array([1], np.int64)
+    block = Blocks(documents, np.zeros(1, np.int32), np.array([0, 1], np.int64), ends)
+    entries = block.summarise(EnergySummary(1.0)).entries
+    expected = terms.astype(np.uint64) << np.uint64(16) | weights.astype(np.uint64)
+    assert np.array_equal(entries, expected)
+
+
 def test_the_last_block_of_a_full_group() -> None:
     documents = random_collection(2, [2] * 300, 3, n_pool=3)
     rows, ends = np.arange(300, dtype=np.int32), np.array([GROUP_BLOCKS, 300])
