@@ -16,10 +16,10 @@ KNOBS = {
     "short": grid(query_cut=(3, 4, 5, 6, 7), heap_factor=(1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5)),
 }
 
-LEAN = (0.5, 0.25)
-FULL = (1.0, 0.2)
-FULLER = (1.0, 0.25)
-"""Postings, as a share of what pyseismic is given, and summary energy."""
+LEAN = (0.5, 0.1, 0.25)
+FULL = (1.0, 0.1, 0.25)
+FINE = (1.0, 0.2, 0.4)
+"""Postings, as a share of what pyseismic is given, centroid fraction, and summary energy."""
 
 
 class Ours(Method):
@@ -39,9 +39,10 @@ class Ours(Method):
             {
                 **typical,
                 "n_postings": round(typical["n_postings"] * share),
+                "centroid_fraction": fraction,
                 "summary_energy": energy,
             }
-            for share, energy in (LEAN, FULL, FULLER)
+            for share, fraction, energy in (LEAN, FULL, FINE)
         ]
 
     def warm_up(self) -> None:
