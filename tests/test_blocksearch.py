@@ -151,6 +151,17 @@ def test_many_documents_exactly(n_terms: int, k: int) -> None:
     assert found == exact(queries, documents, ties.tolist(), k)
 
 
+@pytest.mark.parametrize("k", [1, 7])
+def test_weights_that_codes_do_not_tell_apart(k: int) -> None:
+    """With nothing skipped, all are told apart by their stored weights."""
+    documents = CSR.from_rows([{0: 1 - i * 1e-5} for i in range(200)])
+    config = BuildConfig(NoPruning(), FixedBlocks(3), EnergySummary(1.0), "f32")
+    index = build_blocks(documents, config)
+    assert len({entry.code for (entry,), _ in Opened(index).vectors}) < 3
+    found = search(index, CSR.from_rows([{0: 1.0}]), k, **EXACTLY)
+    assert [row for row, _ in found[0]] == list(range(k))
+
+
 def typical(values: str = "u16") -> tuple[CSR, BlockIndex, CSR]:
     """Documents, their index by strategies of the default kinds, and queries."""
     documents = random_collection(8, [0, 3, 9, 20] * 100, 200, "capped", n_pool=200)
