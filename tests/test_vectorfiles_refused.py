@@ -266,11 +266,11 @@ def _false_head(shape: str) -> bytes:
     ("name", "content", "message"),
     [
         ("v.csr", struct.pack("<3q", 2**40, 5, 2**40), "is it complete"),
-        ("v.csr.gz", gzip.compress(struct.pack("<3q", 2**40, 5, 2**40)), "ends within"),
-        ("v.csr.gz", gzip.compress(struct.pack("<5q", 1, 2**30, 2**30, 0, 2**30)), "ends within"),
-        ("v.csr.gz", gzip.compress(bigann() + b"\0"), "goes on after its last row"),
+        ("v.csr.gz", struct.pack("<3q", 2**40, 5, 2**40), "ends within"),
+        ("v.csr.gz", struct.pack("<5q", 1, 2**30, 2**30, 0, 2**30), "ends within"),
+        ("v.csr.gz", bigann() + b"\0", "goes on after its last row"),
         ("v.bin", struct.pack("<I", 2**32 - 1), "is it complete"),
-        ("v.bin.gz", gzip.compress(struct.pack("<II", 2**32 - 1, 2**31 - 1)), "ends within a row"),
+        ("v.bin.gz", struct.pack("<II", 2**32 - 1, 2**31 - 1), "ends within a row"),
         ("v.npz", _false_head("(2**40,)"), "its array 'data' has 16 bytes and the shape"),
         ("v.npz", _false_head("(2**20, 2**20)"), "its array 'data' has 16 bytes and the shape"),
         ("v.npz", _false_head("(-1, -2)"), r"has 16 bytes and the shape \(-1, -2\)"),
@@ -279,7 +279,9 @@ def _false_head(shape: str) -> bytes:
 def test_no_memory_by_a_false_count(
     tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
-    path = wrote(tmp_path / name, content)
+    # packed here: a packed parameter has the time in it, and so would the name of its test
+    packed = gzip.compress(content) if name.endswith(".gz") else content
+    path = wrote(tmp_path / name, packed)
     tracemalloc.start()
     try:
         refused(lambda: VectorFile.open(path).read_all(), path, None, message)
