@@ -12,7 +12,7 @@ ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test check bench bench-engine bench-engine-1m report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench-engine: $(PEERS)  ## The engine against its peers, 100,000 documents: abou
 
 bench-engine-1m: $(PEERS)  ## The same with a million documents: about an hour, 12 GB of memory
 	$(BIN)/python -m bench.engine --documents 1000000 --json reports/engine-1m.json --plot reports
+
+bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
+	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
 
 report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
 	$(BIN)/python -m bench.report

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from lsr.errors import QueryError
 from lsr.index.blockindex import BlockIndex
 from lsr.index.blocksearcher import BlockSearcher
-from lsr.index.config import SearchParams
-from lsr.index.costs import ROW_NS, Costs, choose_approximate, count_work, typical_costs
-from lsr.index.searcher import ExactSearcher, plain
-from lsr.index.segment import Segment, frozen
+from lsr.index.config import MANY, SearchParams
+from lsr.index.costs import ROW_NS, Costs, costs_less, count_work, typical_costs
+from lsr.index.searcher import plain
 from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
@@ -32,37 +31,34 @@ much. Measured: recall then stays within 0.003 of what it is without a filter.""
 
 
 class AutoSearcher:
-    """Exact and approximate search over the same documents.
+    """Exact and approximate search over a block index.
 
     Args:
-        segment: inverted lists, for exact search.
-        blocks: the block index of the same documents, or None: then every search is exact.
+        blocks: what is searched.
+        tie_order: int32, shape (n_documents,): place of each row among equal scores.
         params: what `search_batch` uses; by default exact search.
         costs: measured by `calibrate`; typical ones by default.
 
     Raises:
-        ValueError: segment and blocks differ in their number of documents.
+        ValueError: there is not one place for each document.
     """
 
     def __init__(
         self,
-        segment: Segment,
-        blocks: BlockIndex | None,
+        blocks: BlockIndex,
+        tie_order: NDArray[np.int32],
         params: SearchParams | None = None,
         costs: Costs | None = None,
     ) -> None:
-        if blocks is not None and blocks.n_documents != len(segment.tie_order):
-            raise ValueError(f"{len(segment.tie_order)} rows and {blocks.n_documents} in blocks")
-        self.exact = ExactSearcher(segment)
-        self.blocks = None if blocks is None else BlockSearcher(blocks, segment.tie_order)
+        if blocks.n_documents != len(tie_order):
+            raise ValueError(f"{len(tie_order)} rows and {blocks.n_documents} in blocks")
+        self.blocks = BlockSearcher(blocks, tie_order)
         self.params = params or SearchParams(mode="exact")
-        self.costs = costs
-        self._n_documents = len(segment.tie_order)
-        self._list_indptr = segment.list_indptr
+        self._n_documents = blocks.n_documents
         self._indptrs: dict[int, NDArray[np.int64]] = {}  # of single queries, by their length
-        if blocks is not None:
-            groups = (blocks.part("list_groups"), blocks.part("group_blocks"))
-            self._groups = (frozen(groups[0]), frozen(groups[1]))
+        self._lengths = blocks.part("scan_lengths")
+        self._measured = None if costs is None else costs.as_array()
+        self._typical: dict[tuple[int, float], NDArray[np.float64]] = {}
 
     def search(self, query: SparseVector, params: SearchParams) -> Ranking:
         """The best documents of one query; see `search_many`."""
@@ -105,53 +101,25 @@ class AutoSearcher:
 
     def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """As `ExactSearcher.score`."""
-        return self.exact.score(query, rows)
+        return self.blocks.score(query, rows)
 
     def document_weights(
         self, terms: NDArray[np.int32], rows: NDArray[np.int32]
     ) -> NDArray[np.float32]:
         """As `ExactSearcher.document_weights`."""
-        return self.exact.document_weights(terms, rows)
+        return self.blocks.document_weights(terms, rows)
 
     def warm_up(self) -> None:
         """Compile, or load from Numba's cache, what the first query needs."""
-        self.exact.warm_up()
-        if self.blocks is not None:
-            nothing = CSR.empty(1, 0)
-            for mode in ("auto", "approximate"):
-                self.search_many(nothing, replace(self.params, k=1, mode=mode, filter=None))
+        nothing = CSR.empty(1, 0)
+        for mode in ("auto", "approximate", "exact"):
+            self.search_many(nothing, replace(self.params, k=1, mode=mode, filter=None))
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
         """Which queries the automatic mode would search approximately, shape (n_queries,)."""
-        chosen = np.empty(queries.n_rows, np.bool_)
-        arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
-        self._choose(*arrays, params, chosen)
-        return chosen
-
-    def _choose(
-        self,
-        indptr: NDArray[np.int64],
-        terms: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        params: SearchParams,
-        chosen: NDArray[np.bool_],
-    ) -> int:
-        costs = self.costs or typical_costs(self._n_documents, params.k, params.heap_factor)
-        return int(
-            choose_approximate(
-                indptr,
-                terms,
-                weights,
-                self._list_indptr,
-                *self._groups,
-                params.query_cut,
-                costs.exact_query_us,
-                costs.exact_posting_ns,
-                costs.approximate_query_us,
-                costs.approximate_block_ns,
-                chosen,
-            )
-        )
+        costs = self._costs(params)
+        pairs = zip(*self.work(queries, params), strict=True)
+        return np.array([costs_less(postings, blocks, costs) for postings, blocks in pairs], bool)
 
     def work(
         self, queries: CSR, params: SearchParams
@@ -160,9 +128,20 @@ class AutoSearcher:
         n = queries.n_rows
         postings, blocks = np.empty(n, np.int64), np.empty(n, np.int64)
         arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
-        lists = (self._list_indptr, *self._groups)
-        count_work(*arrays, *lists, params.query_cut, postings, blocks)
+        index = self.blocks.index
+        count_work(*arrays, 0, n, index.blob, index.layout, params.query_cut, postings, blocks)
         return postings, blocks
+
+    def _costs(self, params: SearchParams) -> NDArray[np.float64]:
+        """Measured ones, or typical ones for the parameters."""
+        if self._measured is not None:
+            return self._measured
+        kind = (params.k, params.heap_factor)
+        costs = self._typical.get(kind)
+        if costs is None:
+            costs = typical_costs(self._n_documents, *kind).as_array()
+            self._typical[kind] = costs
+        return costs
 
     def _search(
         self,
@@ -174,38 +153,20 @@ class AutoSearcher:
     ) -> Ranking:
         if n_threads < 1:
             raise QueryError(f"{n_threads} threads; at least 1 is needed")
-        if params.filter is not None and params.filter.shape != (self._n_documents,):
-            raise QueryError(
-                f"the filter has shape {params.filter.shape}; one flag for each of "
-                f"{self._n_documents} documents is needed"
-            )
-        if self.blocks is None or params.mode == "exact":
-            return self._exactly(indptr, terms, weights, params, n_threads)
-        if params.mode == "approximate":
-            return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
+        costs = self._costs(params)
         if params.filter is not None:
-            share = np.count_nonzero(params.filter) / max(self._n_documents, 1)
-            if share < LEAST_SHARE:
-                return self._exactly(indptr, terms, weights, params, n_threads)
-            params = _widened(params, share)
-        chosen = np.empty(len(indptr) - 1, np.bool_)
-        n_chosen = self._choose(indptr, terms, weights, params, chosen)
-        if n_chosen == len(chosen):
-            return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
-        if n_chosen == 0:
-            return self._exactly(indptr, terms, weights, params, n_threads)
-        queries = CSR(indptr, terms, weights, 0)
-        shape = (len(chosen), params.k)
-        found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
-        for places, search in (
-            (np.flatnonzero(chosen), self.blocks.search_csr),
-            (np.flatnonzero(~chosen), self._exactly),
-        ):
-            part = queries.take(places.tolist())
-            rows, scores = search(part.indptr, part.terms, part.weights, params, n_threads)
-            found.rows[places] = rows
-            found.scores[places] = scores
-        return found
+            if params.filter.shape != (self._n_documents,):
+                raise QueryError(
+                    f"the filter has shape {params.filter.shape}; one flag for each of "
+                    f"{self._n_documents} documents is needed"
+                )
+            if params.mode != "approximate":
+                n_allowed = int(np.count_nonzero(params.filter))
+                share = n_allowed / max(self._n_documents, 1)
+                if params.mode == "exact" or share < LEAST_SHARE:
+                    return self._exactly(indptr, terms, weights, params, n_threads, n_allowed)
+                params = _widened(params, share)
+        return self.blocks.search_csr(indptr, terms, weights, params, n_threads, costs)
 
     def _exactly(
         self,
@@ -214,24 +175,18 @@ class AutoSearcher:
         weights: NDArray[np.float32],
         params: SearchParams,
         n_threads: int,
+        n_allowed: int,
     ) -> Ranking:
-        """Exact search; over the rows that pass, where they are few."""
-        allowed = params.filter
-        if allowed is not None and self.blocks is not None:
-            rows = np.flatnonzero(allowed).astype(np.int32)
-            if len(rows) * ROW_NS < self._exact_ns(indptr, terms, params):
-                return self.blocks.search_rows(indptr, terms, weights, rows, params.k, n_threads)
-        return self.exact.search_csr(indptr, terms, weights, params.k, allowed, n_threads)
-
-    def _exact_ns(
-        self, indptr: NDArray[np.int64], terms: NDArray[np.int32], params: SearchParams
-    ) -> float:
-        """What exact search over all documents takes for one of the queries, on average."""
-        costs = self.costs or typical_costs(self._n_documents, params.k, params.heap_factor)
-        known = terms[terms < len(self._list_indptr) - 1]
-        postings = int((self._list_indptr[known + 1] - self._list_indptr[known]).sum())
-        n_queries = max(len(indptr) - 1, 1)
-        return costs.exact_query_us * 1e3 + costs.exact_posting_ns * postings / n_queries
+        """Exact search with a filter; of the rows that pass one by one, where they are few."""
+        costs = self._costs(params)
+        known = terms[terms < len(self._lengths)]
+        n_postings = int(self._lengths[known].sum()) / max(len(indptr) - 1, 1)
+        if n_allowed * ROW_NS < costs[0] * 1e3 + costs[1] * n_postings:
+            assert params.filter is not None
+            rows = np.flatnonzero(params.filter).astype(np.int32)
+            return self.blocks.search_rows(indptr, terms, weights, rows, params.k, n_threads)
+        params = replace(params, mode="exact")
+        return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
 
 
 def _widened(params: SearchParams, share: float) -> SearchParams:
@@ -242,6 +197,6 @@ def _widened(params: SearchParams, share: float) -> SearchParams:
     halvings = math.log2(1 / share)
     return replace(
         params,
-        query_cut=math.ceil(params.query_cut * (1 + WIDER * halvings)),
+        query_cut=min(math.ceil(params.query_cut * (1 + WIDER * halvings)), MANY),
         heap_factor=max(params.heap_factor - LOOSER * halvings, 0.1 * params.heap_factor),
     )

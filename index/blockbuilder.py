@@ -17,10 +17,11 @@ from lsr.errors import InputError
 from lsr.index.blockindex import BlockIndex
 from lsr.index.blocking import block_lists, heaviest_terms
 from lsr.index.config import BuildConfig, ClusteredBlocks, EnergySummary, GlobalPruning
-from lsr.index.forward import ForwardIndex, component_dtype
+from lsr.index.forward import ForwardIndex, component_dtype, stored_weights, usual_largest
 from lsr.index.graph import with_neighbours
 from lsr.index.layout import dtypes, pack
 from lsr.index.pruning import PrunedLists, prune
+from lsr.index.scanlists import ScanLists
 from lsr.index.summaries import GROUP_BLOCKS, SAMPLE, Summaries, summarise_lists
 from lsr.sparse import CSR
 
@@ -29,6 +30,9 @@ __all__ = ["build_blocks", "typical_config"]
 PART_POSTINGS = 1 << 17
 """Lists are shared out among threads in parts of about so many postings. The parts do not depend on
 the number of threads, and so the result does not."""
+
+FAR = 20.0
+"""Weights so many times the usual largest leave 12 bits for those."""
 
 KEPT_SHARE, KEPT_FALLS = 0.5, 0.52
 """Entries that static pruning keeps of 100,000 documents, and how the share falls with more."""
@@ -51,9 +55,11 @@ def build_blocks(
         progress: called with a stage, how much of it is done, and of how much.
 
     Raises:
-        InputError: the vectors are not valid, there are more than can be numbered, or
-            `max_memory` is too small; the message says how much is needed.
+        InputError: the vectors are not valid, there are more than can be numbered, `n_threads` is
+            below 1, or `max_memory` is too small; the message says how much is needed.
     """
+    if n_threads < 1:
+        raise InputError(f"{n_threads} threads; at least 1 is needed")
     documents.validate()
     config = config or typical_config(documents)
     n = documents.n_rows
@@ -62,6 +68,7 @@ def build_blocks(
     progress("forward index", 0, n)
     budget = _Budget(max_memory)
     budget.take("documents' vectors", _forward_bytes(documents, config))
+    budget.take("lists of exact search", ScanLists.n_bytes(documents))
     forward = ForwardIndex.build(documents, config.values)
     lists = prune(documents, config.pruning)
     budget.take("postings", 16 * len(lists.rows))
@@ -119,6 +126,11 @@ def build_blocks(
         budget.expect("summaries", n_bytes, done / len(summaries))
         progress("summaries", done, len(summaries))
 
+    scan = ScanLists(documents, _as_stored(documents, forward, config))
+    jobs = list(scan.jobs())
+    for done, _ in enumerate(_results(jobs, n_threads), 1):
+        progress("exact lists", done, len(jobs))
+
     progress("pack", 0, None)
     kinds = dtypes(documents.n_terms, config.values)
     entries = np.concatenate([np.zeros(0, kinds["entries"]), *(part.entries for part in parts)])
@@ -138,22 +150,31 @@ def build_blocks(
         "postings": lists.rows,
         "entries": entries,
         "samples": _samples(entries, sizes, group_entries, likeness.dtype),
+        **scan.finish(),
         "neighbours": np.zeros(0, np.uint8),
     }
     shape = (n, forward.head_length, documents.n_terms, forward.scale)
-    del forward, lists, entries
+    del forward, lists, entries, scan, jobs
     index = BlockIndex(*pack(arrays, *shape, n_neighbours=0), config)
     if config.n_neighbours:
         index = with_neighbours(index, documents, n_threads=n_threads, progress=progress)
     return index
 
 
-def typical_config(documents: CSR, values: str = "u16") -> BuildConfig:
+def typical_config(documents: CSR, values: str | None = None) -> BuildConfig:
     """A config that suits a collection of this size.
+
+    Args:
+        values: as in `BuildConfig`; by default "u16", but "f32" where the largest weight is so far
+            above all but a few that steps up to it would be too coarse for the others.
 
     Static pruning keeps half of the entries of 100,000 documents and a seventh of a million's: the
     more documents there are, the heavier are the entries that make the first ten.
     """
+    if values is None:
+        largest = float(documents.weights.max(initial=0.0))
+        some = documents.weights[:: 1 + documents.nnz // 1_000_000]
+        values = "u16" if largest <= FAR * usual_largest(some) else "f32"
     n = max(documents.n_rows, 1)
     share = min(1.0, KEPT_SHARE * (n / 100_000) ** -KEPT_FALLS)
     n_postings = max(1, math.ceil(share * documents.nnz / max(documents.n_terms, 1)))
@@ -213,6 +234,13 @@ def _refuse_too_many(documents: CSR) -> None:
             f"{documents.n_rows:,} documents, and a segment holds {2**31 - 1:,} at most; "
             "split the collection"
         )
+
+
+def _as_stored(documents: CSR, forward: ForwardIndex, config: BuildConfig) -> NDArray[np.float32]:
+    """The weights that searches read."""
+    if config.values == "f32":
+        return documents.weights
+    return stored_weights(documents.weights, forward.scale)
 
 
 def _forward_bytes(documents: CSR, config: BuildConfig) -> int:

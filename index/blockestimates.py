@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index import layout as at
+from lsr.index.compiled import kernel
 from lsr.index.prefetch import prefetch
 from lsr.index.summaries import GROUP_BLOCKS, SAMPLE
 
@@ -21,7 +21,7 @@ BLOCK_SHIFT = np.uint64(8)
 BYTE = np.uint64(255)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def heaviest(weights: NDArray[np.float32], chosen: NDArray[np.int64]) -> int:
     """The places of the largest of `weights`, falling, the first of equals first.
 
@@ -43,7 +43,7 @@ def heaviest(weights: NDArray[np.float32], chosen: NDArray[np.int64]) -> int:
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _last_below(samples: NDArray[np.uint16], begin: int, end: int, term: int) -> int:
     """The last place in `samples[begin:end]`, which ascend, that is below `term`, or `begin`.
 
@@ -59,7 +59,7 @@ def _last_below(samples: NDArray[np.uint16], begin: int, end: int, term: int) ->
     return int(base)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def estimate(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
@@ -138,7 +138,7 @@ def estimate(
     return blocks[:n], estimates[:n]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _add_matches(
     packed: NDArray[np.uint32],
     begin: int,
@@ -168,7 +168,7 @@ def _add_matches(
         place += one
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def falling(estimates: NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
     """An order in which estimates fall, but for the last bits of large ones.
 

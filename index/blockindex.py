@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from lsr.errors import IndexCorruptError, IndexVersionError
 from lsr.index import layout as at
 from lsr.index.config import BuildConfig
+from lsr.index.forward import read_vectors
 from lsr.index.layout import bytes_by_part, dtypes, view
+from lsr.sparse import CSR
 
 __all__ = ["BlockIndex"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BYTES_FILE = "blocks.bin"
 HEADER_FILE = "blocks.json"
 
@@ -83,6 +85,13 @@ class BlockIndex:
             "bytes": bytes_by_part(self.layout),
         }
 
+    def documents(self) -> CSR:
+        """All vectors as they are stored, a row for each document."""
+        length = int(self.layout[at.HEAD_LENGTH])
+        arrays = (self.part("head"), self.part("tail"), self.part("tail_start"), self.part("rest"))
+        likeness: NDArray[Any] = np.zeros(0, self.types["samples"])
+        return read_vectors(*arrays, length, self.scale, likeness, self.n_terms)
+
     def _sha256(self, part: int) -> str:
         """Of the bytes of a part and of the gap after it."""
         begin = self.layout[2 * part]
@@ -132,7 +141,7 @@ class BlockIndex:
             header = json.loads(path.read_text("utf-8"))
             checksum = header.pop("checksum")
             version = header["format_version"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise IndexCorruptError(f"{path} cannot be read ({error}); build it again") from error
         if version != FORMAT_VERSION and isinstance(version, int):
             raise IndexVersionError(

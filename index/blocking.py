@@ -9,9 +9,9 @@ can be shared out among threads.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lsr.index.compiled import kernel
 from lsr.index.config import Blocking, ClusteredBlocks
 
 __all__ = ["block_lists", "heaviest_terms"]
@@ -68,7 +68,7 @@ def block_lists(
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def heaviest_terms(
     head: NDArray[np.uint8],
     length: int,
@@ -98,7 +98,7 @@ def heaviest_terms(
             n = min(n + 1, cut)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _next_random(state: np.uint64) -> np.uint64:
     """SplitMix64."""
     mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -106,7 +106,7 @@ def _next_random(state: np.uint64) -> np.uint64:
     return np.uint64(mixed ^ (mixed >> np.uint64(31)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _block_lists(
     fraction: float,
     smallest: int,
@@ -261,7 +261,7 @@ def _block_lists(
             weights[begin + i] = old_weights[order[i]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _nearest(
     row: int,
     top_terms: NDArray[np.uint16],

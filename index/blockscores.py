@@ -2,87 +2,197 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index import layout as at
+from lsr.index.compiled import kernel
+from lsr.index.forward import stored_value
 from lsr.index.kernels import SCORE_SHIFT, SPARE_KEYS, TIE_MASK, keep_best
+from lsr.index.prefetch import prefetch
+from lsr.index.scratch import clear_query, put_query, scratch_parts
 
-__all__ = ["score_rows_stored", "score_stored", "search_rows", "stored_keys"]
+__all__ = [
+    "Forward",
+    "Vectors",
+    "forward_views",
+    "put_hits",
+    "room_for_places",
+    "score_rows_stored",
+    "score_stored",
+    "search_rows",
+    "stored_keys",
+]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def score_stored(
+Vectors = tuple[Any, ...]
+"""The arguments of `stored_keys` but for the keys: documents and a query."""
+
+Forward = tuple[Any, ...]
+"""What `forward_views` gives."""
+
+LAG = 6
+"""Documents fetched ahead of the one that is scored."""
+
+LINE = 64
+
+
+@kernel
+def forward_views(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
     terms: NDArray[np.uint16],
     rest: NDArray[np.int8],
-    query_terms: NDArray[np.int32],
-    query_weights: NDArray[np.float32],
+) -> Forward:
+    """The forward index as whole arrays, made once for many documents.
+
+    A slice for every document would take longer than the document: Numba counts its references.
+
+    Args:
+        terms, rest: empty, of the types of components and rest.
+    """
+    head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
+    tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
+    return (
+        head.view(terms.dtype),
+        head,
+        tail.view(terms.dtype),
+        tail,
+        blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64),
+        blob[layout[2 * at.REST] : layout[2 * at.REST + 1]].view(rest.dtype),
+        layout[at.HEAD_LENGTH],
+        np.float32(layout[at.SCALE : at.SCALE + 1].view(np.float64)[0] / 256),
+    )
+
+
+@kernel
+def _matches(
+    codes_of: NDArray[np.uint8],
+    terms: NDArray[np.uint16],
+    begin: int,
+    length: int,
+    places: NDArray[np.int32],
+    n_places: int,
+) -> np.int64:
+    """Append the places, from `begin` on, of terms that the query has.
+
+    It has no branches, which a processor could not foretell, and counts without signs, which would
+    have every place tested for being negative.
+
+    Returns:
+        How many places there are now.
+    """
+    n = np.uint64(n_places)
+    first = np.uint64(begin)
+    for i in range(np.uint64(length)):
+        places[n] = i
+        n += np.uint64(codes_of[terms[first + i]] > np.uint8(0))
+    return np.int64(n)
+
+
+@kernel
+def score_stored(
+    head_terms: NDArray[np.uint16],
+    head: NDArray[np.uint8],
+    tail_terms: NDArray[np.uint16],
+    tail: NDArray[np.uint8],
+    tail_start: NDArray[np.int64],
+    stored: NDArray[np.int8],
+    length: int,
+    step: np.float32,
+    codes_of: NDArray[np.uint8],
+    weights_of: NDArray[np.float32],
+    places: NDArray[np.int32],
     row: int,
 ) -> np.float32:
     """One document's score: float32, summed in ascending order of terms.
 
-    Head and tail ascend each, so this is a merge of the query with both.
-    """
-    length = layout[at.HEAD_LENGTH]
-    width = terms.itemsize
-    record = width + 1
-    head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
-    tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
-    tail_start = blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64)
-    stored = blob[layout[2 * at.REST] : layout[2 * at.REST + 1]].view(rest.dtype)
-    scale = layout[at.SCALE : at.SCALE + 1].view(np.float64)[0]
-    step = np.float32(scale / 256)
-    whole = rest.itemsize > 1
+    Head and tail ascend each; what both have of the query is merged.
 
-    begin = row * length * record
-    h_terms = head[begin : begin + length * width].view(terms.dtype)
-    h_codes = head[begin + length * width : begin + length * record]
-    h_rest = stored[row * length : (row + 1) * length]
+    Args:
+        head_terms … step: see `forward_views`.
+        codes_of: by term, above 0 where the query has it.
+        weights_of: the query's weights by term.
+        places: working memory, see `room_for_places`.
+    """
+    width = head_terms.itemsize
+    record = width + 1
+    whole = stored.itemsize > 1
     first = tail_start[row]
     n = tail_start[row + 1] - first
-    begin = first * record
-    t_terms = tail[begin : begin + n * width].view(terms.dtype)
-    t_codes = tail[begin + n * width : begin + n * record]
-    begin = layout[at.N_DOCUMENTS] * length + first
-    t_rest = stored[begin : begin + n]
+    h_begin = row * length * record
+    t_begin = first * record
+    h_terms = h_begin // width
+    t_terms = t_begin // width
+    h_codes = h_begin + length * width
+    t_codes = t_begin + n * width
+    h_rest = row * length
+    t_rest = (len(tail_start) - 1) * length + first
+    n_head = _matches(codes_of, head_terms, h_terms, length, places, 0)
+    n_all = _matches(codes_of, tail_terms, t_terms, n, places, n_head)
     score = np.float32(0.0)
     h = 0
-    t = 0
-    for i in range(len(query_terms)):
-        term = query_terms[i]
-        while h < length and h_terms[h] < term:
+    t = n_head
+    while h < n_head or t < n_all:
+        in_head = t == n_all
+        if h < n_head and not in_head:
+            in_head = head_terms[h_terms + places[h]] < tail_terms[t_terms + places[t]]
+        if in_head:
+            place = np.int64(places[h])
             h += 1
-        while t < n and t_terms[t] < term:
-            t += 1
-        if h < length and h_terms[h] == term:
-            value = _value(h_codes[h], h_rest[h], step, whole)
-        elif t < n and t_terms[t] == term:
-            value = _value(t_codes[t], t_rest[t], step, whole)
+            term = head_terms[h_terms + place]
+            value = stored_value(head[h_codes + place], stored[h_rest + place], step, whole)
         else:
-            continue
-        score += query_weights[i] * value
+            place = np.int64(places[t])
+            t += 1
+            term = tail_terms[t_terms + place]
+            value = stored_value(tail[t_codes + place], stored[t_rest + place], step, whole)
+        score += weights_of[term] * value
     return score
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _value(code: int, rest: float, step: np.float32, whole: bool) -> np.float32:
-    """The stored weight of an entry."""
-    if whole:
-        return np.float32(rest)
-    return np.float32(np.float32(np.int32(code) * 256 + np.int32(rest)) * step)
+@kernel
+def _fetch(
+    head: NDArray[np.uint8],
+    tail: NDArray[np.uint8],
+    tail_start: NDArray[np.int64],
+    stored: NDArray[np.int8],
+    length: int,
+    record: int,
+    row: int,
+) -> None:
+    """Ask for the cache lines that scoring a document reads."""
+    first = tail_start[row]
+    last = tail_start[row + 1]
+    for place in range(row * length * record, (row + 1) * length * record, LINE):
+        prefetch(head, place)
+    for place in range(first * record, last * record, LINE):
+        prefetch(tail, place)
+    step = LINE // stored.itemsize
+    for place in range(row * length, (row + 1) * length, step):
+        prefetch(stored, place)
+    rest = (len(tail_start) - 1) * length
+    for place in range(rest + first, rest + last, step):
+        prefetch(stored, place)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
+def room_for_places(layout: NDArray[np.int64], n_query: int) -> NDArray[np.int32]:
+    """Working memory of `score_stored` for queries of so many terms."""
+    return np.empty(2 * layout[at.HEAD_LENGTH] + n_query + 5, np.int32)
+
+
+@kernel
 def stored_keys(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
     terms: NDArray[np.uint16],
     rest: NDArray[np.int8],
-    query_terms: NDArray[np.int32],
-    query_weights: NDArray[np.float32],
+    codes_of: NDArray[np.uint8],
+    weights_of: NDArray[np.float32],
+    places: NDArray[np.int32],
     tie_order: NDArray[np.int32],
     keys: NDArray[np.uint64],
 ) -> None:
@@ -90,15 +200,74 @@ def stored_keys(
 
     Of two, the larger one stands first: by score descending, then by tie order ascending.
     """
+    forward = forward_views(blob, layout, terms, rest)
+    _fill_keys(*forward, codes_of, weights_of, places, tie_order, keys)
+
+
+@kernel
+def _fill_keys(
+    head_terms: NDArray[np.uint16],
+    head: NDArray[np.uint8],
+    tail_terms: NDArray[np.uint16],
+    tail: NDArray[np.uint8],
+    tail_start: NDArray[np.int64],
+    stored: NDArray[np.int8],
+    length: int,
+    step: np.float32,
+    codes_of: NDArray[np.uint8],
+    weights_of: NDArray[np.float32],
+    places: NDArray[np.int32],
+    tie_order: NDArray[np.int32],
+    keys: NDArray[np.uint64],
+) -> None:
+    """`stored_keys` of `forward_views`: arguments cost less in a loop than parts of a tuple."""
     score = np.empty(1, np.float32)
     bits = score.view(np.int32)
-    for i in range(len(keys)):
+    record = head_terms.itemsize + 1
+    for i in range(-LAG, len(keys)):
+        if i + LAG < len(keys):
+            ahead = np.int64(keys[i + LAG] & TIE_MASK)
+            _fetch(head, tail, tail_start, stored, length, record, ahead)
+        if i < 0:
+            continue
         row = np.int64(keys[i] & TIE_MASK)
-        score[0] = score_stored(blob, layout, terms, rest, query_terms, query_weights, row)
+        score[0] = score_stored(
+            head_terms,
+            head,
+            tail_terms,
+            tail,
+            tail_start,
+            stored,
+            length,
+            step,
+            codes_of,
+            weights_of,
+            places,
+            row,
+        )
         keys[i] = (np.uint64(bits[0]) << SCORE_SHIFT) | (TIE_MASK - np.uint64(tie_order[row]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
+def put_hits(
+    keys: NDArray[np.uint64],
+    row_at_tie: NDArray[np.int32],
+    out_rows: NDArray[np.int32],
+    out_bits: NDArray[np.int32],
+) -> None:
+    """Write the hits of one query, whose keys ascend: rows and the bits of scores, the best first.
+
+    Documents that score 0 have nothing in common with the query, and are none.
+    """
+    n = len(keys)
+    for place in range(len(out_rows)):
+        key = keys[n - 1 - place] if place < n else np.uint64(0)
+        score = np.int32(key >> SCORE_SHIFT)
+        out_bits[place] = score
+        out_rows[place] = row_at_tie[np.int64(TIE_MASK - (key & TIE_MASK))] if score > 0 else -1
+
+
+@kernel
 def score_rows_stored(
     query_terms: NDArray[np.int32],
     query_weights: NDArray[np.float32],
@@ -108,16 +277,22 @@ def score_rows_stored(
     terms: NDArray[np.uint16],
     _entries: NDArray[np.uint32],
     rest: NDArray[np.int8],
+    scratch: NDArray[np.uint8],
     out_scores: NDArray[np.float32],
 ) -> None:
     """Scores of chosen rows, float32, of the length of `rows`."""
+    n_terms = layout[at.N_TERMS]
+    _, _, codes_of, weights_of, _, _ = scratch_parts(scratch, layout[at.N_DOCUMENTS], n_terms)
+    known = np.searchsorted(query_terms, n_terms)
+    put_query(query_terms[:known], query_weights[:known], 1, codes_of, weights_of)
+    places = room_for_places(layout, known)
+    forward = forward_views(blob, layout, terms, rest)
     for i in range(len(rows)):
-        out_scores[i] = score_stored(
-            blob, layout, terms, rest, query_terms, query_weights, np.int64(rows[i])
-        )
+        out_scores[i] = score_stored(*forward, codes_of, weights_of, places, np.int64(rows[i]))
+    clear_query(query_terms[:known], codes_of, weights_of)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def search_rows(
     query_indptr: NDArray[np.int64],
     query_terms: NDArray[np.int32],
@@ -132,37 +307,31 @@ def search_rows(
     rest: NDArray[np.int8],
     tie_order: NDArray[np.int32],
     row_at_tie: NDArray[np.int32],
+    scratch: NDArray[np.uint8],
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
 ) -> None:
     """Exact top-k of queries `first` to `last - 1` among `rows`; the rest as in `search_blocks`."""
     k = out_rows.shape[1]
+    n_terms = layout[at.N_TERMS]
+    _, _, codes_of, weights_of, _, _ = scratch_parts(scratch, layout[at.N_DOCUMENTS], n_terms)
     keys = np.empty(k + SPARE_KEYS, np.uint64)
     out_bits = out_scores.view(np.int32)
     for q in range(first, last):
         begin, end = query_indptr[q], query_indptr[q + 1]
+        end = begin + np.searchsorted(query_terms[begin:end], n_terms)
+        q_terms = query_terms[begin:end]
+        put_query(q_terms, query_weights[begin:end], 1, codes_of, weights_of)
+        places = room_for_places(layout, len(q_terms))
         n = np.int64(0)
-        for i in range(len(rows)):
-            if n == len(keys):
-                n = keep_best(keys, n, k)
-            keys[n] = np.uint64(rows[i])
-            stored_keys(
-                blob,
-                layout,
-                terms,
-                rest,
-                query_terms[begin:end],
-                query_weights[begin:end],
-                tie_order,
-                keys[n : n + 1],
-            )
-            n += np.int64(keys[n] >> SCORE_SHIFT > 0)
-        n = np.int64(keep_best(keys, n, k))
-        for place in range(k):
-            if place < n:
-                key = keys[n - 1 - place]
-                out_bits[q, place] = np.int32(key >> SCORE_SHIFT)
-                out_rows[q, place] = row_at_tie[np.int64(TIE_MASK - (key & TIE_MASK))]
-            else:
-                out_bits[q, place] = 0
-                out_rows[q, place] = -1
+        done = np.int64(0)
+        while done < len(rows):
+            n_new = min(np.int64(len(keys) - n), np.int64(len(rows) - done))
+            for i in range(n_new):
+                keys[n + i] = np.uint64(rows[done + i])
+            new = keys[n : n + n_new]
+            stored_keys(blob, layout, terms, rest, codes_of, weights_of, places, tie_order, new)
+            n = np.int64(keep_best(keys, n + n_new, k))
+            done += n_new
+        put_hits(keys[:n], row_at_tie, out_rows[q], out_bits[q])
+        clear_query(q_terms, codes_of, weights_of)

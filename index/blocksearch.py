@@ -11,35 +11,26 @@ Loops count in unsigned numbers where Numba would else test every index for bein
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index import layout as at
 from lsr.index.blockestimates import estimate, falling, heaviest
-from lsr.index.blockscores import stored_keys
+from lsr.index.blockscores import Vectors, put_hits, room_for_places, stored_keys
 from lsr.index.blockvisits import visit
-from lsr.index.kernels import SCORE_SHIFT, TIE_MASK, keep_best
+from lsr.index.compiled import kernel
+from lsr.index.kernels import TIE_MASK, keep_best
+from lsr.index.matching import FEW_TERMS
 from lsr.index.neighbours import neighbour
+from lsr.index.scratch import clear_query, put_query, scratch_parts
 
-__all__ = ["scratch_bytes", "search_blocks"]
+__all__ = ["search_blocks"]
 
 QUERY_TOP = 255
-LINE = 64
 SPARE_CANDIDATES = 1_024
 LARGEST_SCORE = 2**31 - 1
 
 
-def scratch_bytes(n_documents: int, n_terms: int) -> int:
-    """Bytes of working memory for one thread; zero at first, and left zero."""
-    return int(_lines(4 * n_documents) + _lines(n_documents // 8 + 1) + _lines(n_terms))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _lines(n_bytes: int) -> int:
-    return -(-n_bytes // LINE) * LINE
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def search_blocks(
     query_indptr: NDArray[np.int64],
     query_terms: NDArray[np.int32],
@@ -60,7 +51,6 @@ def search_blocks(
     scratch: NDArray[np.uint8],
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
-    counters: NDArray[np.int64],
 ) -> None:
     """Approximate top-k of queries `first` to `last - 1`.
 
@@ -77,20 +67,13 @@ def search_blocks(
             skipped: every document in a visited list gets its stored weights' score.
         scratch: `scratch_bytes` of zeros, and of `blocked` bits at the visited ones.
         out_rows, out_scores: as in `scan_batch`.
-        counters: int64, shape (4,): blocks estimated, blocks visited, documents scored by their
-            heads, and in whole, are added to it.
     """
     k = out_rows.shape[1]
     n_documents = layout[at.N_DOCUMENTS]
     n_terms = layout[at.N_TERMS]
-    n_words = 4 * n_documents
-    seen = scratch[:n_words].view(np.int32)
-    begin = _lines(n_words)
-    visited = scratch[begin : begin + n_documents // 8 + 1]
-    begin += _lines(n_documents // 8 + 1)
-    table = scratch[begin : begin + n_terms]
+    seen, visited, codes_of, weights_of, _, counters = scratch_parts(scratch, n_documents, n_terms)
     everything = heap_factor == 0.0
-    n_final = 2 * k + 10
+    n_final = k + k // 4 + 10
     n_room = n_documents if everything else n_final + SPARE_CANDIDATES
     candidates = np.empty(n_room, np.uint64)
     heap = np.empty(k, np.int32)
@@ -99,6 +82,10 @@ def search_blocks(
     for q in range(first, last):
         longest = max(longest, query_indptr[q + 1] - query_indptr[q])
     chosen = np.empty(min(query_cut, longest), np.int64)
+    few_terms = np.empty(FEW_TERMS, terms.dtype)
+    few_codes = np.empty(FEW_TERMS, np.uint16)
+    places = room_for_places(layout, longest)
+    vectors = (blob, layout, terms, rest, codes_of, weights_of, places, tie_order)
     if len(blocked) > 0:
         visited[: len(blocked)] = blocked
 
@@ -109,21 +96,24 @@ def search_blocks(
             end -= 1
         q_terms = query_terms[start:end]
         q_weights = query_weights[start:end]
-        largest = q_weights.max() if len(q_weights) > 0 else np.float32(1.0)
         top = min(QUERY_TOP, LARGEST_SCORE // (256 * max(len(q_terms), 1)))
-        for i in range(len(q_terms)):
-            code = np.int32(q_weights[i] / largest * np.float32(top) + np.float32(0.5))
-            table[q_terms[i]] = max(code, np.int32(1))
+        put_query(q_terms, q_weights, top, codes_of, weights_of)
+        n_few = len(q_terms) if len(q_terms) <= FEW_TERMS else 0
+        for i in range(n_few):
+            few_terms[i] = q_terms[i]
+            few_codes[i] = codes_of[q_terms[i]]
         n_chosen = heaviest(q_weights, chosen)
         blocks, estimates = estimate(
-            blob, layout, terms, entries, q_terms, table, chosen[:n_chosen], everything
+            blob, layout, terms, entries, q_terms, codes_of, chosen[:n_chosen], everything
         )
         order, shift = falling(estimates)
         n_seen, n_hits = visit(
             blob,
             layout,
             terms,
-            table,
+            codes_of,
+            few_terms[:n_few],
+            few_codes[:n_few],
             blocks,
             estimates,
             order,
@@ -140,17 +130,11 @@ def search_blocks(
         if not everything:
             n_hits = keep_best(candidates, n_hits, n_final)
         hits = candidates[:n_hits]
-        stored_keys(blob, layout, terms, rest, q_terms, q_weights, tie_order, hits)
+        stored_keys(*vectors, hits)
         n_hits = keep_best(candidates, n_hits, k)
         if n_knn > 0:
             n_seen, n_hits = _visit_neighbours(
-                blob,
-                layout,
-                terms,
-                rest,
-                q_terms,
-                q_weights,
-                tie_order,
+                vectors,
                 row_at_tie,
                 n_knn,
                 visited,
@@ -160,31 +144,19 @@ def search_blocks(
                 n_hits,
                 k,
             )
-        for place in range(k):
-            key = candidates[n_hits - 1 - place] if place < n_hits else np.uint64(0)
-            score = np.int32(key >> SCORE_SHIFT)
-            out_bits[q, place] = score
-            found = score > 0  # where none is left, and for documents that have nothing in common
-            out_rows[q, place] = row_at_tie[np.int64(TIE_MASK - (key & TIE_MASK))] if found else -1
+        put_hits(candidates[:n_hits], row_at_tie, out_rows[q], out_bits[q])
         for i in range(n_seen):
             row = np.uint32(seen[i])
             bit = np.uint8(1) << np.uint8(row & np.uint32(7))
             visited[row >> np.uint32(3)] &= np.uint8(255) - bit
-        for i in range(len(q_terms)):
-            table[q_terms[i]] = 0
+        clear_query(q_terms, codes_of, weights_of)
     if len(blocked) > 0:
         visited[: len(blocked)] = 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _visit_neighbours(
-    blob: NDArray[np.uint8],
-    layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    rest: NDArray[np.int8],
-    query_terms: NDArray[np.int32],
-    query_weights: NDArray[np.float32],
-    tie_order: NDArray[np.int32],
+    vectors: Vectors,
     row_at_tie: NDArray[np.int32],
     n_knn: int,
     visited: NDArray[np.uint8],
@@ -199,6 +171,7 @@ def _visit_neighbours(
     Returns:
         How many documents were seen by now, and how many hits there are.
     """
+    blob, layout = vectors[0], vectors[1]
     packed = blob[layout[2 * at.NEIGHBOURS] : layout[2 * at.NEIGHBOURS + 1]]
     n_stored = layout[at.N_NEIGHBOURS]
     n_documents = layout[at.N_DOCUMENTS]
@@ -217,6 +190,6 @@ def _visit_neighbours(
                 n_hits = keep_best(candidates, n_hits, k)
             candidates[n_hits] = np.uint64(other)
             one = candidates[n_hits : n_hits + 1]
-            stored_keys(blob, layout, terms, rest, query_terms, query_weights, tie_order, one)
+            stored_keys(*vectors, one)
             n_hits += 1
     return n_seen, keep_best(candidates, n_hits, k)

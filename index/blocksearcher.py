@@ -1,4 +1,4 @@
-"""Approximate search over a block index: calls the kernels, with working memory for each thread."""
+"""Search of a block index: calls the kernels, with working memory for each thread."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 
 from lsr.index.blockindex import BlockIndex
 from lsr.index.blockscores import score_rows_stored, search_rows
-from lsr.index.blocksearch import scratch_bytes, search_blocks
 from lsr.index.config import SearchParams
+from lsr.index.mixedsearch import MODES, search_mixed
+from lsr.index.scratch import scratch_bytes
 from lsr.index.segment import frozen
 from lsr.retriever import Ranking
+from lsr.sparse import SparseVector
 
 __all__ = ["BlockSearcher"]
 
 _NO_BITS = frozen(np.zeros(0, np.uint8))
+_ALL = frozen(np.zeros(0, np.bool_))
+_NO_COSTS = frozen(np.zeros(4))
 
 
 class BlockSearcher:
-    """Searches the blocks of a `BlockIndex`, from any number of threads.
+    """Searches a `BlockIndex`, from any number of threads.
 
     Args:
         index: what to search.
         tie_order: int32, shape (n_documents,): place of each row among equal scores; by default
             the rows' own order.
-
-    Attributes:
-        counters: int64, shape (4,): blocks estimated, blocks visited, documents scored by their
-            heads, documents scored in whole, by all searches so far.
     """
 
     def __init__(self, index: BlockIndex, tie_order: NDArray[np.int32] | None = None) -> None:
@@ -44,7 +44,6 @@ class BlockSearcher:
         likes = (np.zeros(0, types[name]) for name in ("samples", "entries", "rest"))
         self._index = (index.blob, index.layout, *map(frozen, likes))
         self._ties = (frozen(ties), frozen(row_at_tie))
-        self.counters = np.zeros(4, np.int64)
         self._scratch: list[NDArray[np.uint8]] = []
         self._lock = Lock()
         self._masked: tuple[NDArray[np.bool_] | None, NDArray[np.uint8]] = (None, _NO_BITS)
@@ -56,64 +55,53 @@ class BlockSearcher:
         weights: NDArray[np.float32],
         params: SearchParams,
         n_threads: int = 1,
+        costs: NDArray[np.float64] = _NO_COSTS,
     ) -> Ranking:
         """The best documents of each query of a CSR, in their order.
 
         Args:
             indptr, terms, weights: plain writable arrays, as in `CSR`.
-            params: `mode` is not looked at; the filter has a flag for each document.
+            params: the filter has a flag for each document.
             n_threads: queries are split evenly; the kernel holds no lock.
+            costs: see `Costs.as_array`, for the automatic mode.
         """
         n_queries = len(indptr) - 1
-        blocked = _NO_BITS if params.filter is None else self._blocked(params.filter)
         shape = (n_queries, params.k)
         found = Ranking(np.empty(shape, np.int32), np.empty(shape, np.float32))
         if self._n_documents == 0:
             found.rows[:] = -1
             found.scores[:] = 0
             return found
+        allowed, blocked = _ALL, _NO_BITS
+        if params.filter is not None:
+            allowed = frozen(params.filter)
+            blocked = self._blocked(params.filter)
+        mode = MODES[params.mode]
 
-        if n_threads == 1:
-            self._search(indptr, terms, weights, 0, n_queries, params, blocked, found)
-        else:
-            _shared_out(
-                lambda first, last: self._search(
-                    indptr, terms, weights, first, last, params, blocked, found
-                ),
-                n_queries,
-                n_threads,
+        def search(first: int, last: int) -> None:
+            scratch = self._take_scratch()
+            search_mixed(
+                indptr,
+                terms,
+                weights,
+                first,
+                last,
+                *self._index,
+                *self._ties,
+                blocked,
+                allowed,
+                mode,
+                costs,
+                params.query_cut,
+                params.heap_factor,
+                params.n_knn,
+                scratch,
+                *found,
             )
-        return found
+            self._scratch.append(scratch)  # after an exception it is not clean, and dropped
 
-    def _search(
-        self,
-        indptr: NDArray[np.int64],
-        terms: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        first: int,
-        last: int,
-        params: SearchParams,
-        blocked: NDArray[np.uint8],
-        found: Ranking,
-    ) -> None:
-        scratch = self._take_scratch()
-        search_blocks(
-            indptr,
-            terms,
-            weights,
-            first,
-            last,
-            *self._index,
-            *self._ties,
-            blocked,
-            params.query_cut,
-            params.heap_factor,
-            params.n_knn,
-            scratch,
-            *found,
-            self.counters,
-        )
-        self._scratch.append(scratch)  # after an exception it is not clean, and dropped
+        _shared_out(search, n_queries, n_threads)
+        return found
 
     def search_rows(
         self,
@@ -130,21 +118,32 @@ class BlockSearcher:
 
         def search(first: int, last: int) -> None:
             queries = (indptr, terms, weights, first, last)
-            search_rows(*queries, rows, *self._index, *self._ties, *found)
+            scratch = self._take_scratch()
+            search_rows(*queries, rows, *self._index, *self._ties, scratch, *found)
+            self._scratch.append(scratch)
 
         _shared_out(search, n_queries, n_threads)
         return found
 
-    def score(
-        self,
-        terms: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        rows: NDArray[np.int32],
-    ) -> NDArray[np.float32]:
+    def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of chosen rows by stored weights, shape (n,), to the bit as searches give them."""
         scores = np.empty(len(rows), np.float32)
-        score_rows_stored(terms, weights, rows, *self._index, scores)
+        vector = (np.array(query.terms), np.array(query.weights))
+        scratch = self._take_scratch()
+        score_rows_stored(*vector, np.array(rows), *self._index, scratch, scores)
+        self._scratch.append(scratch)
         return scores
+
+    def document_weights(
+        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Stored weights of terms in rows, shape (n_rows, n_terms), 0 where there is none."""
+        weights = np.empty((len(rows), len(terms)), np.float32)
+        one = np.ones(1, np.float32)
+        for place, term in enumerate(terms):
+            vector = SparseVector(np.array([term], np.int32), one)
+            weights[:, place] = self.score(vector, rows)
+        return weights
 
     def _take_scratch(self) -> NDArray[np.uint8]:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.index import layout as at
+from lsr.index.compiled import kernel
 from lsr.index.kernels import keep_best
+from lsr.index.matching import LANES, match_dot
 from lsr.index.prefetch import prefetch
 
 __all__ = ["visit"]
@@ -19,27 +20,44 @@ TAIL_FACTOR = 0.8
 """A document's tail is read if its head alone scores this share of the k-th best score. Heads hold
 most of a document's weight, and a tail costs cache misses of its own."""
 
+TAIL_LAG = 8
+"""Documents visited between finding that a tail is needed and reading it: half of them wait for the
+place of the tail, half for the tail."""
+
 LINE = 64
 SCORE_SHIFT = np.uint64(32)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _dot(table: NDArray[np.uint8], terms: NDArray[np.uint16], codes: NDArray[np.uint8]) -> np.int32:
-    """Inner product of a document's part, of an even number of entries, and the query."""
+@kernel
+def _dot(
+    table: NDArray[np.uint8],
+    terms: NDArray[np.uint16],
+    codes: NDArray[np.uint8],
+    first_term: int,
+    first_code: int,
+    length: int,
+) -> np.int32:
+    """Inner product of a document's part, of an even number of entries, and the query.
+
+    It is given whole arrays and places in them: slices have their references counted, which takes
+    longer than the product.
+    """
     a = np.uint32(0)
     b = np.uint32(0)
     one = np.uint64(1)
     two = np.uint64(2)
-    i = np.uint64(0)
-    n = np.uint64(len(terms))
-    while i < n:
-        a = np.uint32(a + np.uint32(table[terms[i]]) * np.uint32(codes[i]))
-        b = np.uint32(b + np.uint32(table[terms[i + one]]) * np.uint32(codes[i + one]))
-        i += two
+    t = np.uint64(first_term)
+    c = np.uint64(first_code)
+    end = t + np.uint64(length)
+    while t < end:
+        a = np.uint32(a + np.uint32(table[terms[t]]) * np.uint32(codes[c]))
+        b = np.uint32(b + np.uint32(table[terms[t + one]]) * np.uint32(codes[c + one]))
+        t += two
+        c += two
     return np.int32(a + b)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _raise_least(heap: NDArray[np.int32], score: int) -> None:
     """Put `score` in place of the least of a heap, which is its first."""
     place = 0
@@ -56,12 +74,14 @@ def _raise_least(heap: NDArray[np.int32], score: int) -> None:
     heap[place] = score
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def visit(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
     terms: NDArray[np.uint16],
     table: NDArray[np.uint8],
+    few_terms: NDArray[np.uint16],
+    few_codes: NDArray[np.uint16],
     blocks: NDArray[np.int32],
     estimates: NDArray[np.int32],
     order: NDArray[np.int32],
@@ -79,6 +99,9 @@ def visit(
     A block is passed over when its estimate is below `heap_factor` times the k-th best score.
 
     Args:
+        table: the query's codes by term.
+        few_terms, few_codes: a short query's terms, of the type of `terms`, and their codes; empty
+            for others.
         heap: int32, shape (k,): working memory.
         visited: bits of rows, set for those seen before, or not to be returned.
         seen: takes the rows visited here.
@@ -100,6 +123,7 @@ def visit(
     width = terms.itemsize
     record = width + 1
     head_bytes = length * record
+    n_few = len(few_terms) if length % LANES == 0 else 0
     everything = heap_factor == 0.0
     k = len(heap)
     n_heap = 0
@@ -111,6 +135,10 @@ def visit(
     n_visited = 0
     n_whole = 0
     next_block = 0
+    waiting = np.empty((3, TAIL_LAG + 1), np.int64)  # rows, heads' scores, and since when
+    n_fetched = 0  # tails of which the lines, not only the place, were asked for
+    n_taken = 0
+    n_waiting = 0  # ever
     while True:
         while n_seen - front <= LAG and next_block < len(order):
             place = order[next_block]
@@ -120,10 +148,13 @@ def visit(
                     next_block = len(order)  # and so are all that follow
                 continue
             n_visited += 1
-            if next_block < len(order):
-                prefetch(postings, block_postings[blocks[order[next_block]]])
+            if next_block + 1 < len(order):
+                ahead = block_postings[blocks[order[next_block + 1]]]
+                prefetch(postings, ahead)
+                prefetch(postings, ahead + 16)
             block = blocks[place]
-            for row in postings[block_postings[block] : block_postings[block + 1]]:
+            for posting in range(block_postings[block], block_postings[block + 1]):
+                row = postings[np.uint64(posting)]
                 byte = np.uint32(row) >> np.uint32(3)
                 bit = np.uint8(1) << np.uint8(row & 7)
                 if visited[byte] & bit:
@@ -134,21 +165,46 @@ def visit(
                 begin = np.int64(row) * head_bytes
                 for line in range(begin, begin + head_bytes, LINE):
                     prefetch(head, line)
-        if front == n_seen:
+        if front < n_seen:
+            row = np.int64(seen[front])
+            begin = row * head_bytes
+            codes = begin + length * width
+            if n_few > 0:
+                score = np.int64(
+                    match_dot(
+                        head_terms, head, begin // width, codes, length, few_terms, few_codes, n_few
+                    )
+                )
+            else:
+                score = np.int64(_dot(table, head_terms, head, begin // width, codes, length))
+            if score > least_head:
+                prefetch(tail_start, row)
+                place = n_waiting % (TAIL_LAG + 1)
+                waiting[0, place] = row
+                waiting[1, place] = score
+                waiting[2, place] = front
+                n_waiting += 1
+        elif n_taken == n_waiting:
             break
-        row = np.int64(seen[front])
         front += 1
-        begin = row * head_bytes
-        codes = begin + length * width
-        begin //= width
-        score = _dot(table, head_terms[begin : begin + length], head[codes : codes + length])
-        if score <= least_head:
+        if n_fetched < n_waiting:
+            place = n_fetched % (TAIL_LAG + 1)
+            if front - waiting[2, place] > TAIL_LAG // 2:
+                row = waiting[0, place]
+                for line in range(tail_start[row] * record, tail_start[row + 1] * record, LINE):
+                    prefetch(tail, line)
+                n_fetched += 1
+        if n_taken == n_waiting:
             continue
+        place = n_taken % (TAIL_LAG + 1)
+        if front - waiting[2, place] <= TAIL_LAG:
+            continue
+        n_taken += 1
+        row = waiting[0, place]
         n = tail_start[row + 1] - tail_start[row]
         begin = tail_start[row] * record
         codes = begin + n * width
-        begin //= width
-        score += _dot(table, tail_terms[begin : begin + n], tail[codes : codes + n])
+        score = waiting[1, place] + _dot(table, tail_terms, tail, begin // width, codes, n)
         n_whole += 1
         if n_candidates == len(candidates):
             n_candidates = keep_best(candidates, n_candidates, n_final)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lsr.encoder import Encoder, Progress, VectorEncoder, no_progress
 from lsr.errors import StorageError
+from lsr.index.buildlimits import BuildLimits
 from lsr.index.draft import Draft
 from lsr.index.manifest import Manifest
 from lsr.index.names import ENCODER, numbered
@@ -26,6 +27,7 @@ def build_collection(
     dense: VectorEncoder | None = None,
     vectors: CSR | None = None,
     blocks: bool | None = None,
+    limits: BuildLimits | None = None,
     source: str = "",
     vector_cache: Path | None = None,
     progress: Progress = no_progress,
@@ -43,12 +45,13 @@ def build_collection(
         vectors: the documents' sparse vectors, in their order, where they were made elsewhere;
             `sparse` then encodes queries only.
         blocks: whether to build a block index for approximate search; None for large collections.
+        limits: of building it; the defaults of `BuildLimits` else.
         source: what the documents are, for people.
         vector_cache: a folder where dense vectors stay after the build, for later builds.
 
     Raises:
-        InputError: no documents, an id that is empty or repeated, vectors that do not fit, or
-            `target` is something else.
+        InputError: no documents, an id that is empty or repeated, vectors that do not fit,
+            too little memory for blocks, or `target` is something else.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
     try:
@@ -64,7 +67,7 @@ def build_collection(
                 draft.encode_dense(dense, vector_cache or staging.kept)
             return publish(
                 staging,
-                [draft.finish(sparse.n_terms, is_exact=True, blocks=blocks)],
+                [draft.finish(sparse.n_terms, is_exact=True, blocks=blocks, limits=limits)],
                 sparse=sparse.identity,
                 dense=dense.identity if dense is not None else None,
                 encoder=encoder,

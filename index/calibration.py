@@ -48,10 +48,8 @@ def calibrate(
         k: hits that recall is measured over.
 
     Raises:
-        InputError: too few queries, a target outside 0 to 1, or an index without blocks.
+        InputError: too few queries, or a target outside 0 to 1.
     """
-    if searcher.blocks is None:
-        raise InputError("the index has no blocks to calibrate; exact search is all it does")
     if not 0 < target_recall <= 1:
         raise InputError(f"a recall of {target_recall} cannot be aimed at; give one above 0, to 1")
     queries = queries.take(range(min(queries.n_rows, MOST_QUERIES)))
@@ -120,7 +118,6 @@ def _walk(
     """The fastest parameters that reach the target; recall grows with every step taken here."""
     longest = int(np.diff(queries.indptr).max())
     cuts = [cut for cut in QUERY_CUTS if cut < longest] + [max(longest, 1)]
-    assert searcher.blocks is not None
     neighbours = [0, searcher.blocks.index.n_neighbours]
     best, best_us = None, np.inf
     steps = [(n_knn, cut) for n_knn in sorted(set(neighbours)) for cut in cuts[:12]]

@@ -213,7 +213,8 @@ class Collection:
                 "without: exact search is fast there; to try, build it with --blocks always"
             )
         part = max(parts, key=lambda each: each.record.n_rows)
-        searcher = AutoSearcher(part.segment, part.blocks)
+        assert part.blocks is not None
+        searcher = AutoSearcher(part.blocks, part.segment.tie_order)
         if texts is None:
             rng = np.random.default_rng(0)
             live = part.live_rows()

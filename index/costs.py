@@ -9,16 +9,17 @@ before the search.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lsr.index import layout as at
 from lsr.index.blockestimates import heaviest
+from lsr.index.compiled import kernel
 
-__all__ = ["Costs", "choose_approximate", "count_work", "typical_costs"]
+__all__ = ["Costs", "costs_less", "count_work", "typical_costs"]
 
 EXACT_QUERY_US = 3.0
 EXACT_DOCUMENT_NS = 0.12
@@ -51,6 +52,10 @@ class Costs:
     approximate_query_us: float
     approximate_block_ns: float
 
+    def as_array(self) -> NDArray[np.float64]:
+        """The four numbers, for kernels."""
+        return np.array(astuple(self), np.float64)
+
 
 @cache
 def typical_costs(n_documents: int, k: int, heap_factor: float) -> Costs:
@@ -64,71 +69,49 @@ def typical_costs(n_documents: int, k: int, heap_factor: float) -> Costs:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def count_work(
     query_indptr: NDArray[np.int64],
     query_terms: NDArray[np.int32],
     query_weights: NDArray[np.float32],
-    list_indptr: NDArray[np.int64],
-    list_groups: NDArray[np.int32],
-    group_blocks: NDArray[np.int32],
+    first: int,
+    last: int,
+    blob: NDArray[np.uint8],
+    layout: NDArray[np.int64],
     query_cut: int,
     out_postings: NDArray[np.int64],
     out_blocks: NDArray[np.int64],
 ) -> None:
-    """Postings of each query's lists, and blocks of its `query_cut` heaviest ones."""
-    chosen = np.empty(query_cut, np.int64)
-    n_terms = len(list_indptr) - 1
-    for q in range(len(query_indptr) - 1):
+    """Work of queries `first` to `last - 1`, counted before the search.
+
+    Args:
+        blob, layout: a packed block index, see `lsr.index.layout`.
+        out_postings: int64, shape (n_queries,): postings of all lists.
+        out_blocks: the same, blocks of the `query_cut` heaviest lists.
+    """
+    lengths = blob[layout[2 * at.SCAN_LENGTHS] : layout[2 * at.SCAN_LENGTHS + 1]].view(np.int32)
+    groups = blob[layout[2 * at.LIST_GROUPS] : layout[2 * at.LIST_GROUPS + 1]].view(np.int32)
+    blocks = blob[layout[2 * at.GROUP_BLOCKS] : layout[2 * at.GROUP_BLOCKS + 1]].view(np.int32)
+    longest = 0
+    for q in range(first, last):
+        longest = max(longest, query_indptr[q + 1] - query_indptr[q])
+    chosen = np.empty(min(query_cut, longest), np.int64)
+    for q in range(first, last):
         begin, end = query_indptr[q], query_indptr[q + 1]
+        while end > begin and query_terms[end - 1] >= len(lengths):
+            end -= 1
         n = 0
         for i in range(begin, end):
-            term = query_terms[i]
-            if term < n_terms:
-                n += list_indptr[term + 1] - list_indptr[term]
+            n += lengths[query_terms[i]]
         out_postings[q] = n
         n = 0
         for c in range(heaviest(query_weights[begin:end], chosen)):
             term = query_terms[begin + chosen[c]]
-            if term < n_terms:
-                n += group_blocks[list_groups[term + 1]] - group_blocks[list_groups[term]]
+            n += blocks[groups[term + 1]] - blocks[groups[term]]
         out_blocks[q] = n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def choose_approximate(
-    query_indptr: NDArray[np.int64],
-    query_terms: NDArray[np.int32],
-    query_weights: NDArray[np.float32],
-    list_indptr: NDArray[np.int64],
-    list_groups: NDArray[np.int32],
-    group_blocks: NDArray[np.int32],
-    query_cut: int,
-    exact_query_us: float,
-    exact_posting_ns: float,
-    approximate_query_us: float,
-    approximate_block_ns: float,
-    out_chosen: NDArray[np.bool_],
-) -> int:
-    """Which queries cost less approximately than exactly; returns how many."""
-    n = len(query_indptr) - 1
-    postings = np.empty(n, np.int64)
-    blocks = np.empty(n, np.int64)
-    count_work(
-        query_indptr,
-        query_terms,
-        query_weights,
-        list_indptr,
-        list_groups,
-        group_blocks,
-        query_cut,
-        postings,
-        blocks,
-    )
-    n_chosen = 0
-    for q in range(n):
-        exact_ns = exact_query_us * 1e3 + exact_posting_ns * postings[q]
-        approximate_ns = approximate_query_us * 1e3 + approximate_block_ns * blocks[q]
-        out_chosen[q] = approximate_ns < exact_ns
-        n_chosen += out_chosen[q]
-    return n_chosen
+@kernel
+def costs_less(n_postings: int, n_blocks: int, costs: NDArray[np.float64]) -> bool:
+    """Whether a query costs less approximately than exactly, by `Costs.as_array`."""
+    return bool(costs[2] * 1e3 + costs[3] * n_blocks < costs[0] * 1e3 + costs[1] * n_postings)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lsr.encoder import Encoder, Progress, VectorEncoder
 from lsr.errors import InputError
 from lsr.index.blockbuilder import build_blocks, typical_config
+from lsr.index.buildlimits import BuildLimits
 from lsr.index.encoding import encode_dense, encode_sparse, take_sparse
 from lsr.index.manifest import SegmentRecord
 from lsr.index.names import GRAPH_FILE, SEGMENT, STORE_FILE, numbered
@@ -109,7 +110,12 @@ class Draft:
         self._dense.append((encode_dense(self._store, model, kept, self._progress), None))
 
     def finish(
-        self, n_terms: int, *, is_exact: bool, blocks: bool | None = None
+        self,
+        n_terms: int,
+        *,
+        is_exact: bool,
+        blocks: bool | None = None,
+        limits: BuildLimits | None = None,
     ) -> tuple[SegmentRecord, Segment]:
         """Write the arrays, and close the database.
 
@@ -117,6 +123,10 @@ class Draft:
             n_terms: the width of the vocabulary.
             is_exact: as in `SegmentRecord`.
             blocks: whether there is a block index; None for large segments only.
+            limits: of building it; the defaults of `BuildLimits` else.
+
+        Raises:
+            InputError: the memory allowed for blocks does not suffice.
         """
         self._progress("index", 0, None)
         sparse = self._sparse
@@ -127,7 +137,14 @@ class Draft:
         segment.save(self._folder)
         if blocks or (blocks is None and segment.n_rows >= BLOCKS_FROM):
             config = typical_config(sparse, values="f32")
-            build_blocks(sparse, config, progress=self._progress).save(self._folder)
+            limits = limits or BuildLimits()
+            build_blocks(
+                sparse,
+                config,
+                n_threads=limits.threads,
+                max_memory=limits.max_memory,
+                progress=self._progress,
+            ).save(self._folder)
         if dense is not None:
             VectorIndex(dense, segment.tie_order).write_graph(self._folder / GRAPH_FILE)
         self._store.close()

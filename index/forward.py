@@ -9,14 +9,23 @@ apart, in `rest`, and is read for the final scores only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lsr.index.compiled import kernel
 from lsr.sparse import CSR
 
-__all__ = ["ForwardIndex", "component_dtype", "head_length", "stored_weights"]
+__all__ = [
+    "ForwardIndex",
+    "component_dtype",
+    "head_length",
+    "read_vectors",
+    "stored_value",
+    "stored_weights",
+    "usual_largest",
+]
 
 TOP_CODE = 255
 TOP_STEP = 65_407
@@ -68,7 +77,7 @@ class ForwardIndex:
             # a number that float32 holds, so that the tiniest weights keep their steps too
             scale = 256 * float(np.nextafter(np.float32(largest / TOP_STEP), np.float32(1)))
         else:
-            scale = _robust_largest(documents.weights, largest) / TOP_CODE
+            scale = usual_largest(documents.weights) / TOP_CODE
         scale = scale or 1.0
         lengths = np.maximum(np.diff(documents.indptr) - length, 0)
         lengths += -lengths % likeness.itemsize  # so that components are aligned
@@ -105,21 +114,45 @@ def stored_weights(weights: NDArray[np.float32], scale: float) -> NDArray[np.flo
     return np.asarray(steps * np.float32(scale / 256), np.float32)
 
 
+def read_vectors(
+    head: NDArray[np.uint8],
+    tail: NDArray[np.uint8],
+    tail_start: NDArray[np.int64],
+    rest: NDArray[np.int8] | NDArray[np.float32],
+    length: int,
+    scale: float,
+    likeness: NDArray[Any],
+    n_terms: int,
+) -> CSR:
+    """The documents of a forward index, with their weights as they are stored.
+
+    Args:
+        length: entries of a head.
+        likeness: empty, of the type of components.
+    """
+    indptr = np.zeros(len(tail_start), np.int64)
+    terms = np.empty(len(rest), np.int32)
+    weights = np.empty(len(rest), np.float32)
+    arrays = (head, tail, tail_start, rest, length, np.float32(scale / 256), likeness)
+    n = _read_back(*arrays, indptr, terms, weights)
+    return CSR(indptr, terms[:n].copy(), weights[:n].copy(), n_terms)
+
+
 def head_length(documents: CSR) -> int:
     """Entries of a head: about half of a document's, in whole cache lines if there are many."""
     mean = documents.nnz / max(documents.n_rows, 1)
     return next((n for n in HEAD_LENGTHS if n >= 0.5 * mean), HEAD_LENGTHS[-1])
 
 
-def _robust_largest(weights: NDArray[np.float32], largest: float) -> float:
+def usual_largest(weights: NDArray[np.float32]) -> float:
     """A weight that all but a few outliers are below; outliers share the largest code."""
     if len(weights) == 0:
-        return largest
+        return 0.0
     place = min(len(weights) - 1, int(len(weights) * (1 - OUTLIERS)))
     return float(np.partition(weights, place)[place])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _lay_out(
     indptr: NDArray[np.int64],
     terms: NDArray[np.int32],
@@ -182,13 +215,72 @@ def _lay_out(
                 rest[place] = _step(weights[i], scale) - code * 256
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
+def stored_value(code: int, rest: float, step: np.float32, whole: bool) -> np.float32:
+    """The stored weight of an entry, from its 8-bit code and its `rest`.
+
+    Args:
+        step: the weight of one 16-bit step.
+        whole: whether `rest` is the weight itself.
+    """
+    if whole:
+        return np.float32(rest)
+    return np.float32(np.float32(np.int32(code) * 256 + np.int32(rest)) * step)
+
+
+@kernel
 def _step(weight: float, scale: float) -> np.int32:
     """The 16-bit value of a weight."""
     return np.int32(min(np.rint(weight / scale * np.float32(256.0)), np.float32(TOP_STEP)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _code(weight: float, scale: float) -> np.int32:
     """The 8-bit code of a weight."""
     return np.int32((_step(weight, scale) + 128) >> 8)
+
+
+@kernel
+def _read_back(
+    head: NDArray[np.uint8],
+    tail: NDArray[np.uint8],
+    tail_start: NDArray[np.int64],
+    rest: NDArray[np.int8],
+    length: int,
+    step: float,
+    likeness: NDArray[np.uint16],
+    out_indptr: NDArray[np.int64],
+    out_terms: NDArray[np.int32],
+    out_weights: NDArray[np.float32],
+) -> int:
+    """Put each document's head and tail together; what fills them up weighs nothing.
+
+    Returns:
+        How many entries there are.
+    """
+    width = likeness.itemsize
+    record = width + 1
+    whole = rest.itemsize > 1
+    n_documents = len(out_indptr) - 1
+    n = 0
+    for row in range(n_documents):
+        begin = n
+        first = tail_start[row]
+        n_tail = tail_start[row + 1] - first
+        for part, base, size, place in (
+            (head, row * length * record, length, row * length),
+            (tail, first * record, n_tail, n_documents * length + first),
+        ):
+            components = part[base : base + size * width].view(likeness.dtype)
+            codes = part[base + size * width : base + size * record]
+            for i in range(size):
+                weight = stored_value(codes[i], rest[place + i], step, whole)
+                if weight > 0:
+                    out_terms[n] = components[i]
+                    out_weights[n] = weight
+                    n += 1
+        order = np.argsort(out_terms[begin:n])
+        out_terms[begin:n] = out_terms[begin:n][order]
+        out_weights[begin:n] = out_weights[begin:n][order]
+        out_indptr[row + 1] = n
+    return n

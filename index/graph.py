@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +20,7 @@ __all__ = ["with_neighbours"]
 QUERY_TERMS = 32
 """A document asks for its neighbours with so many of its heaviest terms …"""
 
-QUERY_CUT = 6
-HEAP_FACTOR = 1.0
+PARAMS = SearchParams(query_cut=6, heap_factor=1.0, mode="approximate")
 """… and few lists, so that the graph takes little longer than the index."""
 
 CHUNK = 4_096
@@ -38,7 +39,7 @@ def with_neighbours(
     neighbours = np.repeat(np.arange(n, dtype=np.int32)[:, None], wanted, axis=1)
     searcher = BlockSearcher(index)
     k = min(wanted + 1, n)
-    params = SearchParams(k=max(k, 1), query_cut=QUERY_CUT, heap_factor=HEAP_FACTOR)
+    params = replace(PARAMS, k=max(k, 1))
     for start in range(0, n, CHUNK):
         stop = min(start + CHUNK, n)
         queries = documents.take(range(start, stop)).top_terms(QUERY_TERMS)

@@ -13,10 +13,11 @@ doc_id ascending.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["document_weights", "keep_best", "scan_batch", "score_rows"]
+from lsr.index.compiled import kernel
+
+__all__ = ["cutoff", "document_weights", "group_peaks", "keep_best", "scan_batch", "score_rows"]
 
 GROUP = 32
 """Documents whose best score is looked at before their own."""
@@ -37,7 +38,7 @@ SCORE_SHIFT = np.uint64(32)
 TIE_MASK = np.uint64(0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _n_reaching(bits: NDArray[np.int32], bound: int) -> np.int32:
     """How many of `bits` are `bound` or more. Counting in 32 bits fills whole vectors."""
     n = np.int32(0)
@@ -46,8 +47,8 @@ def _n_reaching(bits: NDArray[np.int32], bound: int) -> np.int32:
     return n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _cutoff(bits: NDArray[np.int32], k: int) -> np.int32:
+@kernel
+def cutoff(bits: NDArray[np.int32], k: int) -> np.int32:
     """The k-th largest of `bits` (none negative) without its last bits, or 0 if there is none.
 
     It is found bit by bit, the highest first: a bit is set if `k` reach the number with it.
@@ -60,7 +61,7 @@ def _cutoff(bits: NDArray[np.int32], k: int) -> np.int32:
     return cut
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def keep_best(keys: NDArray[np.uint64], n: int, k: int) -> int:
     """Leave the `k` largest of `keys[:n]` at the front, ascending; returns how many there are."""
     if n <= FEW_KEYS:
@@ -81,7 +82,7 @@ def keep_best(keys: NDArray[np.uint64], n: int, k: int) -> int:
     return k
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _first_at_least(values: NDArray[np.int32], low: int, high: int, bound: int) -> int:
     """The first position in `values[low:high]`, which ascends, whose value reaches `bound`."""
     while low < high:
@@ -93,7 +94,7 @@ def _first_at_least(values: NDArray[np.int32], low: int, high: int, bound: int) 
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _add_list(
     scores: NDArray[np.float32],
     low: int,
@@ -110,8 +111,8 @@ def _add_list(
         scores[np.uint32(rows[p]) - np.uint32(low)] += weight * weights[p]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _group_peaks(bits: NDArray[np.int32], peaks: NDArray[np.int32]) -> None:
+@kernel
+def group_peaks(bits: NDArray[np.int32], peaks: NDArray[np.int32]) -> None:
     """The largest of each group; group g holds the places g, g + n, g + 2n … of n groups.
 
     Groups are strided so that this is one pass of element-wise maxima, which the compiler
@@ -124,7 +125,7 @@ def _group_peaks(bits: NDArray[np.int32], peaks: NDArray[np.int32]) -> None:
             peaks[g] = max(peaks[g], part[g])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def scan_batch(
     query_indptr: NDArray[np.int64],
     query_terms: NDArray[np.int32],
@@ -200,10 +201,10 @@ def scan_batch(
             bits = scores.view(np.int32)
             n_groups = (high - low + GROUP - 1) // GROUP
             peaks = peak_buffer[:n_groups]
-            _group_peaks(bits, peaks)
+            group_peaks(bits, peaks)
             if low == 0:
                 # k groups hold a document each that scores this much, so the k-th best does too
-                cut = _cutoff(peaks if k <= n_groups else bits, k)
+                cut = cutoff(peaks if k <= n_groups else bits, k)
                 threshold = max(threshold, cut)
             for g in range(n_groups):
                 if peaks[g] < threshold:
@@ -233,7 +234,7 @@ def scan_batch(
         out_rows[q, n_keys:] = -1
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def score_rows(
     query_terms: NDArray[np.int32],
     query_weights: NDArray[np.float32],
@@ -264,7 +265,7 @@ def score_rows(
                 out_scores[j] += query_weights[i] * list_weights[place]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def document_weights(
     terms: NDArray[np.int32],
     rows: NDArray[np.int32],

@@ -27,6 +27,12 @@ PARTS = (
     "postings",
     "entries",
     "samples",
+    "scan_starts",
+    "scan_rows",
+    "scan_codes",
+    "scan_steps",
+    "scan_errors",
+    "scan_lengths",
     "neighbours",
 )
 (
@@ -42,6 +48,12 @@ PARTS = (
     POSTINGS,
     ENTRIES,
     SAMPLES,
+    SCAN_STARTS,
+    SCAN_ROWS,
+    SCAN_CODES,
+    SCAN_STEPS,
+    SCAN_ERRORS,
+    SCAN_LENGTHS,
     NEIGHBOURS,
 ) = range(len(PARTS))
 N_DOCUMENTS, HEAD_LENGTH, N_TERMS, SCALE, N_NEIGHBOURS = range(2 * len(PARTS), 2 * len(PARTS) + 5)
@@ -64,6 +76,12 @@ def dtypes(n_terms: int, values: str) -> dict[str, type[np.generic]]:
         "postings": np.int32,
         "entries": np.uint64 if wide else np.uint32,
         "samples": np.uint32 if wide else np.uint16,
+        "scan_starts": np.int64,
+        "scan_rows": np.uint16,
+        "scan_codes": np.uint8,
+        "scan_steps": np.float32,
+        "scan_errors": np.float32,
+        "scan_lengths": np.int32,
         "neighbours": np.uint8,
     }
 

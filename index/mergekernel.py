@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lsr.index.compiled import kernel
 
 __all__ = ["merge_rankings"]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def merge_rankings(
     rows: NDArray[np.int32],
     scores: NDArray[np.float32],

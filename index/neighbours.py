@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lsr.index.compiled import kernel
 
 __all__ = ["neighbour", "pack_neighbours"]
 
@@ -12,7 +13,7 @@ SPARE_BYTES = 8
 """Read beyond the last neighbour."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _n_bits(n_documents: int) -> int:
     bits = 1
     while (1 << bits) < n_documents:
@@ -20,7 +21,7 @@ def _n_bits(n_documents: int) -> int:
     return bits
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def neighbour(packed: NDArray[np.uint8], n_documents: int, place: int) -> np.int64:
     """The row stored at a place, counted over all documents."""
     bits = _n_bits(n_documents)
@@ -32,7 +33,7 @@ def neighbour(packed: NDArray[np.uint8], n_documents: int, place: int) -> np.int
     return np.int64((word >> np.uint64(first & 7)) & mask)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def pack_neighbours(rows: NDArray[np.int32]) -> NDArray[np.uint8]:
     """What `neighbour` reads.
 

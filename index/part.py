@@ -104,7 +104,8 @@ class Part:
         """Sparse search over this segment: the one place where its engine is chosen."""
         if self.blocks is None or self._tuned is None:
             return ExactSearcher(self.segment)
-        return AutoSearcher(self.segment, self.blocks, self._tuned.params, self._tuned.costs)
+        tuned = self._tuned
+        return AutoSearcher(self.blocks, self.segment.tie_order, tuned.params, tuned.costs)
 
     def open_vectors(self) -> VectorIndex:
         """Dense search over this segment. Raises UnavailableError when faiss is not installed."""

@@ -89,7 +89,15 @@ class Profile:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, QueryError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            QueryError,
+        ) as error:
             raise IndexCorruptError(
                 f"{path} is damaged ({error}); delete it to go on without, then run lsr tune again"
             ) from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lsr.errors import InputError
+from lsr.index.compiled import kernel
 from lsr.index.config import GlobalPruning, ListPruning, NoPruning, Pruning
 from lsr.sparse import CSR
 
@@ -89,7 +89,7 @@ def _threshold(bits: NDArray[np.int32], n_kept: int) -> tuple[int, int, int]:
     return cut, n_kept - (int(above[place]) - tied), tied
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _is_kept(level: int, cut: int, seen: int, n_ties: int, n_tied: int) -> bool:
     """Whether an entry stays; of those at the cut, every so-manieth does."""
     if level != cut or n_tied == 0:
@@ -97,7 +97,7 @@ def _is_kept(level: int, cut: int, seen: int, n_ties: int, n_tied: int) -> bool:
     return (seen + 1) * n_ties // n_tied > seen * n_ties // n_tied
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _count(
     terms: NDArray[np.int32],
     bits: NDArray[np.int32],
@@ -114,7 +114,7 @@ def _count(
         seen += level == cut
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _fill(
     indptr: NDArray[np.int64],
     terms: NDArray[np.int32],

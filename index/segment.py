@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
+from lsr.index.docids import DocIds
 from lsr.sparse import CSR
 
 __all__ = ["Segment", "frozen"]
@@ -96,10 +97,7 @@ class Segment:
 
     def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The identifiers of rows, in their order."""
-        starts = self.id_indptr[rows].tolist()
-        ends = self.id_indptr[rows + 1].tolist()
-        text = self.id_bytes.data
-        return [str(text[start:end], "utf-8") for start, end in zip(starts, ends, strict=True)]
+        return DocIds(self.tie_order, self.id_indptr, self.id_bytes).of(rows)
 
     def dense_vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """The dense vectors of rows, shape (n, dimension)."""
@@ -118,18 +116,14 @@ class Segment:
         if documents.n_rows != n or (vectors is not None and len(vectors) != n):
             raise ValueError(f"{n} ids, {documents.n_rows} rows: one row for each id is needed")
         lists = documents.transpose()
-        encoded = [doc_id.encode() for doc_id in doc_ids]
-        tie_order = np.empty(n, np.int32)
-        tie_order[sorted(range(n), key=doc_ids.__getitem__)] = np.arange(n, dtype=np.int32)
-        id_indptr = np.zeros(n + 1, np.int64)
-        np.cumsum([len(part) for part in encoded], out=id_indptr[1:])
+        ids = DocIds.build(doc_ids)
         return cls(
             frozen(lists.indptr),
             frozen(lists.terms),
             frozen(lists.weights),
-            frozen(tie_order),
-            frozen(id_indptr),
-            frozen(np.frombuffer(b"".join(encoded), np.uint8)),
+            frozen(ids.tie_order),
+            frozen(ids.indptr),
+            frozen(ids.text),
             frozen(np.zeros((n, 0), np.float32) if vectors is None else vectors),
         )
 

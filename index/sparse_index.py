@@ -4,14 +4,12 @@
     ranking = index.search_batch(queries, SearchParams(k=10))
     index.save("folder"); index = SparseIndex.open("folder")
 
-It holds the vectors twice: as inverted lists, for exact search, and as a block index, for
-approximate search.
+Everything searched lies in one block index: documents' vectors, blocks for approximate search, and
+lists for exact search.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoder import Progress, no_progress
-from lsr.errors import IndexMissingError, InputError, QueryError, StorageError
+from lsr.errors import InputError, QueryError, StorageError
 from lsr.index.autosearcher import AutoSearcher
 from lsr.index.blockbuilder import build_blocks, typical_config
 from lsr.index.blockindex import BlockIndex
 from lsr.index.calibration import calibrate, pseudo_queries
 from lsr.index.config import BuildConfig, SearchParams
-from lsr.index.forward import stored_weights
-from lsr.index.segment import Segment
+from lsr.index.docids import DocIds
+from lsr.index.indexfolder import current_content, replace_content
 from lsr.index.tuned import Tuned
 from lsr.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
@@ -42,19 +40,22 @@ class SparseIndex:
     """An index of sparse vectors, in memory or mapped from a folder.
 
     Attributes:
-        segment: the inverted lists.
+        ids: the doc_ids by row.
         blocks: the block index.
         tuned: what `calibrate` found, or None.
         n_documents: how many vectors there are.
     """
 
-    def __init__(self, segment: Segment, blocks: BlockIndex, tuned: Tuned | None = None) -> None:
-        self.segment = segment
+    def __init__(self, ids: DocIds, blocks: BlockIndex, tuned: Tuned | None = None) -> None:
+        self.ids = ids
         self.blocks = blocks
         self.tuned = tuned
-        costs = None if tuned is None else tuned.costs
-        self.searcher = AutoSearcher(segment, blocks, self.default_params, costs)
+        self.searcher = self._searcher()
         self.n_documents = blocks.n_documents
+
+    def _searcher(self) -> AutoSearcher:
+        costs = None if self.tuned is None else self.tuned.costs
+        return AutoSearcher(self.blocks, self.ids.tie_order, self.default_params, costs)
 
     @property
     def default_params(self) -> SearchParams:
@@ -92,14 +93,15 @@ class SparseIndex:
         if len(doc_ids) != n or len(set(doc_ids)) != n:
             what = "some repeat" if len(doc_ids) == n else f"there are {len(doc_ids):,}"
             raise InputError(f"{n:,} vectors need as many different doc_ids, and {what}")
+        try:
+            ids = DocIds.build(doc_ids)
+        except UnicodeEncodeError as error:
+            raise InputError(f"the doc_id {error.object!r} is not valid Unicode") from error
         config = config or typical_config(documents)
         blocks = build_blocks(
             documents, config, n_threads=n_threads, max_memory=max_memory, progress=progress
         )
-        if config.values == "u16":
-            documents = documents._replace(weights=stored_weights(documents.weights, blocks.scale))
-        progress("inverted lists", 0, None)
-        return cls(Segment.build(doc_ids, documents), blocks)
+        return cls(ids, blocks)
 
     def search(self, query: SparseVector, params: SearchParams | None = None) -> Ranking:
         """The best documents of one query: a `Ranking` of one line."""
@@ -134,7 +136,7 @@ class SparseIndex:
 
     def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The identifiers of rows, in their order; those below 0 are left out."""
-        return self.segment.doc_ids(rows[rows >= 0])
+        return self.ids.of(rows[rows >= 0])
 
     def mask(self, doc_ids: Sequence[str]) -> NDArray[np.bool_]:
         """A filter that passes these documents.
@@ -143,7 +145,7 @@ class SparseIndex:
             QueryError: names the first id that is not in the index.
         """
         rows = np.arange(self.n_documents, dtype=np.int32)
-        row_of = dict(zip(self.segment.doc_ids(rows), rows.tolist(), strict=True))
+        row_of = dict(zip(self.ids.of(rows), rows.tolist(), strict=True))
         mask = np.zeros(self.n_documents, bool)
         for doc_id in doc_ids:
             if doc_id not in row_of:
@@ -176,29 +178,21 @@ class SparseIndex:
         self.tuned = calibrate(
             self.searcher, sample, target_recall, k=k, source=source, progress=progress
         )
-        self.searcher = AutoSearcher(
-            self.segment, self.blocks, self.default_params, self.tuned.costs
-        )
+        self.searcher = self._searcher()
         return self.tuned
 
     def documents(self) -> CSR:
         """All vectors as they are stored, a row for each document."""
-        lists = CSR(
-            self.segment.list_indptr,
-            self.segment.list_rows,
-            self.segment.list_weights,
-            self.n_documents,
-        )
-        return lists.transpose()
+        return self.blocks.documents()
 
     def warm_up(self) -> None:
         """Do now what would slow the first search down."""
         self.searcher.warm_up()
 
     def stats(self) -> dict[str, Any]:
-        """Counts, and bytes by part; `lists` are those of exact search."""
+        """Counts, and bytes by part."""
         stats = self.blocks.stats()
-        stats["bytes"]["lists"] = self.segment.lists_nbytes
+        stats["bytes"]["ids"] = sum(array.nbytes for array in self.ids)
         return stats
 
     def _check(self, params: SearchParams) -> None:
@@ -208,30 +202,23 @@ class SparseIndex:
             )
 
     def save(self, folder: Path | str) -> None:
-        """Write a folder; it appears when it is whole, and replaces one that is there.
+        """Write a folder. One that holds such an index gets this one instead, all at once.
 
         Raises:
-            StorageError: it cannot be written.
+            InputError: the folder holds something else, or another writer is at work.
+            StorageError: it cannot be written. What was there stays.
         """
         target = Path(folder).absolute()
-        draft = target.parent / f".{target.name}.{os.getpid()}.unfinished"
         try:
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
-            self.segment.save(draft)
-            self.blocks.save(draft)
-            if self.tuned is not None:
-                self.tuned.write(draft)
-            if target.exists():
-                old = draft.with_suffix(".old")
-                target.rename(old)
-                draft.rename(target)
-                shutil.rmtree(old)
-            else:
-                draft.rename(target)
+            replace_content(target, self._write)
         except OSError as error:
-            shutil.rmtree(draft, ignore_errors=True)
             raise StorageError(f"{target} cannot be written ({error.strerror or error})") from error
+
+    def _write(self, folder: Path) -> None:
+        self.ids.save(folder)
+        self.blocks.save(folder)
+        if self.tuned is not None:
+            self.tuned.write(folder)
 
     @classmethod
     def open(
@@ -241,17 +228,15 @@ class SparseIndex:
 
         Args:
             resident: read the block index into memory, in large pages where there are any.
-            verify: compare the block index with its checksums.
+            verify: compare every byte with its checksum.
 
         Raises:
             IndexMissingError: there is none.
             IndexCorruptError, IndexVersionError: it cannot be used.
         """
-        path = Path(folder)
-        if not BlockIndex.exists(path):
-            raise IndexMissingError(f"{path} is not a sparse index; make one with SparseIndex.save")
-        blocks = BlockIndex.load(path, resident=resident, verify=verify)
-        return cls(Segment.load(path), blocks, Tuned.read(path))
+        content = current_content(Path(folder), verify=verify)
+        blocks = BlockIndex.load(content, resident=resident)
+        return cls(DocIds.load(content), blocks, Tuned.read(content))
 
 
 def as_csr(vectors: Vectors) -> CSR:

@@ -25,7 +25,7 @@ from lsr.errors import (
 from lsr.index.manifest import MANIFEST, Manifest
 from lsr.index.names import DELETED, SEGMENT, highest_number, is_ours
 
-__all__ = ["Staging"]
+__all__ = ["Staging", "sync_tree"]
 
 _COLLECTION = "collection"
 _KEPT = "kept"
@@ -101,7 +101,7 @@ class Staging:
             shutil.rmtree(self.kept)
         manifest_path = self.folder / MANIFEST
         manifest_path.write_text(manifest.to_json(), encoding="utf-8")
-        _sync_tree(self.folder)
+        sync_tree(self.folder)
         if not self._target.exists() or not any(self._target.iterdir()):
             self.folder.rename(self._target)
         else:
@@ -182,7 +182,7 @@ def _remove(path: Path, *, ignore_errors: bool = False) -> None:
             raise
 
 
-def _sync_tree(root: Path) -> None:
+def sync_tree(root: Path) -> None:
     for path in root.rglob("*"):
         _sync(path)
     _sync(root)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from lsr.index.compiled import kernel
 from lsr.index.config import EnergySummary, Summary
 
 __all__ = ["GROUP_BLOCKS", "Summaries", "summarise_lists"]
@@ -82,7 +82,7 @@ def summarise_lists(
     return Summaries(entries, sizes)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _take_maxima(
     terms: NDArray[np.uint16],
     codes: NDArray[np.uint8],
@@ -101,7 +101,7 @@ def _take_maxima(
     return np.int64(n)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _summarise(
     energy: float,
     most: int,
@@ -189,7 +189,7 @@ def _summarise(
     return entries[:n_entries].copy()
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _cut(
     maxima: NDArray[np.uint8],
     touched: NDArray[np.int32],
@@ -222,7 +222,7 @@ def _cut(
     return 0, 0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def _sort_by_component(entries: NDArray[np.uint64], n_terms: int) -> None:
     """Radix sort by component, stable, so that blocks ascend within each."""
     spare = np.empty_like(entries)

@@ -77,7 +77,15 @@ class Tuned:
             return cls(params=params, costs=Costs(**content.pop("costs")), **content)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, LsrError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            LsrError,
+        ) as error:
             raise IndexCorruptError(
                 f"{path} cannot be read ({error}); delete it, and run lsr index calibrate again"
             ) from error

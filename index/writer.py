@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lsr.encoder import CorpusEncoder, Encoder, Progress, VectorEncoder, no_progress
 from lsr.errors import InputError, NotFoundError
+from lsr.index.buildlimits import BuildLimits
 from lsr.index.draft import Draft
 from lsr.index.edit import Edit, editing
 from lsr.index.encoders import load_encoder, onnx_folder
@@ -53,6 +54,7 @@ def add_documents(
     dense: VectorEncoder | None = None,
     source: str = "",
     policy: MergePolicy | None = None,
+    limits: BuildLimits | None = None,
     progress: Progress = no_progress,
 ) -> Change:
     """Add documents; one whose doc_id is there replaces the older version.
@@ -68,10 +70,11 @@ def add_documents(
         dense: the collection's dense model, where it is loaded already.
         source: what the documents are, for people.
         policy: which segments are merged into the new one; the defaults of `MergePolicy` else.
+        limits: of building blocks; the defaults of `BuildLimits` else.
 
     Raises:
-        InputError: no documents, an id that is empty or repeated, or vectors or models that do not
-            fit the collection.
+        InputError: no documents, an id that is empty or repeated, vectors or models that do not
+            fit the collection, or too little memory for blocks.
         IndexStateError: there is no index, it is damaged, or its dense model has changed.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
@@ -89,7 +92,7 @@ def add_documents(
         replaced = edit.delete(draft.doc_ids())
         merged = (policy or MergePolicy()).chosen(edit.records(), n_new)
         edit.merge(merged, draft, with_sparse=True)
-        new = draft.finish(encoder.n_terms, is_exact=False, blocks=edit.had_blocks())
+        new = draft.finish(encoder.n_terms, is_exact=False, blocks=edit.had_blocks(), limits=limits)
         manifest = edit.publish(new, (encoder, folder), forget_kept=True)
     n_replaced = len(replaced)
     return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
@@ -126,14 +129,20 @@ def delete_documents(
     return Change(manifest, n_deleted=len(found))
 
 
-def merge_segments(collection: Path, *, progress: Progress = no_progress) -> Change:
+def merge_segments(
+    collection: Path, *, limits: BuildLimits | None = None, progress: Progress = no_progress
+) -> Change:
     """Write all documents that are not deleted into one segment.
 
     An encoder with corpus statistics takes them anew from these documents and encodes all of them
     again, so the result is what a build from these documents would be. Other vectors are copied.
     Readers go on meanwhile. Where there is nothing to merge, nothing is done.
 
+    Args:
+        limits: of building blocks; the defaults of `BuildLimits` else.
+
     Raises:
+        InputError: the memory allowed for blocks does not suffice.
         IndexStateError: there is no index, or it is damaged.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
@@ -151,7 +160,9 @@ def merge_segments(collection: Path, *, progress: Progress = no_progress) -> Cha
                 encoder = encoder.fresh()
                 draft.encode_sparse(encoder)
             folder = edit.save_encoder(encoder)
-            new = draft.finish(encoder.n_terms, is_exact=True, blocks=edit.had_blocks())
+            new = draft.finish(
+                encoder.n_terms, is_exact=True, blocks=edit.had_blocks(), limits=limits
+            )
             manifest = edit.publish(new, (encoder, folder))
     return Change(manifest, n_merged=len(before.segments))
 

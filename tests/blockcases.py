@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from lsr.index import layout as at
 from lsr.index.blockindex import BlockIndex
-from lsr.index.blocksearch import scratch_bytes, search_blocks
+from lsr.index.blocksearch import search_blocks
 from lsr.index.config import (
     Blocking,
     BuildConfig,
@@ -28,6 +29,7 @@ from lsr.index.config import (
     Summary,
 )
 from lsr.index.neighbours import pack_neighbours
+from lsr.index.scratch import COUNTERS, scratch_bytes
 from lsr.index.segment import frozen
 from lsr.sparse import CSR
 
@@ -45,6 +47,7 @@ __all__ = [
     "random_collection",
     "random_queries",
     "search",
+    "tables",
     "with_neighbours",
 ]
 
@@ -115,26 +118,36 @@ def collections(
     max_rows: int = 24,
     kind: str | None = None,
     widths: tuple[int, ...] = (*NARROW, *WIDE),
+    long: bool = False,
 ) -> CSR:
-    """Narrow and wide ones, with empty documents, single terms and whole vocabularies."""
+    """Narrow and wide ones, with empty documents, single terms and whole vocabularies.
+
+    Where the vocabulary allows it, heads of `long` documents have 32 entries or a multiple of it.
+    """
     width = draw(st.sampled_from(widths)) if n_terms is None else n_terms
-    sizes = st.lists(st.sampled_from([0, 1, 2, 7, 9, 14, 25, 40]), max_size=max_rows)
+    lengths = [36, 50, 80, 110, 150] if long else [0, 1, 2, 7, 9, 14, 25, 40]
+    sizes = st.lists(st.sampled_from(lengths), max_size=max_rows)
     return random_collection(
         draw(st.integers(0, 2**32 - 1)),
         draw(sizes),
         width,
         draw(st.sampled_from(WEIGHTS[:4])) if kind is None else kind,
+        n_pool=160 if long else 40,
     )
 
 
-def random_queries(documents: CSR, seed: int, n: int = 3, kind: str = "any") -> CSR:
-    """Queries of the documents' terms and of some that no document has; the last one is empty."""
+def random_queries(documents: CSR, seed: int, n: int = 3, kind: str = "any", most: int = 12) -> CSR:
+    """Queries of the documents' terms and of some that no document has; the last one is empty.
+
+    Args:
+        most: terms of a query.
+    """
     rng = np.random.default_rng(seed)
     width = documents.n_terms
     pool = np.unique(np.append(documents.terms, [0, width - 1, width, width + 9]))
     rows: list[dict[int, float]] = []
     for _ in range(n):
-        terms = rng.choice(pool, rng.integers(1, min(len(pool), 12) + 1), replace=False).tolist()
+        terms = rng.choice(pool, rng.integers(1, min(len(pool), most) + 1), replace=False).tolist()
         weights = random_weights(rng, len(terms), kind).tolist()
         rows.append(dict(zip(terms, weights, strict=True)))
     return CSR.from_rows([*rows, {}], width + 10)
@@ -184,6 +197,14 @@ def likes(index: BlockIndex) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return terms, entries, rest
 
 
+def tables(n_terms: int, query: Mapping[int, Any]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A query by term, as kernels look it up: above 0 where it has the term, and its weights."""
+    codes_of, weights_of = np.zeros(n_terms, np.uint8), np.zeros(n_terms, np.float32)
+    for term, weight in query.items():
+        codes_of[term], weights_of[term] = 1, weight
+    return codes_of, weights_of
+
+
 def search(
     index: BlockIndex,
     queries: CSR,
@@ -211,9 +232,9 @@ def search(
         *(queries.indptr, queries.terms, queries.weights, 0, queries.n_rows),
         *(index.blob, index.layout, *likes(index)),
         *(frozen(ties), frozen(np.argsort(ties).astype(np.int32)), frozen(blocked)),
-        *(query_cut, heap_factor, n_knn, scratch, rows, scores, np.zeros(4, np.int64)),
+        *(query_cut, heap_factor, n_knn, scratch, rows, scores),
     )
-    assert not scratch[4 * n :].any()
+    assert not scratch[4 * n : -8 * COUNTERS].any()
     return pairs(rows, scores)
 
 

@@ -19,6 +19,7 @@ __all__ = ["Opened", "Visited", "estimate", "falling", "heaviest", "query_codes"
 
 LAG = 8
 TAIL_FACTOR = 0.8
+TAIL_LAG = 8
 BUCKETS = 512
 Summary = dict[int, int]
 
@@ -132,9 +133,13 @@ def visit(
     k: int,
     blocked: Collection[int] = (),
 ) -> Visited:
-    """Score documents of blocks in falling order; 8 are fetched ahead of the one that is scored."""
+    """Score documents of blocks in falling order.
+
+    8 are fetched ahead of the one whose head is scored, and 8 lie between a head and its tail.
+    """
     waiting = deque(found[place] for place in falling([total for _, total in found])[0])
     fetched: deque[int] = deque()
+    heads: deque[tuple[int, int] | None] = deque([None] * TAIL_LAG)  # scores and rows
     seen: list[int] = []
     best: list[int] = []
     candidates: list[tuple[int, int]] = []
@@ -149,14 +154,20 @@ def visit(
             new = [row for row in opened.blocks[block] if row not in seen and row not in blocked]
             seen += new
             fetched += new
-        if not fetched:
+        if not fetched and not any(heads):
             return Visited(seen, candidates, n_blocks)
-        row = fetched.popleft()
-        head, tail = opened.vectors[row]
-        score = sum(codes.get(entry.term, 0) * entry.code for entry in head)
-        if full and score <= best[-1] * TAIL_FACTOR:
+        new_head = None
+        if fetched:
+            row = fetched.popleft()
+            score = sum(codes.get(entry.term, 0) * entry.code for entry in opened.vectors[row][0])
+            if not full or score > best[-1] * TAIL_FACTOR:
+                new_head = score, row
+        heads.append(new_head)
+        old_head = heads.popleft()
+        if old_head is None:
             continue
-        score += sum(codes.get(entry.term, 0) * entry.code for entry in tail)
+        score, row = old_head
+        score += sum(codes.get(entry.term, 0) * entry.code for entry in opened.vectors[row][1])
         candidates.append((score, row))
         best = sorted([*best, score], reverse=True)[:k]
 
@@ -181,7 +192,7 @@ def search(
     found = estimate(opened, codes, lists, heap_factor == 0)
     seen, candidates, _ = visit(opened, codes, found, heap_factor, k, blocked)
     if heap_factor > 0:
-        candidates = sorted(candidates, reverse=True)[: 2 * k + 10]
+        candidates = sorted(candidates, reverse=True)[: k + k // 4 + 10]
     ties = range(opened.n_documents) if tie_order is None else tie_order
 
     def ranked(rows: Sequence[int]) -> list[tuple[int, np.float32]]:

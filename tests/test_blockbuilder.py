@@ -26,6 +26,7 @@ from lsr.index.config import (
     Summary,
 )
 from lsr.index.layout import ALIGNMENT, PARTS
+from lsr.index.scanlists import WINDOW
 from lsr.sparse import CSR
 from tests import naive, naiveblocks
 from tests.blockcases import brief, collections, configs, random_collection
@@ -33,6 +34,9 @@ from tests.naivevisits import Opened
 
 # hashes wrap around; where kernels are not compiled, NumPy says so, in threads too
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar:RuntimeWarning")
+
+
+STAGES = ["forward index", "blocks", "summaries", "exact lists", "pack"]
 
 
 def block_options(blocking: Blocking) -> tuple[float, int, int]:
@@ -116,6 +120,31 @@ def test_the_same_bytes_for_any_threads_and_shares(
             assert again.blob.tobytes() == index.blob.tobytes()
 
 
+def test_windows_of_exact_search_are_the_same_for_any_threads() -> None:
+    n = 2 * WINDOW + 5
+    rng = np.random.default_rng(1)
+    documents = CSR(
+        np.arange(0, 2 * n + 1, 2),
+        (rng.integers(0, 3, (n, 2)) + np.array([0, 3])).astype(np.int32).ravel(),
+        rng.random(2 * n).astype(np.float32) + np.float32(0.1),
+        6,
+    )
+    config = BuildConfig(GlobalPruning(100), FixedBlocks(20))
+    told: list[tuple[str, int, int | None]] = []
+    made = [
+        build_blocks(documents, config, n_threads=n_threads, progress=lambda *a: told.append(a))
+        for n_threads in (1, 2)
+    ]
+    assert made[0].blob.tobytes() == made[1].blob.tobytes()
+    assert [a for a in told if a[0] == "exact lists"] == [
+        ("exact lists", i, 3) for i in (1, 2, 3)
+    ] * 2
+    starts = made[0].part("scan_starts")
+    assert len(starts) == 3 * 6 + 1
+    assert starts[[6, 12, 18]].tolist() == [2 * WINDOW, 4 * WINDOW, 2 * n]
+    assert made[0].part("scan_lengths").tolist() == np.bincount(documents.terms).tolist()
+
+
 def test_gaps_between_parts_are_zero() -> None:
     """Memory that was used before does not get into the index."""
     junk = [np.full(1 << 15, 255, np.uint8) for _ in range(50)]
@@ -153,17 +182,18 @@ def test_progress_is_told(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> No
         sizeable(), n_threads=n_threads, progress=lambda *arguments: told.append(arguments)
     )
     stages = list(dict.fromkeys(stage for stage, *_ in told))
-    assert stages == ["forward index", "blocks", "summaries", "pack"]
-    for stage in ("blocks", "summaries"):
+    assert stages == STAGES
+    for stage in ("blocks", "summaries", "exact lists"):
         done = [n for name, n, _ in told if name == stage]
         totals = {total for name, _, total in told if name == stage}
         assert done == list(range(1, len(done) + 1))
         assert totals == {len(done)}
-        assert len(done) > 3
+        assert len(done) > 3 or stage == "exact lists"
+    assert [n for name, n, _ in told if name == "exact lists"] == [1]  # one window of documents
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("stage", ["forward index", "blocks", "summaries", "pack"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_an_interrupt_leaves_no_threads(
     stage: str, n_threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lsr.index import blocksearch as module
+from lsr.index import layout as at
 from lsr.index.blockbuilder import build_blocks
 from lsr.index.blockindex import BlockIndex
-from lsr.index.blocksearch import _visit_neighbours, scratch_bytes, search_blocks
+from lsr.index.blockscores import put_hits, room_for_places
+from lsr.index.blocksearch import _visit_neighbours, search_blocks
 from lsr.index.config import (
     BuildConfig,
     ClusteredBlocks,
@@ -23,6 +25,8 @@ from lsr.index.config import (
     NoPruning,
 )
 from lsr.index.forward import stored_weights
+from lsr.index.matching import FEW_TERMS, LANES
+from lsr.index.scratch import clear_query, put_query, scratch_bytes, scratch_parts
 from lsr.sparse import CSR
 from tests import naive, naivevisits
 from tests.blockcases import (
@@ -42,6 +46,10 @@ from tests.naivevisits import Opened
 
 overflows = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 Hits = list[list[tuple[int, float]]]
+KERNELS = (
+    *(search_blocks, _visit_neighbours, put_hits, room_for_places),
+    *(clear_query, put_query, scratch_parts),
+)
 
 each_type = pytest.mark.parametrize(
     ("widths", "values"), [(NARROW, "u16"), (NARROW, "f32"), (WIDE, "u16"), (WIDE, "f32")]
@@ -74,7 +82,7 @@ def masks(draw: st.DrawFn, n: int) -> NDArray[np.bool_] | None:
 def test_search_is_the_twin(
     widths: tuple[int, ...], values: str, seed: int, data: st.DataObject
 ) -> None:
-    documents = data.draw(collections(max_rows=40, widths=widths))
+    documents = data.draw(collections(max_rows=40, widths=widths, long=data.draw(st.booleans())))
     config = data.draw(configs(values=values))
     n = documents.n_rows
     rng = np.random.default_rng(seed)
@@ -83,7 +91,8 @@ def test_search_is_the_twin(
         build_blocks(documents, config),
         rng.integers(0, max(n, 1), (n, n_neighbours)).astype(np.int32),
     )
-    queries = random_queries(documents, seed, kind=data.draw(st.sampled_from(["few", "any"])))
+    kind = data.draw(st.sampled_from(["few", "any"]))
+    queries = random_queries(documents, seed, kind=kind, most=20)
     k = data.draw(st.sampled_from([1, 3, 60]))
     query_cut = data.draw(st.sampled_from([1, 2, 2**31 - 1]))
     heap_factor = data.draw(st.sampled_from([0.0, 0.7, 0.9, 1.0, 2.0]))
@@ -113,14 +122,39 @@ def test_search_is_the_twin(
 
     assert found() == expected
     with pytest.MonkeyPatch.context() as patch:
-        for kernel in (search_blocks, _visit_neighbours):
+        for kernel in KERNELS:
             patch.setattr(module, kernel.__name__, interpreted(kernel))
         assert found() == expected
 
 
+@pytest.mark.parametrize("n_query", [1, FEW_TERMS, FEW_TERMS + 1, 40])
+@pytest.mark.parametrize("n_entries", [30, 70])
+@pytest.mark.parametrize("n_terms", [120, 70_000])
+def test_queries_of_any_length(n_terms: int, n_entries: int, n_query: int) -> None:
+    """Heads are looked up or compared, as the query is long or short."""
+    documents = random_collection(3, [n_entries] * 150, n_terms, n_pool=120)
+    index = build_blocks(documents, BuildConfig(NoPruning(), FixedBlocks(4)))
+    assert (int(index.layout[at.HEAD_LENGTH]) % LANES == 0) == (n_entries == 70)
+    rng = np.random.default_rng(n_query)
+    pool = np.unique(documents.terms)
+    rows = [
+        dict.fromkeys(rng.choice(pool, n_query, replace=False).tolist(), 1.0)
+        | {n_terms + unknown: 9.0 for unknown in range(3)}
+        for _ in range(5)
+    ]
+    queries = CSR.from_rows(rows, n_terms + 3)
+    opened = Opened(index)
+    for heap_factor in (0.0, 0.8, 1.0):
+        knobs = {"query_cut": 6, "heap_factor": heap_factor}
+        assert search(index, queries, 5, **knobs) == [  # type: ignore[arg-type]
+            naivevisits.search(opened, queries.row(i), n_terms, 5, **knobs)  # type: ignore[arg-type]
+            for i in range(5)
+        ]
+
+
 @overflows
 @brief
-@given(collections(max_rows=60), st.integers(0, 99), st.data())
+@given(collections(max_rows=60) | collections(long=True), st.integers(0, 99), st.data())
 def test_nothing_pruned_or_skipped_is_exact_search(
     documents: CSR, seed: int, data: st.DataObject
 ) -> None:
@@ -160,6 +194,21 @@ def test_weights_that_codes_do_not_tell_apart(k: int) -> None:
     assert len({entry.code for (entry,), _ in Opened(index).vectors}) < 3
     found = search(index, CSR.from_rows([{0: 1.0}]), k, **EXACTLY)
     assert [row for row, _ in found[0]] == list(range(k))
+
+
+@pytest.mark.parametrize("k", [1, 4, 7, 60])
+def test_few_more_than_asked_for_are_scored_by_their_stored_weights(k: int) -> None:
+    """Where codes do not tell documents apart, no others can be hits, however good they are."""
+    rng = np.random.default_rng(1)
+    documents = CSR.from_rows([{0: 1 - i * 1e-5} for i in rng.permutation(200).tolist()])
+    config = BuildConfig(NoPruning(), FixedBlocks(3), EnergySummary(1.0), "f32")
+    index = build_blocks(documents, config)
+    opened = Opened(index)
+    assert len({entry.code for (entry,), _ in opened.vectors}) < 3
+    queries = CSR.from_rows([{0: 1.0}])
+    found = search(index, queries, k, heap_factor=0.5)
+    assert found == [naivevisits.search(opened, queries.row(0), 1, k, 8, 0.5)]
+    assert found != search(index, queries, k, **EXACTLY)
 
 
 def typical(values: str = "u16") -> tuple[CSR, BlockIndex, CSR]:
@@ -282,7 +331,7 @@ def test_only_its_queries_are_written() -> None:
     def part(*arguments: object) -> None:
         first = (*arguments[:3], 2, 4)
         search_blocks(*first, *arguments[5:])
-        rows, scores = arguments[-3], arguments[-2]
+        rows, scores = arguments[-2:]
         assert isinstance(rows, np.ndarray)
         assert isinstance(scores, np.ndarray)
         assert (np.delete(rows, [2, 3], 0) == 99).all()

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from lsr.index.kernels import (
     LAST_GUESSED_BIT,
-    _cutoff,
     _first_at_least,
-    _group_peaks,
+    cutoff,
+    group_peaks,
     keep_best,
     scan_batch,
     score_rows,
@@ -45,7 +45,7 @@ not_negative = st.one_of(
 @given(st.lists(not_negative, min_size=1, max_size=60), st.integers(1, 70))
 def test_cutoff_is_reached_by_k_values(numbers: list[float], k: int) -> None:
     bits = np.array(numbers, np.float32).view(np.int32)
-    cut = _cutoff(bits, k)
+    cut = cutoff(bits, k)
     assert cut >= 0
     if cut > 0:
         assert int((bits >= cut).sum()) >= k
@@ -57,15 +57,15 @@ def test_cutoff_is_close_to_the_kth_largest() -> None:
     bits = np.random.default_rng(1).random(10_000).astype(np.float32).view(np.int32)
     best = np.sort(bits)[::-1]
     for k in (1, 10, 100, 5_000):
-        assert 0 <= best[k - 1] - _cutoff(bits, k) < 1 << LAST_GUESSED_BIT
-    assert _cutoff(bits, 10_001) == 0
-    assert _cutoff(np.zeros(5, np.int32), 1) == 0
+        assert 0 <= best[k - 1] - cutoff(bits, k) < 1 << LAST_GUESSED_BIT
+    assert cutoff(bits, 10_001) == 0
+    assert cutoff(np.zeros(5, np.int32), 1) == 0
 
 
 @pytest.mark.parametrize("top", [2.0**-149, 1e-40, 1e-36, 3.4e38, np.inf])
 def test_cutoff_of_extreme_scores(top: float) -> None:
     bits = np.array([top, 0, top, 0], np.float32).view(np.int32)
-    assert 0 <= _cutoff(bits, 2) <= bits[0]
+    assert 0 <= cutoff(bits, 2) <= bits[0]
 
 
 @quick
@@ -95,7 +95,7 @@ def test_first_at_least_is_searchsorted(numbers: list[int], data: st.DataObject)
 def test_group_peaks_are_maxima_of_strides(numbers: list[float], n_groups: int) -> None:
     bits = np.array(numbers, np.float32).view(np.int32)
     peaks = np.full(n_groups, 9, np.int32)
-    _group_peaks(bits, peaks)
+    group_peaks(bits, peaks)
     expected = [max(bits[g::n_groups].tolist(), default=0) for g in range(n_groups)]
     assert peaks.tolist() == expected
 

@@ -6,28 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from lsr.cli.app import app
+from tests.commands import done, refused
 from tests.livecollection import content
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-def done(*words: object) -> str:
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*words: object) -> str:
-    result = run(*words)
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    return str(line)
 
 
 @pytest.fixture
@@ -99,6 +80,7 @@ def test_ids_from_a_file(index: Path) -> None:
         (["delete", "nothing", "a"], "nothing does not exist; make one with: lsr index build"),
         (["merge", "nothing"], "nothing does not exist"),
         (["add", "nothing", "{more}"], "nothing does not exist"),
+        (["add", "{index}"], "the documents to add are missing: lsr index add INDEX SOURCE"),
         (["add", "{index}", "nothing.jsonl"], "nothing.jsonl"),
         (["add", "{index}", "{more}"], "line 1: a document needs an id"),
     ],

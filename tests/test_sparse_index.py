@@ -170,8 +170,18 @@ def test_saved_and_opened(index: SparseIndex, queries: CSR, tmp_path: Path, resi
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
+def test_other_folders_are_not_written_into(index: SparseIndex, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="holds (notes.txt|file), which is not of a sparse index"):
+        index.save(tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        index.save(tmp_path / "file")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "notes.txt"]
+
+
 def test_calibrated_parameters_are_kept(index: SparseIndex, queries: CSR, tmp_path: Path) -> None:
-    index = SparseIndex(index.segment, index.blocks)
+    index = SparseIndex(index.ids, index.blocks)
     tuned = index.calibrate(queries, 0.9)
     assert tuned.recall > 0.8
     assert tuned.n_queries == queries.n_rows
@@ -179,13 +189,15 @@ def test_calibrated_parameters_are_kept(index: SparseIndex, queries: CSR, tmp_pa
     index.save(tmp_path / "index")
     opened = SparseIndex.open(tmp_path / "index")
     assert opened.tuned == tuned or vars(opened.tuned.params) == vars(tuned.params)  # type: ignore[union-attr]
-    (tmp_path / "index" / "tuned.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(IndexCorruptError, match=r"tuned\.json"):
-        SparseIndex.open(tmp_path / "index")
+    (path,) = (tmp_path / "index").glob("content-*/tuned.json")
+    for content in ("{}".ljust(path.stat().st_size), "{}"):
+        path.write_text(content, encoding="utf-8")
+        with pytest.raises(IndexCorruptError, match=r"tuned\.json"):
+            SparseIndex.open(tmp_path / "index")
 
 
 def test_pseudo_queries_are_said_to_be_such(index: SparseIndex) -> None:
-    index = SparseIndex(index.segment, index.blocks)
+    index = SparseIndex(index.ids, index.blocks)
     assert "pseudo" in index.calibrate(None, 0.9).source
 
 

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import complain, print_json, shown_progress
+from lsr.cli.given import VectorFormat, VectorsPath, given_vectors
+from lsr.cli.limits import MaxMemory, Threads, build_limits
 from lsr.cli.models import open_dense, open_sparse
 from lsr.datasets import open_corpus
 from lsr.errors import InputError
@@ -17,7 +19,6 @@ from lsr.index.manifest import FORMAT_VERSION, Manifest
 from lsr.index.profile import Profile
 from lsr.records import Columns
 from lsr.types import Document
-from lsr.vectorfiles import FORMATS
 
 __all__ = ["AsJson", "IndexPath", "app"]
 
@@ -45,23 +46,16 @@ def build(
     index: Annotated[
         Path | None, typer.Argument(metavar="INDEX", help="The folder to write.")
     ] = None,
-    vectors: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Sparse vectors made elsewhere, matched with SOURCE by id, or without SOURCE.",
-        ),
-    ] = None,
-    vector_format: Annotated[
-        str | None,
-        typer.Option(help=f"Of --vectors: {', '.join(FORMATS)}; found out by default."),
-    ] = None,
+    vectors: VectorsPath = None,
+    vector_format: VectorFormat = None,
     blocks: Annotated[
         str,
         typer.Option(
             help="Blocks for approximate search: always, never, or auto: from 100,000 documents on."
         ),
     ] = "auto",
+    threads: Threads = None,
+    max_memory: MaxMemory = None,
     sparse: Annotated[str, typer.Option(help="The sparse encoder: bm25.")] = "bm25",
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
@@ -79,11 +73,11 @@ def build(
 
     An interrupted build changes nothing; run it again, and dense vectors that were ready are used.
     """
-    from lsr.cli.vectors import given_vectors
     from lsr.index.builder import build_collection
 
     if blocks not in BLOCKS:
         raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
+    limits = build_limits(threads, max_memory)
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
     corpus = None if index is None else source
@@ -100,6 +94,7 @@ def build(
             dense=open_dense(dense),
             vectors=given.vectors if given else None,
             blocks=BLOCKS[blocks],
+            limits=limits,
             source=corpus or str(vectors),
             progress=progress,
         )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lsr.cli.console import print_json, shown_progress
+from lsr.cli.given import VectorFormat, VectorsPath, given_vectors, own_encoder
 from lsr.cli.index import AsJson, IndexPath
+from lsr.cli.limits import MaxMemory, Threads, build_limits
 from lsr.datasets import open_corpus
 from lsr.errors import InputError
 from lsr.lines import numbered_lines
 from lsr.records import Columns
+from lsr.types import Document
 
 if TYPE_CHECKING:
     from lsr.index.writer import Change
@@ -23,25 +27,45 @@ __all__ = ["add", "delete", "merge"]
 def add(
     index: IndexPath,
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="SOURCE", help="Documents, as lsr index build reads them."),
-    ],
+    ] = None,
+    vectors: VectorsPath = None,
+    vector_format: VectorFormat = None,
     columns: Annotated[
         str,
         typer.Option(help="Fields of a record file, as doc_id=A,text=B,title=C; usual names else."),
     ] = "",
+    threads: Threads = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Add documents to an index; one whose id is there replaces the older version.
 
-    They are encoded by the models of the index. Searches that are running, and lsr serve, keep
-    what they have open. Small segments are merged now and then.
+    They are encoded by the models of the index; one that was built with --vectors needs vectors
+    here too. Searches that are running, and lsr serve, keep what they have open. Small segments
+    are merged now and then.
     """
     from lsr.index.writer import add_documents
 
-    corpus = open_corpus(source, Columns.parse(columns) if columns else None)
+    limits = build_limits(threads, max_memory)
+    if source is None and vectors is None:
+        raise InputError("the documents to add are missing: lsr index add INDEX SOURCE")
+    own = own_encoder(index, vectors)
+    documents: Iterable[Document] | None = None
+    if source is not None:
+        documents = open_corpus(source, Columns.parse(columns) if columns else None).documents()
+    given = None if vectors is None else given_vectors(vectors, vector_format, documents, own)
     with shown_progress() as progress:
-        change = add_documents(index, corpus.documents(), source=source, progress=progress)
+        change = add_documents(
+            index,
+            given.documents if given else documents or (),
+            vectors=given.vectors if given else None,
+            sparse=given.encoder if given else None,
+            source=source or str(vectors),
+            limits=limits,
+            progress=progress,
+        )
     _tell(index, change, as_json)
 
 
@@ -75,7 +99,12 @@ def delete(
     _tell(index, change, as_json)
 
 
-def merge(index: IndexPath, as_json: AsJson = False) -> None:
+def merge(
+    index: IndexPath,
+    threads: Threads = None,
+    max_memory: MaxMemory = None,
+    as_json: AsJson = False,
+) -> None:
     """Merge all segments of an index into one, and free what deleted documents take.
 
     BM25 takes its statistics anew from the documents that are left. An interrupted merge changes
@@ -83,8 +112,9 @@ def merge(index: IndexPath, as_json: AsJson = False) -> None:
     """
     from lsr.index.writer import merge_segments
 
+    limits = build_limits(threads, max_memory)
     with shown_progress() as progress:
-        change = merge_segments(index, progress=progress)
+        change = merge_segments(index, limits=limits, progress=progress)
     _tell(index, change, as_json)
 
 

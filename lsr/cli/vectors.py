@@ -1,69 +1,17 @@
-"""Vectors made elsewhere: read for `lsr index build --vectors`, written by `lsr index export`."""
+"""`lsr index export`: sparse vectors for other engines; `lsr/cli/given.py` reads theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index import AsJson, IndexPath
-from lsr.errors import InputError
-from lsr.given import GivenEncoder
-from lsr.sparse import CSR
-from lsr.types import Document
-from lsr.vectorfiles import FORMATS, VectorFile, write_vectors
+from lsr.vectorfiles import FORMATS, write_vectors
 
-__all__ = ["GivenVectors", "export", "given_vectors"]
-
-
-class GivenVectors(NamedTuple):
-    """Documents and their vectors, in the same order, and the encoder of their vocabulary."""
-
-    documents: Iterable[Document]
-    vectors: CSR
-    encoder: GivenEncoder
-
-
-def given_vectors(
-    path: Path, format_name: str | None, documents: Iterable[Document] | None
-) -> GivenVectors:
-    """Read a file of vectors, and put them in the order of the documents.
-
-    Args:
-        format_name: one of `FORMATS`, or None to find out.
-        documents: matched by doc_id; without any, the file's own ids and texts are the documents.
-
-    Raises:
-        DataError: the file cannot be read.
-        InputError: a document has no vector.
-    """
-    file = VectorFile.open(path, format_name)
-    doc_ids: list[str] = []
-    texts: list[str] = []
-    parts: list[CSR] = []
-    for chunk in file.chunks():
-        doc_ids += chunk.doc_ids
-        texts += chunk.texts or [""] * len(chunk.doc_ids)
-        parts.append(chunk.vectors)
-    vectors = CSR.concatenate(parts)
-    n_terms = max(file.n_terms or 0, vectors.n_terms)
-    vectors = vectors._replace(n_terms=n_terms)
-    encoder = GivenEncoder(n_terms, file.vocabulary, name=path.name)
-    if documents is None:
-        pairs = zip(doc_ids, texts, strict=True)
-        return GivenVectors((Document(doc_id, text) for doc_id, text in pairs), vectors, encoder)
-    held = list(documents)
-    row_of = {doc_id: row for row, doc_id in enumerate(doc_ids)}
-    missing = next((each.doc_id for each in held if each.doc_id not in row_of), None)
-    if missing is not None:
-        raise InputError(
-            f"{path} has no vector for the document {missing!r}; give vectors of all documents, or "
-            "leave the documents out"
-        )
-    return GivenVectors(held, vectors.take([row_of[each.doc_id] for each in held]), encoder)
+__all__ = ["export"]
 
 
 def export(
