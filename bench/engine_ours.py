@@ -16,10 +16,9 @@ KNOBS = {
     "short": grid(query_cut=(3, 4, 5, 6, 7), heap_factor=(1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5)),
 }
 
-LEAN = (0.5, 0.1, 0.25)
-FULL = (1.0, 0.1, 0.25)
-FINE = (1.0, 0.2, 0.4)
-"""Postings, as a share of what pyseismic is given, centroid fraction, and summary energy."""
+CONFIGS = ((0.2, 0.25), (0.1, 0.25))
+"""Centroid fraction and summary energy; the last is what a build takes by itself. Postings are as
+many as pyseismic is given."""
 
 
 class Ours(Method):
@@ -36,13 +35,8 @@ class Ours(Method):
     def configs(cls, n_documents: int) -> list[Values]:
         typical = seismic_configs(n_documents)[-1]
         return [
-            {
-                **typical,
-                "n_postings": round(typical["n_postings"] * share),
-                "centroid_fraction": fraction,
-                "summary_energy": energy,
-            }
-            for share, fraction, energy in (LEAN, FULL, FINE)
+            {**typical, "centroid_fraction": fraction, "summary_energy": energy}
+            for fraction, energy in CONFIGS
         ]
 
     def warm_up(self) -> None:
@@ -85,7 +79,7 @@ class Ours(Method):
 
 
 class OursExact(Ours):
-    """The exact mode, over the index of the fuller of the two builds."""
+    """The exact mode, over the index that a build makes by itself."""
 
     name = "lsr-exact"
     mode = "exact"
