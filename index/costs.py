@@ -22,8 +22,8 @@ from lsr.index.compiled import kernel
 __all__ = ["Costs", "costs_less", "count_work", "typical_costs"]
 
 EXACT_QUERY_US = 3.0
-EXACT_DOCUMENT_NS = 0.15
-EXACT_POSTING_NS = 1.25
+EXACT_DOCUMENT_NS = 0.25
+EXACT_POSTING_NS = 1.4
 APPROXIMATE_QUERY_US = 25.0
 APPROXIMATE_BLOCK_NS = 45.0
 VISIT_NS = 90.0

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from lsr.index import layout as at
 from lsr.index.blockscores import Vectors, put_hits, room_for_places, stored_keys
 from lsr.index.compiled import kernel
-from lsr.index.kernels import GROUP, SCORE_SHIFT, cutoff, group_peaks, keep_best
+from lsr.index.kernels import (
+    GROUP,
+    SCORE_SHIFT,
+    group_peaks,
+    keep_best,
+)
 from lsr.index.prefetch import prefetch
 from lsr.index.scanlists import TOP_CODE, WINDOW
 from lsr.index.scratch import clear_query, put_query, scratch_parts
@@ -30,11 +35,17 @@ SHARE = 0.4
 documents stay in question. Measured: with .4, 43 terms read 41 % of their postings and score 180
 documents of a million; .3 reads 49 %, .5 35 % and scores 430."""
 
-TOP_SCORE = 2.0**30
-"""Whole-number scores stay below this, but for roundings."""
+TOP_SCORE = 65_535
+"""Whole-number scores have 16 bits: a window of them is nearer to the processor than wider ones."""
 
-ROUNDING = 256
-"""What the rounding of a query weight and of sums can shift a score, for each term of the query."""
+FRACTION_BITS = np.uint32(15)
+ROUND_UP = np.uint32((1 << 15) - 1)
+
+TABLE_PAYS = 1_500
+"""Postings of a list in a window from which on a table of products is worth filling."""
+
+LONG = 20_000
+"""The scores of longer queries would be mostly roundings: whatever they match is in question."""
 
 SPARE = 2_048
 """Documents in question beyond 2k before they are looked through."""
@@ -53,11 +64,53 @@ LINE = 64
 
 @kernel
 def _add(
-    scores: NDArray[np.uint32], weight: int, rows: NDArray[np.uint16], codes: NDArray[np.uint8]
+    scores: NDArray[np.uint16],
+    factor: int,
+    rows: NDArray[np.uint16],
+    codes: NDArray[np.uint8],
+    shares: NDArray[np.uint16],
 ) -> None:
-    factor = np.uint32(weight)
+    """Add a list's postings to the scores: codes times the factor in steps of 1 / 2^15, rounded up.
+
+    So each adds 1 at least.
+
+    Args:
+        shares: uint16, shape (256,): working memory. In long lists a product is looked up in it.
+    """
+    steps = np.uint32(factor)
+    if len(rows) < TABLE_PAYS:
+        for p in range(len(rows)):
+            scores[rows[p]] += np.uint16((steps * np.uint32(codes[p]) + ROUND_UP) >> FRACTION_BITS)
+        return
+    for code in range(np.uint32(len(shares))):
+        shares[code] = np.uint16((steps * np.uint32(code) + ROUND_UP) >> FRACTION_BITS)
     for p in range(len(rows)):
-        scores[rows[p]] += factor * np.uint32(codes[p])
+        scores[rows[p]] += shares[codes[p]]
+
+
+@kernel
+def _touch(scores: NDArray[np.uint16], rows: NDArray[np.uint16]) -> None:
+    """Give rows a score."""
+    for p in range(len(rows)):
+        scores[rows[p]] = 1
+
+
+@kernel
+def _kth(scores: NDArray[np.uint16], peaks: NDArray[np.uint16], k: int) -> np.int64:
+    """What the k-th best score at least, or 0; found bit by bit, the highest first.
+
+    If there are so many groups, k of them hold a document each that scores their peak.
+    """
+    some = peaks if k <= len(peaks) else scores
+    cut = 0
+    for bit in range(15, -1, -1):
+        trial = np.uint16(cut | (1 << bit))
+        n = np.uint16(0)  # counting in 16 bits fills whole vectors; there are 65,536 at most
+        for i in range(len(some)):
+            n = np.uint16(n + np.uint16(some[i] >= trial))
+        if n >= k:
+            cut = cut | (1 << bit)
+    return np.int64(cut)
 
 
 @kernel
@@ -70,7 +123,7 @@ def _whole(score: float, unit: float, slack: int) -> np.int64:
 
 @kernel
 def _leave_out(
-    factors: NDArray[np.int64], lengths: NDArray[np.int64], budget: int, out_kept: NDArray[np.bool_]
+    bounds: NDArray[np.int64], lengths: NDArray[np.int64], budget: int, out_kept: NDArray[np.bool_]
 ) -> int:
     """Choose lists to leave out, those first that have most postings for what they can add.
 
@@ -80,10 +133,9 @@ def _leave_out(
     out_kept[:] = True
     left_out = 0
     if budget > 0:
-        for i in np.argsort(factors / np.maximum(lengths, 1)):
-            most = factors[i] * TOP_CODE
-            if left_out + most <= budget:
-                left_out += most
+        for i in np.argsort(bounds / np.maximum(lengths, 1)):
+            if left_out + bounds[i] <= budget:
+                left_out += bounds[i]
                 out_kept[i] = False
     return left_out
 
@@ -167,14 +219,16 @@ def scan_lists(
     filtered = len(allowed) > 0
     out_bits = out_scores.view(np.int32)
     _, _, codes_of, weights_of, buffer, _ = scratch_parts(scratch, n_documents, n_terms)
-    peak_buffer = np.empty((len(buffer) + GROUP - 1) // GROUP, np.int32)
+    peak_buffer = np.empty((len(buffer) + GROUP - 1) // GROUP, np.uint16)
     pending = np.empty(2 * k + SPARE, np.uint64)
     best = np.empty(2 * k + SPARE, np.uint64)
     longest = 0
     for q in range(first, last):
         longest = max(longest, query_indptr[q + 1] - query_indptr[q])
     places = room_for_places(layout, longest)
+    shares = np.empty(TOP_CODE + 1, np.uint16)
     factors = np.empty(longest, np.int64)
+    bounds = np.empty(longest, np.int64)
     sizes = np.empty(longest, np.int64)
     kept = np.empty(longest, np.bool_)
     least = np.empty(1, np.int32)
@@ -195,16 +249,18 @@ def scan_lists(
             off += weight * errors[q_terms[i]]
         put_query(q_terms, q_weights, 1, codes_of, weights_of)
         vectors = (blob, layout, terms, rest, codes_of, weights_of, places, tie_order)
-        unit = max(most, SMALLEST) / TOP_SCORE
-        slack = np.int64(off / unit) + ROUNDING * (n + 2)
-        if most > LARGEST or most < SMALLEST:
+        # shares are 2 too large at most, and so that sums stay below the top, room is left
+        unit = max(most, SMALLEST) / (TOP_SCORE - 2 * min(n, LONG))
+        slack = np.int64(off / unit) + 2 * n + n // 64 + 3
+        if n > LONG or most > LARGEST or most < SMALLEST:
             slack = EVERYTHING
         for i in range(n):
-            factor = np.int64(q_weights[i] * np.float64(steps[q_terms[i]]) / unit + 0.5)
-            factors[i] = max(factor, np.int64(1))
+            factor = np.float64(q_weights[i]) * np.float64(steps[q_terms[i]]) / unit
+            factors[i] = np.int64(factor * (1 << 15)) + 1
+            bounds[i] = np.int64(factor * TOP_CODE) + 2
             sizes[i] = lengths[q_terms[i]]
         floor = _whole(floors[q], unit, slack)
-        left_out = _leave_out(factors[:n], sizes[:n], np.int64(SHARE * floor), kept[:n])
+        left_out = _leave_out(bounds[:n], sizes[:n], np.int64(SHARE * floor), kept[:n])
         doubt = 2 * slack + left_out
         threshold = max(np.int64(1), floor - left_out)
         n_pending = 0
@@ -224,24 +280,25 @@ def scan_lists(
                 if kept[i]:
                     list_begin = starts[base + q_terms[i]]
                     list_end = starts[base + q_terms[i] + 1]
-                    _add(buffer, factors[i], rows[list_begin:list_end], codes[list_begin:list_end])
-            bits = scores.view(np.int32)
+                    list_rows = rows[list_begin:list_end]
+                    if n > LONG:
+                        _touch(buffer, list_rows)
+                    else:
+                        _add(buffer, factors[i], list_rows, codes[list_begin:list_end], shares)
             if filtered:
                 passing = allowed[low : low + size]
                 for j in range(size):  # without a branch, which a processor cannot foretell
-                    bits[j] = bits[j] if passing[j] else np.int32(0)
+                    scores[j] = scores[j] if passing[j] else np.uint16(0)
             n_groups = (size + GROUP - 1) // GROUP
             peaks = peak_buffer[:n_groups]
-            group_peaks(bits, peaks)
+            group_peaks(scores, peaks)
             if window == 0:
-                # k groups hold a document each that scores this much, so the k-th best does too
-                cut = np.int64(cutoff(peaks if k <= n_groups else bits, k))
-                threshold = max(threshold, cut - doubt)
+                threshold = max(threshold, _kth(scores, peaks, k) - doubt)
             for g in range(n_groups):
                 if peaks[g] < threshold:
                     continue
                 for j in range(g, size, n_groups):
-                    if bits[j] < threshold:
+                    if scores[j] < threshold:
                         continue
                     if n_pending == len(pending):
                         n_pending, threshold = _in_question(pending, n_pending, k, threshold, doubt)
@@ -252,9 +309,9 @@ def scan_lists(
                                 least[0] = np.int32(best[0] >> SCORE_SHIFT)
                                 floor = _whole(least.view(np.float32)[0], unit, slack)
                                 threshold = max(threshold, floor - left_out)
-                        if bits[j] < threshold:
+                        if scores[j] < threshold:
                             continue
-                    pending[n_pending] = (np.uint64(bits[j]) << SCORE_SHIFT) | np.uint64(low + j)
+                    pending[n_pending] = (np.uint64(scores[j]) << SCORE_SHIFT) | np.uint64(low + j)
                     n_pending += 1
             scores[:] = 0
         n_pending, threshold = _in_question(pending, n_pending, k, threshold, doubt)

@@ -25,7 +25,7 @@ def _lines(n_bytes: int) -> int:
 def scratch_bytes(n_documents: int, n_terms: int) -> int:
     """How much is needed for a collection."""
     window = min(WINDOW, n_documents)
-    sizes = (4 * n_documents, n_documents // 8 + 1, n_terms, 4 * n_terms, 4 * window)
+    sizes = (4 * n_documents, n_documents // 8 + 1, n_terms, 4 * n_terms, 2 * window)
     return COUNTERS * 8 + sum(int(_lines(size)) for size in sizes)
 
 
@@ -37,7 +37,7 @@ def scratch_parts(
     NDArray[np.uint8],
     NDArray[np.uint8],
     NDArray[np.float32],
-    NDArray[np.uint32],
+    NDArray[np.uint16],
     NDArray[np.int64],
 ]:
     """The parts of working memory.
@@ -56,7 +56,7 @@ def scratch_parts(
     begin += _lines(n_terms)
     weights_of = scratch[begin : begin + 4 * n_terms].view(np.float32)
     begin += _lines(4 * n_terms)
-    window = scratch[begin : begin + 4 * min(WINDOW, n_documents)].view(np.uint32)
+    window = scratch[begin : begin + 2 * min(WINDOW, n_documents)].view(np.uint16)
     counters = scratch[len(scratch) - COUNTERS * 8 :].view(np.int64)
     return seen, visited, codes_of, weights_of, window, counters
 

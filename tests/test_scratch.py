@@ -27,7 +27,7 @@ def test_parts_lie_apart_and_fill_it(way: Any, n_documents: int, n_terms: int) -
     parts = way(scratch_parts)(scratch, n_documents, n_terms)
     lengths = (n_documents, n_documents // 8 + 1, n_terms, n_terms, min(WINDOW, n_documents), 4)
     assert tuple(map(len, parts)) == lengths
-    kinds = (np.int32, np.uint8, np.uint8, np.float32, np.uint32, np.int64)
+    kinds = (np.int32, np.uint8, np.uint8, np.float32, np.uint16, np.int64)
     assert tuple(part.dtype for part in parts) == kinds
     for part in parts:
         assert len(part) == 0 or part.ctypes.data % 64 == 0
