@@ -28,7 +28,7 @@ test: check  ## Everything that must pass: checks, tests, kernels with bounds ch
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 \
 		tests/test_kernels.py tests/test_searcher.py tests/test_joined.py \
 		tests/test_blockestimates.py tests/test_blockvisits.py tests/test_blockscores.py \
-		tests/test_blocksearch.py
+		tests/test_blocksearch.py tests/test_scansearch.py
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -43,7 +43,7 @@ bench: $(ALL)  ## The exact searcher against its peers
 bench-engine: $(PEERS)  ## The engine against its peers, 100,000 documents: about ten minutes
 	$(BIN)/python -m bench.engine --documents 100000 --json reports/engine-100k.json --plot reports
 
-bench-engine-1m: $(PEERS)  ## The same with a million documents: about an hour, 12 GB of memory
+bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an hour, 12 GB of memory
 	$(BIN)/python -m bench.engine --documents 1000000 --json reports/engine-1m.json --plot reports
 
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes

@@ -139,6 +139,16 @@ def test_a_filter_lets_more_in(searcher: AutoSearcher, queries: CSR) -> None:
     assert hits[0] < hits[1]
 
 
+def test_more_lists_than_can_be_asked_for(searcher: AutoSearcher, queries: CSR) -> None:
+    """What a filter adds stays within what parameters allow."""
+    searcher = costing(APPROXIMATE_IS_FREE, searcher)
+    mask = np.random.default_rng(2).random(N) < 0.2
+    params = SearchParams(k=5, query_cut=2**31 - 1, heap_factor=0.0, filter=mask)
+    found = searcher.search_many(queries, params)
+    exact = searcher.search_many(queries, replace(params, mode="exact"))
+    assert (found.scores <= exact.scores).all()
+
+
 def test_many_more_hits_are_searched_for_exactly(
     searcher: AutoSearcher, plain_exact: ExactSearcher, queries: CSR
 ) -> None:

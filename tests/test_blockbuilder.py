@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import InputError
 from lsr.index import blockbuilder as module
-from lsr.index.blockbuilder import build_blocks
+from lsr.index.blockbuilder import build_blocks, typical_config
 from lsr.index.blockindex import BlockIndex
 from lsr.index.config import (
     Blocking,
@@ -312,3 +312,11 @@ def test_stats_add_up(documents: CSR, config: BuildConfig, two: bool) -> None:
     assert stats["n_summary_entries"] == len(index.part("entries"))
     assert 0 <= len(index.blob) - sum(stats["bytes"].values()) < ALIGNMENT * len(PARTS)
     assert stats["bytes"]["postings"] == 4 * index.n_postings
+
+
+def test_weights_far_above_the_others_are_no_reason_for_coarse_steps() -> None:
+    documents = random_collection(5, [20] * 2_000, 100)
+    assert typical_config(documents).values == "u16"
+    documents.weights[17] = 10_000
+    assert typical_config(documents).values == "f32"
+    assert typical_config(documents, "u16").values == "u16"

@@ -373,3 +373,18 @@ def test_nothing_to_find() -> None:
         assert scan(index, queries, 2) == [[], []]
         assert scan(index, queries, 2, floors=np.zeros(2, np.float32)) == [[], []]
     assert scan(built(CSR.from_rows([{0: 1.0}])), CSR.empty(0, 5), 2) == []
+
+
+def test_queries_too_long_for_sums() -> None:
+    """Whatever they match is scored in full."""
+    rng = np.random.default_rng(9)
+    n_terms = module.LONG + 500
+    documents = vectors(rng, 60, n_terms, 300, "any")
+    query = dict.fromkeys(range(module.LONG + 1), 0.7)
+    queries = CSR.from_rows([query, {3: 1.0}, query], n_terms)
+    scores = exact_scores(documents, queries)
+    index = built(documents)
+    for way in ("none", "true"):
+        floors = known_floors(scores, 5, None, way)
+        found = scan(index, queries, 5, floors=floors)
+        assert found == exact_hits(scores, 5, np.arange(60, dtype=np.int32))
