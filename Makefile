@@ -15,7 +15,7 @@ INDEX ?= .lsr/demo
 .PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 demo: $(CORE)  ## Build the demo index and serve it with a search page
 	$(BIN)/lsr demo

@@ -224,8 +224,10 @@ def _fill_keys(
     score = np.empty(1, np.float32)
     bits = score.view(np.int32)
     record = head_terms.itemsize + 1
-    for i in range(-LAG, len(keys)):
-        if i + LAG < len(keys):
+    for i in range(-2 * LAG, len(keys)):
+        if i + 2 * LAG < len(keys):
+            prefetch(tail_start, np.int64(keys[i + 2 * LAG] & TIE_MASK))
+        if -LAG <= i < len(keys) - LAG:
             ahead = np.int64(keys[i + LAG] & TIE_MASK)
             _fetch(head, tail, tail_start, stored, length, record, ahead)
         if i < 0:

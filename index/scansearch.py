@@ -271,6 +271,8 @@ def scan_lists(
             scores = buffer[:size]
             base = window * n_terms
             for i in range(n):
+                prefetch(starts, base + q_terms[i])
+            for i in range(n):
                 if i + 1 < n and kept[i + 1]:
                     place = starts[base + q_terms[i + 1]]
                     for ahead in range(0, AHEAD, LINE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ NARROW, WIDE = (1, 3, 40, 65_536), (65_537, 70_000)
 
 WEIGHTS = ("few", "capped", "any", "outliers", "tiny")
 brief = settings(
-    max_examples=30,
+    max_examples=10 if os.environ.get("NUMBA_BOUNDSCHECK") == "1" else 30,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
 )

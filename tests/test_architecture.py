@@ -144,8 +144,8 @@ def test_readme_names_only_commands_and_options_that_exist() -> None:
 
 def test_readme_names_only_make_targets_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z-]+)\b", README))
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z0-9-]+)\b", README))
     assert {"demo", "test"} <= named <= targets
     first_block = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
     assert first_block is not None

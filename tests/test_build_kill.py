@@ -28,7 +28,7 @@ build_collection(documents, Path(sys.argv[1]), sparse=Bm25Encoder())
 print("done", flush=True)
 """
 OLD = [Document("old", "an old heron"), Document("older", "a fish")]
-N_KILLS = 20
+N_KILLS = 12
 
 
 def start(target: Path) -> tuple[subprocess.Popen[bytes], float]:
