@@ -17,8 +17,8 @@ KNOBS = {
 }
 
 CONFIGS = ((0.2, 0.25), (0.1, 0.25))
-"""Centroid fraction and summary energy; the last is what a build takes by itself. Postings are as
-many as pyseismic is given."""
+"""Centroid fraction and summary energy; the last are those that a build takes by itself. Postings
+are as many as pyseismic is given, which is about what a build takes too."""
 
 
 class Ours(Method):

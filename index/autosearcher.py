@@ -114,6 +114,9 @@ class AutoSearcher:
         nothing = CSR.empty(1, 0)
         for mode in ("auto", "approximate", "exact"):
             self.search_many(nothing, replace(self.params, k=1, mode=mode, filter=None))
+        arrays = (nothing.indptr, nothing.terms, nothing.weights)
+        self.blocks.search_rows(*arrays, np.zeros(0, np.int32), 1)  # with a filter
+        self.score(nothing.row(0), np.zeros(0, np.int32))
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
         """Which queries the automatic mode would search approximately, shape (n_queries,)."""

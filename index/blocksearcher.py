@@ -14,7 +14,8 @@ from lsr.index.blockindex import BlockIndex
 from lsr.index.blockscores import score_rows_stored, search_rows
 from lsr.index.config import SearchParams
 from lsr.index.mixedsearch import MODES, search_mixed
-from lsr.index.scratch import scratch_bytes
+from lsr.index.querycheck import refuse_wrong, wrong_query
+from lsr.index.scratch import COUNTERS, scratch_bytes, scratch_counters
 from lsr.index.segment import frozen
 from lsr.retriever import Ranking
 from lsr.sparse import SparseVector
@@ -64,6 +65,9 @@ class BlockSearcher:
             params: the filter has a flag for each document.
             n_threads: queries are split evenly; the kernel holds no lock.
             costs: see `Costs.as_array`, for the automatic mode.
+
+        Raises:
+            QueryError: terms of a query do not ascend, or a weight is negative or not finite.
         """
         n_queries = len(indptr) - 1
         shape = (n_queries, params.k)
@@ -80,7 +84,7 @@ class BlockSearcher:
 
         def search(first: int, last: int) -> None:
             scratch = self._take_scratch()
-            search_mixed(
+            wrong = search_mixed(
                 indptr,
                 terms,
                 weights,
@@ -99,6 +103,7 @@ class BlockSearcher:
                 *found,
             )
             self._scratch.append(scratch)  # after an exception it is not clean, and dropped
+            refuse_wrong(wrong)
 
         _shared_out(search, n_queries, n_threads)
         return found
@@ -114,6 +119,7 @@ class BlockSearcher:
     ) -> Ranking:
         """The `k` best of `rows` for each query, exactly: every one is scored."""
         n_queries = len(indptr) - 1
+        refuse_wrong(wrong_query(indptr, terms, weights, 0, n_queries))
         found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
 
         def search(first: int, last: int) -> None:
@@ -129,6 +135,7 @@ class BlockSearcher:
         """Scores of chosen rows by stored weights, shape (n,), to the bit as searches give them."""
         scores = np.empty(len(rows), np.float32)
         vector = (np.array(query.terms), np.array(query.weights))
+        refuse_wrong(wrong_query(np.array((0, len(query.terms)), np.int64), *vector, 0, 1))
         scratch = self._take_scratch()
         score_rows_stored(*vector, np.array(rows), *self._index, scratch, scores)
         self._scratch.append(scratch)
@@ -144,6 +151,13 @@ class BlockSearcher:
             vector = SparseVector(np.array([term], np.int32), one)
             weights[:, place] = self.score(vector, rows)
         return weights
+
+    def counters(self) -> dict[str, int]:
+        """What all searches that have ended counted, by the names of `COUNTERS`."""
+        counts = np.zeros(len(COUNTERS), np.int64)
+        for scratch in tuple(self._scratch):
+            counts += scratch_counters(scratch)
+        return dict(zip(COUNTERS, counts.tolist(), strict=True))
 
     def _take_scratch(self) -> NDArray[np.uint8]:
         try:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lsr.index import layout as at
 from lsr.index.blockestimates import heaviest
 from lsr.index.compiled import kernel
+from lsr.index.segment import frozen
 
 __all__ = ["Costs", "costs_less", "count_work", "typical_costs"]
 
@@ -53,8 +54,8 @@ class Costs:
     approximate_block_ns: float
 
     def as_array(self) -> NDArray[np.float64]:
-        """The four numbers, for kernels."""
-        return np.array(astuple(self), np.float64)
+        """The four numbers, for kernels; read-only, as all that they are compiled for once."""
+        return frozen(np.array(astuple(self), np.float64))
 
 
 @cache

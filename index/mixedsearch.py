@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.index import layout as at
 from lsr.index.blocksearch import search_blocks
 from lsr.index.compiled import kernel
 from lsr.index.costs import costs_less, count_work
+from lsr.index.querycheck import terms_beyond, wrong_query
 from lsr.index.scansearch import scan_lists
+from lsr.index.scratch import IGNORED, scratch_counters
 
 __all__ = ["AUTO", "MODES", "search_mixed"]
 
@@ -49,7 +52,7 @@ def search_mixed(
     scratch: NDArray[np.uint8],
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
-) -> None:
+) -> int:
     """Top-k of queries `first` to `last - 1`; see `search_blocks` for what is not here.
 
     Args:
@@ -57,7 +60,16 @@ def search_mixed(
             flags of those that are; empty without a filter.
         mode: of `MODES`.
         costs: see `Costs.as_array`.
+
+    Returns:
+        −1, or the first query that cannot be searched for: then nothing is.
     """
+    wrong = wrong_query(query_indptr, query_terms, query_weights, first, last)
+    if wrong >= 0:
+        return int(wrong)
+    scratch_counters(scratch)[IGNORED] += terms_beyond(
+        query_indptr, query_terms, first, last, layout[at.N_TERMS]
+    )
     k = out_rows.shape[1]
     n_queries = len(query_indptr) - 1
     postings = np.zeros(n_queries, np.int64)
@@ -89,3 +101,4 @@ def search_mixed(
                     floors[q] = out_scores[q, k - 1]
             scan_lists(*queries, begin, end, *index, allowed, floors, *found)
         begin = end
+    return -1

@@ -17,18 +17,12 @@ from numpy.typing import NDArray
 from lsr.index import layout as at
 from lsr.index.blockscores import Vectors, put_hits, room_for_places, stored_keys
 from lsr.index.compiled import kernel
-from lsr.index.kernels import (
-    GROUP,
-    SCORE_SHIFT,
-    group_peaks,
-    keep_best,
-)
+from lsr.index.kernels import GROUP, SCORE_SHIFT, group_peaks, keep_best
 from lsr.index.prefetch import prefetch
 from lsr.index.scanlists import TOP_CODE, WINDOW
 from lsr.index.scratch import clear_query, put_query, scratch_parts
 
 __all__ = ["scan_lists"]
-
 
 SHARE = 0.4
 """Lists are left out as long as they can add less than this share of the floor. With more, too many
@@ -105,7 +99,9 @@ def _kth(scores: NDArray[np.uint16], peaks: NDArray[np.uint16], k: int) -> np.in
     cut = 0
     for bit in range(15, -1, -1):
         trial = np.uint16(cut | (1 << bit))
-        n = np.uint16(0)  # counting in 16 bits fills whole vectors; there are 65,536 at most
+        # counting in 16 bits fills whole vectors; if all 65,536 reach it they count as 0, and the
+        # bit stays unset: less than could be said, but true
+        n = np.uint16(0)
         for i in range(len(some)):
             n = np.uint16(n + np.uint16(some[i] >= trial))
         if n >= k:

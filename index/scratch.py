@@ -11,10 +11,29 @@ from numpy.typing import NDArray
 from lsr.index.compiled import kernel
 from lsr.index.scanlists import WINDOW
 
-__all__ = ["clear_query", "put_query", "scratch_bytes", "scratch_parts"]
+__all__ = [
+    "COUNTERS",
+    "IGNORED",
+    "clear_query",
+    "put_query",
+    "scratch_bytes",
+    "scratch_counters",
+    "scratch_parts",
+]
 
 LINE = 64
-COUNTERS = 4
+COUNTERS = (
+    "blocks_estimated",
+    "blocks_visited",
+    "documents_scored_by_heads",
+    "documents_scored",
+    "query_terms_ignored",
+)
+"""What a thread counts: of approximate search, and terms of queries that no document has a place
+for."""
+
+IGNORED = COUNTERS.index("query_terms_ignored")
+N_COUNTERS = len(COUNTERS)
 
 
 @kernel
@@ -26,7 +45,7 @@ def scratch_bytes(n_documents: int, n_terms: int) -> int:
     """How much is needed for a collection."""
     window = min(WINDOW, n_documents)
     sizes = (4 * n_documents, n_documents // 8 + 1, n_terms, 4 * n_terms, 2 * window)
-    return COUNTERS * 8 + sum(int(_lines(size)) for size in sizes)
+    return N_COUNTERS * 8 + sum(int(_lines(size)) for size in sizes)
 
 
 @kernel
@@ -45,7 +64,7 @@ def scratch_parts(
     Returns:
         Rows seen, for each document, which need not be zero; bits of documents visited; the
         query's codes by term; its weights by term; scores of a window of documents; and, never set
-        back, blocks estimated, blocks visited, documents scored by their heads, and in whole.
+        back, the counters.
     """
     begin = 0
     seen = scratch[: 4 * n_documents].view(np.int32)
@@ -57,8 +76,13 @@ def scratch_parts(
     weights_of = scratch[begin : begin + 4 * n_terms].view(np.float32)
     begin += _lines(4 * n_terms)
     window = scratch[begin : begin + 2 * min(WINDOW, n_documents)].view(np.uint16)
-    counters = scratch[len(scratch) - COUNTERS * 8 :].view(np.int64)
-    return seen, visited, codes_of, weights_of, window, counters
+    return seen, visited, codes_of, weights_of, window, scratch_counters(scratch)
+
+
+@kernel
+def scratch_counters(scratch: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """What has been counted, in the order of `COUNTERS`, shape (5,)."""
+    return scratch[len(scratch) - N_COUNTERS * 8 :].view(np.int64)
 
 
 @kernel

@@ -104,7 +104,7 @@ class SparseIndex:
         return cls(ids, blocks)
 
     def search(self, query: SparseVector, params: SearchParams | None = None) -> Ranking:
-        """The best documents of one query: a `Ranking` of one line."""
+        """The best documents of one query: a `Ranking` of one line; see `search_batch`."""
         params = params or self.default_params
         self._check(params)
         return self.searcher.search(query, params)
@@ -115,8 +115,8 @@ class SparseIndex:
         """The best documents of each query, in the order of `queries`.
 
         Args:
-            queries: see `Vectors`. Terms beyond the index's are ignored; a query without terms
-                gets an empty line.
+            queries: see `Vectors`. Terms beyond the index's are ignored, and counted
+                (`counters`); a query without terms gets an empty line.
 
         Returns:
             Rows and scores, shape (n_queries, k), by score descending, then doc_id ascending;
@@ -194,6 +194,11 @@ class SparseIndex:
         stats = self.blocks.stats()
         stats["bytes"]["ids"] = sum(array.nbytes for array in self.ids)
         return stats
+
+    def counters(self) -> dict[str, int]:
+        """What searches have done since the index was opened or calibrated: blocks estimated and
+        visited, documents scored, and terms of queries ignored as beyond the index's."""
+        return self.searcher.blocks.counters()
 
     def _check(self, params: SearchParams) -> None:
         if params.k > self.n_documents:

@@ -235,7 +235,7 @@ def search(
         *(frozen(ties), frozen(np.argsort(ties).astype(np.int32)), frozen(blocked)),
         *(query_cut, heap_factor, n_knn, scratch, rows, scores),
     )
-    assert not scratch[4 * n : -8 * COUNTERS].any()
+    assert not scratch[4 * n : -8 * len(COUNTERS)].any()
     return pairs(rows, scores)
 
 

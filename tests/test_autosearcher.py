@@ -312,7 +312,7 @@ def test_warming_up_searches_in_every_mode(
 ) -> None:
     watched = Watched(monkeypatch)
     searcher.warm_up()
-    assert set(watched.calls) == {"search_blocks", "scan_lists"}
+    assert set(watched.calls) == {"search_blocks", "scan_lists", "search_rows"}
 
 
 @compiled

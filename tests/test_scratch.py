@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lsr.index.layout import aligned
 from lsr.index.scanlists import WINDOW
-from lsr.index.scratch import clear_query, put_query, scratch_bytes, scratch_parts
+from lsr.index.scratch import COUNTERS, clear_query, put_query, scratch_bytes, scratch_parts
 from lsr.sparse import CSR
 from tests.blockcases import both_ways, brief
 
@@ -25,7 +25,14 @@ def test_parts_lie_apart_and_fill_it(way: Any, n_documents: int, n_terms: int) -
     scratch = aligned(int(scratch_bytes(n_documents, n_terms)))
     scratch[:] = 0
     parts = way(scratch_parts)(scratch, n_documents, n_terms)
-    lengths = (n_documents, n_documents // 8 + 1, n_terms, n_terms, min(WINDOW, n_documents), 4)
+    lengths = (
+        n_documents,
+        n_documents // 8 + 1,
+        n_terms,
+        n_terms,
+        min(WINDOW, n_documents),
+        len(COUNTERS),
+    )
     assert tuple(map(len, parts)) == lengths
     kinds = (np.int32, np.uint8, np.uint8, np.float32, np.uint16, np.int64)
     assert tuple(part.dtype for part in parts) == kinds
