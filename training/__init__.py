@@ -1,1 +1,5 @@
-"""Training learned sparse encoders. Empty for now: the encoders issue fills it."""
+"""Training learned sparse encoders from a config: `lsr train`, `lsr adapt`.
+
+TrainConfig ─> Material (rows, tokens, idf) and teachers ─> BatchPlan ─> Steps (features, targets)
+─> CandidateLoss ─> LsrTrainer ─> model folder, which `lsr.learned` and sentence-transformers load
+"""

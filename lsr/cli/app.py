@@ -9,7 +9,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lsr.cli import calibrate, demo, evaluate, export, index, live, search, serve, tune, vectors
+from lsr.cli import (
+    calibrate,
+    demo,
+    encode,
+    evaluate,
+    expand,
+    export,
+    exportmodel,
+    idf,
+    index,
+    live,
+    search,
+    serve,
+    train,
+    tune,
+    vectors,
+)
 from lsr.cli.console import complain
 from lsr.errors import LsrError
 
@@ -54,6 +70,12 @@ app.command("eval")(evaluate.evaluate)
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("tune")(tune.tune)
+app.command("encode")(encode.encode)
+app.command("export")(exportmodel.export_model)
+app.command("idf")(idf.idf)
+app.command("expand")(expand.expand)
+app.command("train")(train.train)
+app.command("adapt")(train.adapt)
 app.command("export-onnx")(export.export_onnx)
 
 

@@ -11,8 +11,9 @@ import orjson
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.cli.models import Idf, MaxActive, Precision, PruneRatio, learned_options
 from lsr.cli.planoptions import Settings, plan_fields
-from lsr.cli.systems import ONLY_SPARSE, SYSTEMS, SystemOptions, Systems
+from lsr.cli.systems import LEARNED, ONLY_SPARSE, SYSTEMS, SystemOptions, Systems
 from lsr.datasets import JudgedCorpus, open_judged_corpus
 from lsr.dense import DEFAULT_DENSE_MODEL
 from lsr.encoder import Progress
@@ -32,7 +33,9 @@ def evaluate(
         list[str],
         typer.Argument(metavar="DATASET...", help="BEIR folders, or irds:ID from ir_datasets."),
     ],
-    systems: Annotated[str, typer.Option(help=f"Comma-separated: {', '.join(SYSTEMS)}.")] = "bm25",
+    systems: Annotated[
+        str, typer.Option(help=f"Comma-separated: {', '.join((*SYSTEMS, *LEARNED))}.")
+    ] = "bm25",
     metrics: Annotated[
         str, typer.Option(help="Comma-separated measures, as ir_measures writes them.")
     ] = ",".join(DEFAULT_METRICS),
@@ -41,6 +44,17 @@ def evaluate(
     dense: Annotated[
         str, typer.Option(help="The sentence-transformers model of the dense system.")
     ] = DEFAULT_DENSE_MODEL,
+    sparse: Annotated[
+        str,
+        typer.Option(
+            help="A learned sparse model, as lsr index build takes it: its system is learned, "
+            "which is put to --systems, and learned:hybrid."
+        ),
+    ] = "none",
+    precision: Precision = "auto",
+    max_active: MaxActive = None,
+    prune_ratio: PruneRatio = 0.0,
+    idf: Idf = "model",
     k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
     b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
     settings: Settings = None,
@@ -84,6 +98,9 @@ def evaluate(
     Differences from the first system are tested query by query.
     """
     names = _names(systems)
+    if sparse != "none" and not set(names) & set(LEARNED):
+        names.append("learned")
+    chosen = learned_options(precision, max_active, prune_ratio, idf)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
     if plot_file is not None:
@@ -105,6 +122,8 @@ def evaluate(
                 tune_split,
                 tune_queries,
                 tune_sparse,
+                None if sparse == "none" else sparse,
+                chosen,
             )
             report = _evaluate_one(corpus, options, names, measures, Path(work), progress)
         reports.append(report)
@@ -128,11 +147,11 @@ def evaluate(
 
 def _names(systems: str) -> list[str]:
     names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
-    unknown = [name for name in names if name not in SYSTEMS]
+    known = (*SYSTEMS, *LEARNED)
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise InputError(
-            f"not a system: {', '.join(unknown) or 'nothing given'}; "
-            f"choose from {', '.join(SYSTEMS)}"
+            f"not a system: {', '.join(unknown) or 'nothing given'}; choose from {', '.join(known)}"
         )
     return names
 

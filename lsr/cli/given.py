@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from lsr.encoder import Encoder
 from lsr.errors import InputError
 from lsr.given import GivenEncoder
 from lsr.index.manifest import Manifest
@@ -35,7 +36,7 @@ class GivenVectors(NamedTuple):
 
     documents: Iterable[Document]
     vectors: CSR
-    encoder: GivenEncoder
+    encoder: Encoder
 
 
 def given_vectors(
@@ -43,6 +44,7 @@ def given_vectors(
     format_name: str | None,
     documents: Iterable[Document] | None,
     own: GivenEncoder | None = None,
+    queries_by: Encoder | None = None,
 ) -> GivenVectors:
     """Read a file of vectors, and put them in the order of the documents.
 
@@ -50,12 +52,17 @@ def given_vectors(
         format_name: one of `FORMATS`, or None to find out.
         documents: matched by doc_id; without any, the file's own ids and texts are the documents.
         own: of the index that they are added to; its terms keep their numbers, new ones follow.
+        queries_by: the learned model that made the vectors, which shall encode queries; None when
+            queries will be vectors too.
 
     Raises:
         DataError: the file cannot be read.
         InputError: a document has no vector, or the index has tokens where the file has numbers,
             or the other way round.
     """
+    if queries_by is not None:
+        tokens = [queries_by.term(term) for term in range(queries_by.n_terms)]
+        own = GivenEncoder(len(tokens), tokens)
     file = _opened(path, format_name, own)
     doc_ids: list[str] = []
     texts: list[str] = []
@@ -67,7 +74,16 @@ def given_vectors(
     vectors = CSR.concatenate(parts)
     n_terms = max(file.n_terms or 0, vectors.n_terms, own.n_terms if own else 0)
     vectors = vectors._replace(n_terms=n_terms)
+    encoder: Encoder
     encoder = GivenEncoder(n_terms, file.vocabulary, name=own.identity.name if own else path.name)
+    if queries_by is not None:
+        if n_terms > queries_by.n_terms:
+            token = encoder.term(queries_by.n_terms)
+            raise InputError(
+                f"{path} has the token {token!r}, which {queries_by.identity.name} lacks; name the "
+                "model that made the vectors, or leave --sparse out"
+            )
+        encoder = queries_by
     if documents is None:
         pairs = zip(doc_ids, texts, strict=True)
         return GivenVectors((Document(doc_id, text) for doc_id, text in pairs), vectors, encoder)

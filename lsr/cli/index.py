@@ -12,7 +12,15 @@ import typer
 from lsr.cli.console import complain, print_json, shown_progress
 from lsr.cli.given import VectorFormat, VectorsPath, given_vectors
 from lsr.cli.limits import MaxMemory, Threads, build_limits
-from lsr.cli.models import open_dense, open_sparse
+from lsr.cli.models import (
+    Idf,
+    MaxActive,
+    Precision,
+    PruneRatio,
+    learned_options,
+    open_dense,
+    open_sparse,
+)
 from lsr.datasets import open_corpus
 from lsr.errors import InputError
 from lsr.index.manifest import FORMAT_VERSION, Manifest
@@ -56,7 +64,17 @@ def build(
     ] = "auto",
     threads: Threads = None,
     max_memory: MaxMemory = None,
-    sparse: Annotated[str, typer.Option(help="The sparse encoder: bm25.")] = "bm25",
+    sparse: Annotated[
+        str,
+        typer.Option(
+            help="The sparse encoder: bm25, or a learned model: a folder that a SparseEncoder was "
+            "saved in or lsr export wrote, or a hub id. With --vectors it encodes queries only."
+        ),
+    ] = "bm25",
+    precision: Precision = "auto",
+    max_active: MaxActive = None,
+    prune_ratio: PruneRatio = 0.0,
+    idf: Idf = "model",
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
@@ -85,12 +103,17 @@ def build(
     documents: Iterable[Document] | None = None
     if corpus is not None:
         documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
-    given = None if vectors is None else given_vectors(vectors, vector_format, documents)
+    options = learned_options(precision, max_active, prune_ratio, idf)
+    encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
+    given = None
+    if vectors is not None:
+        by = None if sparse == "bm25" else encoder
+        given = given_vectors(vectors, vector_format, documents, queries_by=by)
     with shown_progress() as progress:
         manifest = build_collection(
             given.documents if given else documents or (),
             target,
-            sparse=given.encoder if given else open_sparse(sparse, k1=k1, b=b, language=language),
+            sparse=given.encoder if given else encoder,
             dense=open_dense(dense),
             vectors=given.vectors if given else None,
             blocks=BLOCKS[blocks],

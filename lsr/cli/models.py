@@ -2,22 +2,101 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
 from lsr.bm25 import Bm25Encoder
-from lsr.encoder import VectorEncoder
+from lsr.encoder import Encoder, VectorEncoder
 from lsr.errors import InputError
 
-__all__ = ["open_dense", "open_sparse"]
+if TYPE_CHECKING:
+    from lsr.learned import LearnedEncoder, LearnedOptions
+
+__all__ = [
+    "Idf",
+    "MaxActive",
+    "Precision",
+    "PruneRatio",
+    "learned_options",
+    "open_dense",
+    "open_learned",
+    "open_sparse",
+]
+
+BM25 = "bm25"
+
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="A learned model's network: fp32, bf16, or auto for what the machine is built for; "
+        "int8 for an export of it (lsr export --format onnx-int8)."
+    ),
+]
+MaxActive = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="A learned model: terms kept of a document; what the model says else."
+    ),
+]
+PruneRatio = Annotated[
+    float,
+    typer.Option(
+        help="A learned model: terms up to this share of a document's heaviest are dropped."
+    ),
+]
+Idf = Annotated[
+    str,
+    typer.Option(
+        help="A learned model's query weights: model for its own, corpus for those of SOURCE "
+        "drawn towards its own."
+    ),
+]
 
 
 def open_sparse(
-    name: str, *, k1: float = 0.9, b: float = 0.4, language: str = "english"
-) -> Bm25Encoder:
-    """The sparse encoder of that name. Raises InputError when there is none."""
-    if name != "bm25":
+    name: str,
+    *,
+    k1: float = 0.9,
+    b: float = 0.4,
+    language: str = "english",
+    options: LearnedOptions | None = None,
+) -> Encoder:
+    """BM25, or the learned sparse model of that name.
+
+    Raises:
+        InputError: there is no such model, or options of a learned model are given with BM25.
+    """
+    if name != BM25:
+        return open_learned(name, options)
+    if options is not None and options != type(options)():
         raise InputError(
-            f"the sparse encoder {name!r} cannot be loaded: this version knows bm25 only"
+            "bm25 takes no --precision, --max-active, --prune-ratio or --idf; name a learned "
+            "model with --sparse, or leave them out"
         )
     return Bm25Encoder(k1=k1, b=b, language=language)
+
+
+def open_learned(name: str, options: LearnedOptions | None = None) -> LearnedEncoder:
+    """The learned sparse model of that name. Raises InputError when there is none."""
+    from lsr.learned import LearnedEncoder
+
+    return LearnedEncoder(name, options)
+
+
+def learned_options(
+    precision: str = "auto",
+    max_active: int | None = None,
+    prune_ratio: float = 0.0,
+    idf: str = "model",
+) -> LearnedOptions:
+    """Options as they were typed. Raises InputError for what is out of range."""
+    from lsr.activeterms import ActiveTerms
+    from lsr.learned import LearnedOptions
+
+    ActiveTerms(max_active, prune_ratio)
+    # int8 is of an export, which is checked where the model is opened
+    return LearnedOptions(precision, max_active, prune_ratio, idf)  # type: ignore[arg-type]
 
 
 def open_dense(name: str) -> VectorEncoder | None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lsr.bm25 import Bm25Encoder
+from lsr.cli.models import open_learned
 from lsr.cli.tune import spread
 from lsr.datasets import JudgedCorpus
 from lsr.dense import open_dense_encoder
-from lsr.encoder import Progress
+from lsr.encoder import Encoder, Progress
 from lsr.errors import InputError
 from lsr.evaluation import PlanSystem, System, SystemRun, judged_queries
 from lsr.lucene import LuceneBm25
@@ -22,9 +23,10 @@ from lsr.types import Query
 
 if TYPE_CHECKING:
     from lsr.index.collection import Collection
+    from lsr.learned import LearnedOptions
     from lsr.tuning import Tuned
 
-__all__ = ["SYSTEMS", "SystemOptions", "Systems"]
+__all__ = ["LEARNED", "ONLY_SPARSE", "SYSTEMS", "SystemOptions", "Systems"]
 
 PLANS: dict[str, dict[str, Any]] = {
     "bm25": {"mode": "sparse"},
@@ -41,7 +43,12 @@ PLANS: dict[str, dict[str, Any]] = {
 
 TUNED = "tuned"
 SYSTEMS = (*PLANS, TUNED, LuceneBm25.name)
-ONLY_SPARSE = ("bm25", "prf:sparse")
+ONLY_SPARSE = ("bm25", "prf:sparse", "learned")
+LEARNED: dict[str, dict[str, Any]] = {
+    "learned": {"mode": "sparse"},
+    "learned:hybrid": {"mode": "hybrid"},
+}
+"""As `PLANS`, of systems over an index of the learned sparse model in place of BM25."""
 TUNING_SPLITS = ("dev", "train")
 FOLDS = 5
 
@@ -56,6 +63,8 @@ class SystemOptions:
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
         cache: a folder for dense vectors.
+        learned: the learned sparse model of the systems in `LEARNED`; None without any.
+        learned_options: how it is used.
     """
 
     source: str
@@ -69,6 +78,8 @@ class SystemOptions:
     tune_split: str = ""
     tune_queries: int = 300
     tune_sparse: bool = False
+    learned: str | None = None
+    learned_options: LearnedOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ class Systems:
         self._work = work
         self._progress = progress
         self._with_dense = with_dense
-        self._built: Collection | None = None
+        self._built: dict[bool, Collection] = {}
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse, before anything is built, what cannot be done as asked.
@@ -124,6 +135,8 @@ class Systems:
         """
         for name in names:
             self._plan(name)
+            if name in LEARNED and self._options.learned is None:
+                raise InputError(f"{name} is of a learned sparse model; name it with --sparse")
         if TUNED in names:
             self._tuning_split()
 
@@ -137,7 +150,7 @@ class Systems:
             return self._lucene()
         if name not in ONLY_SPARSE and not self._with_dense:
             raise InputError(f"{name} needs dense vectors")
-        collection = self._collection()
+        collection = self._collection(name in LEARNED)
         searcher, segment = collection.hybrid, collection.segment
         plan = self._plan(name)
         by_query: dict[str, SearchPlan] = {}
@@ -149,33 +162,48 @@ class Systems:
         return PlanSystem(name, searcher, segment.doc_ids, plan, size, by_query)
 
     def close(self) -> None:
-        """Close the collection."""
-        if self._built is not None:
-            self._built.close()
+        """Close the collections."""
+        for collection in self._built.values():
+            collection.close()
 
     def _plan(self, name: str) -> SearchPlan:
-        own = PLANS.get(name, {"mode": "hybrid"})
+        own = (PLANS | LEARNED).get(name, {"mode": "hybrid"})
         given = {"window": min(self._options.depth, 10_000), **_merged(self._options.settings, own)}
         return plan_from(given)
 
-    def _collection(self) -> Collection:
+    def _collection(self, learned: bool) -> Collection:
         from lsr.index.builder import build_collection
         from lsr.index.collection import Collection
 
-        if self._built is None:
-            options, path = self._options, self._work / "index"
+        if learned not in self._built:
+            options = self._options
+            path = self._work / ("learned" if learned else "index")
+            sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
+            if learned and options.learned is not None:
+                sparse = open_learned(options.learned, options.learned_options)
             build_collection(
                 self._corpus.documents(),
                 path,
-                sparse=Bm25Encoder(k1=options.k1, b=options.b),
+                sparse=sparse,
                 dense=open_dense_encoder(options.dense) if self._with_dense else None,
                 source=options.source,
                 vector_cache=options.cache,
                 progress=self._progress,
             )
-            self._built = Collection(path)
-            self._built.warm_up()
-        return self._built
+            self._built[learned] = Collection(path)
+            self._built[learned].warm_up()
+            self._note(sparse, self._built[learned])
+        return self._built[learned]
+
+    def _note(self, sparse: Encoder, collection: Collection) -> None:
+        """Say what a learned model's vectors cost."""
+        if sparse.identity.kind == "learned":
+            n_documents = max(collection.n_documents, 1)
+            terms = collection.manifest.n_postings / n_documents
+            options = ", ".join(f"{k} {v}" for k, v in sparse.identity.parameters.items())
+            self.notes.append(
+                f"learned: {sparse.identity.name} ({options}), {terms:.1f} terms a document"
+            )
 
     def _lucene(self) -> System:
         LuceneBm25.check_available()

@@ -1,0 +1,337 @@
+"""Learned sparse encoders: any sentence-transformers `SparseEncoder`, as an `Encoder`.
+
+Queries of an inference-free model take a tokenizer and a table, which are kept with the index, so
+searching loads no torch. Documents go through the network, in torch or in ONNX Runtime, which is
+opened when the first document comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.activeterms import ActiveTerms
+from lsr.encoder import EncoderIdentity
+from lsr.errors import IndexCorruptError, InputError
+from lsr.idf import document_frequencies, shrunk_idf
+from lsr.learned_onnx import OnnxDocuments, is_sparse_export
+from lsr.modelfolder import ModelFolder
+from lsr.sparse import CSR
+from lsr.sparsetable import QueryTable, vocabulary_list
+from lsr.wordpieces import WordPieces
+
+__all__ = ["PRECISIONS", "LearnedEncoder", "LearnedOptions"]
+
+IdfSource = Literal["model", "corpus"]
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class LearnedOptions:
+    """How a model is used.
+
+    Attributes:
+        precision: of the network in torch: "fp32", "bf16", or "auto" for what the machine is
+            built for. An export to ONNX has its own.
+        max_active: entries of a document's vector at most; None for what the model says, or all.
+        prune_ratio: entries at or below this share of a document's heaviest are dropped.
+        idf: "model" for the table that the model came with; "corpus" for that of the collection,
+            drawn towards the model's (`lsr.idf.shrunk_idf`).
+
+    Raises:
+        InputError: there is no such precision or source of the table.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    max_active: int | None = None
+    prune_ratio: float = 0.0
+    idf: IdfSource = "model"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"there is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}, or for "
+                "int8 export the model: lsr export MODEL OUT --format onnx-int8"
+            )
+        if self.idf not in ("model", "corpus"):
+            raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
+
+
+class Network(Protocol):
+    """What encodes texts: `lsr.documentmodel.DocumentModel`, or an export to ONNX."""
+
+    @property
+    def n_terms(self) -> int: ...
+
+    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
+        """Vectors, one row per text; a blank text is an empty row."""
+        ...
+
+
+class LearnedEncoder:
+    """A learned sparse model.
+
+    Args:
+        model: a folder that a `SparseEncoder` was saved in or `lsr export` wrote, or a hub id.
+        options: how it is used.
+
+    Raises:
+        InputError: there is no such model, or an option does not fit it.
+    """
+
+    def __init__(self, model: str, options: LearnedOptions | None = None) -> None:
+        options = options or LearnedOptions()
+        folder = ModelFolder.open(model)
+        place = folder.path.resolve()
+        self._source = _Source(
+            name=model if not Path(model).is_dir() else place.name,
+            place=str(place) if Path(model).is_dir() else model,
+            sha256=folder.sha256(),
+            precision=_precision(place, options),
+            max_active=options.max_active or folder.max_active,
+            prune_ratio=options.prune_ratio,
+            idf=options.idf,
+        )
+        self._tokenizer_json = folder.tokenizer_json()
+        self._max_tokens, self._side = folder.truncation()
+        self._prompt = folder.prompts.get("query", "")
+        self._network: Network | None = None
+        self._pieces = WordPieces(self._tokenizer_json, self._max_tokens, self._side)
+        self._model_weights = None
+        if folder.query is not None:
+            self._model_weights = folder.query_weights(self._pieces.vocabulary)
+        self._n_terms = 0 if self._model_weights is None else len(self._model_weights)
+        if self._model_weights is None and options.idf == "corpus":
+            raise InputError(
+                f"{model} encodes its queries by a network and has no table of idf; leave "
+                "idf at model"
+            )
+        self._n_documents = 0
+        self._df = np.zeros(self._n_terms, np.int64)
+        self._make_ready()
+        if self._model_weights is None:
+            self._set_width(self._opened().n_terms)
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        source = self._source
+        digest = hashlib.sha256(json.dumps(asdict(source) | {"place": "", "name": ""}).encode())
+        digest.update(f"{self._n_documents}".encode())
+        digest.update(self._df.tobytes())
+        parameters: dict[str, str | int | float | bool] = {
+            "n_terms": self.n_terms,
+            "precision": source.precision,
+            "idf": source.idf if self._table is not None else "none: queries by network",
+        }
+        if source.max_active is not None:
+            parameters["max_active"] = source.max_active
+        if source.prune_ratio:
+            parameters["prune_ratio"] = source.prune_ratio
+        return EncoderIdentity("learned", source.name, digest.hexdigest(), parameters)
+
+    @property
+    def n_terms(self) -> int:
+        return self._n_terms
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """The token of each term."""
+        return list(self._tokens)
+
+    @property
+    def query_weights(self) -> NDArray[np.float32] | None:
+        """The weight of each term in queries, float32, shape (n_terms,); None without a table."""
+        return None if self._table is None else self._table.weights
+
+    def term(self, term: int) -> str:
+        """The token of a term."""
+        return self._tokens[term]
+
+    def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
+        """Vectors of the texts. With the idf of the corpus, they are counted for the table too.
+
+        Vectors of documents do not depend on the table, so earlier ones stay right.
+        """
+        parts = []
+        for batch in batches:
+            if self._source.idf == "corpus":
+                self._count(batch)
+            parts.append(self.encode_documents(batch))
+        return CSR.concatenate(parts)._replace(n_terms=self.n_terms)
+
+    def encode_documents(self, texts: Sequence[str]) -> CSR:
+        """Vectors of documents, one row per text; a blank text is an empty row.
+
+        Raises:
+            InputError: the model is gone, or is another one now.
+            ModelError: it gave numbers that are not finite.
+        """
+        vectors = self._opened().encode(texts, "document")
+        kept = ActiveTerms(self._source.max_active, self._source.prune_ratio).of(vectors)
+        return kept._replace(n_terms=self.n_terms)
+
+    def encode_queries(self, texts: Sequence[str]) -> CSR:
+        """Vectors of queries; by the table where there is one."""
+        if self._table is not None:
+            return self._table.encode(texts)
+        return self._opened().encode(texts, "query")._replace(n_terms=self.n_terms)
+
+    def find_terms(self, texts: Sequence[str]) -> list[int | None]:
+        """The terms of these tokens, or None where there is none."""
+        return [self._numbers.get(text) for text in texts]
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The tokens of the text, where a network makes the query; None where the table does."""
+        if self._table is not None:
+            return None
+        ids = {number for number in self._pieces.encode_one(text) if number < self.n_terms}
+        return np.array(sorted(ids), np.int32)
+
+    def save(self, folder: Path) -> None:
+        """Write what queries need, and what the model is, so that documents can be added later.
+
+        `encoder.json`, `tokenizer.json`; with a table also `weights.npy` (the model's) and, with
+        the idf of the corpus, `document_frequency.npy`.
+        """
+        state = {
+            "kind": "learned",
+            "source": asdict(self._source),
+            "n_terms": self.n_terms,
+            "n_documents": self._n_documents,
+            "max_tokens": self._max_tokens,
+            "truncation_side": self._side,
+            "prompt": self._prompt,
+            "table": self._model_weights is not None,
+        }
+        (folder / "encoder.json").write_text(json.dumps(state, indent=2) + "\n", "utf-8")
+        (folder / "tokenizer.json").write_bytes(self._tokenizer_json)
+        if self._model_weights is not None:
+            np.save(folder / "weights.npy", self._model_weights)
+            if self._source.idf == "corpus":
+                np.save(folder / "document_frequency.npy", self._df)
+
+    @classmethod
+    def load(cls, folder: Path) -> LearnedEncoder:
+        """Read what `save` wrote; the model itself is not needed yet.
+
+        Raises:
+            IndexCorruptError: a file is missing, or the files do not fit together.
+        """
+        encoder = cls.__new__(cls)
+        try:
+            state = json.loads((folder / "encoder.json").read_text("utf-8"))
+            encoder._source = _Source(**state["source"])
+            encoder._tokenizer_json = (folder / "tokenizer.json").read_bytes()
+            encoder._max_tokens, encoder._side = state["max_tokens"], state["truncation_side"]
+            encoder._prompt, encoder._n_terms = state["prompt"], int(state["n_terms"])
+            encoder._n_documents = int(state["n_documents"])
+            encoder._network, encoder._model_weights = None, None
+            encoder._df = np.zeros(encoder._n_terms, np.int64)
+            if state["table"]:
+                encoder._model_weights = np.load(folder / "weights.npy", allow_pickle=False)
+                if encoder._source.idf == "corpus":
+                    file = folder / "document_frequency.npy"
+                    encoder._df = np.load(file, allow_pickle=False)
+            tables = (encoder._df, encoder._model_weights)
+            if any(t is not None and t.shape != (encoder._n_terms,) for t in tables):
+                raise ValueError(f"a table does not have {encoder._n_terms:,} terms")
+            encoder._pieces = WordPieces(
+                encoder._tokenizer_json, encoder._max_tokens, encoder._side
+            )
+            encoder._make_ready()
+        except (OSError, EOFError, ValueError, KeyError, TypeError, InputError) as error:
+            raise IndexCorruptError(
+                f"{folder}: the learned sparse encoder cannot be read ({error}); "
+                "build the index again"
+            ) from error
+        return encoder
+
+    def _make_ready(self) -> None:
+        """Make the vocabulary and the table from what was read."""
+        self._table: QueryTable | None = None
+        self._set_width(self._n_terms)
+        if self._model_weights is not None:
+            self._make_table(self._model_weights)
+
+    def _set_width(self, n_terms: int) -> None:
+        self._n_terms = n_terms
+        self._tokens = vocabulary_list(self._pieces.vocabulary, n_terms)
+        self._numbers = {token: term for term, token in enumerate(self._tokens)}
+        self._df = self._df if len(self._df) == n_terms else np.zeros(n_terms, np.int64)
+
+    def _make_table(self, model: NDArray[np.float32]) -> None:
+        weights = model
+        if self._source.idf == "corpus":
+            weights = shrunk_idf(self._df, self._n_documents, model)
+        self._table = QueryTable(self._pieces, weights, prompt=self._prompt)
+
+    def _count(self, texts: Sequence[str]) -> None:
+        """Add texts to the document frequencies, whole ones: only queries are truncated."""
+        assert self._model_weights is not None
+        indptr, tokens = self._pieces.encode(texts, whole=True)
+        tokens = np.minimum(tokens, self.n_terms)
+        self._df = self._df + document_frequencies(indptr, tokens, self.n_terms + 1)[:-1]
+        self._n_documents += len(texts)
+        self._make_table(self._model_weights)
+
+    def _opened(self) -> Network:
+        if self._network is None:
+            self._network = self._source.open()
+        return self._network
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The model that made the documents' vectors, and how."""
+
+    name: str
+    place: str
+    sha256: str
+    precision: str
+    max_active: int | None
+    prune_ratio: float
+    idf: str
+
+    def open(self) -> Network:
+        """The network. Raises InputError when the model is gone, or another one now."""
+        again = "put it back, or build the index again with the model that is there now"
+        try:
+            folder = ModelFolder.open(self.place)
+        except InputError as error:
+            raise InputError(
+                f"the sparse model {self.name!r} is not at {self.place} any more, and documents "
+                f"cannot be encoded without it; {again}"
+            ) from error
+        if folder.sha256() != self.sha256:
+            raise InputError(
+                f"the sparse model at {self.place} is not the one it was, and vectors of two "
+                f"models do not go together; {again}"
+            )
+        if is_sparse_export(folder.path):
+            return OnnxDocuments(folder.path)
+        from lsr.documentmodel import DocumentModel
+
+        return DocumentModel(folder, self.precision)  # type: ignore[arg-type]
+
+
+def _precision(folder: Path, options: LearnedOptions) -> str:
+    if is_sparse_export(folder):
+        if options.precision != "auto":
+            raise InputError(
+                f"{folder} is an export to ONNX, which has a precision of its own; leave the "
+                "precision at auto"
+            )
+        return OnnxDocuments.precision_of(folder)
+    if importlib.util.find_spec("sentence_transformers") is None:
+        return options.precision  # good enough for queries; documents are refused when they come
+    from lsr.documentmodel import resolved_precision
+
+    return resolved_precision(options.precision)

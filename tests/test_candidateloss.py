@@ -1,0 +1,194 @@
+"""The loss of a batch does not depend on how it is computed: parts, columns, processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lsr.training.batches import BatchPlan
+from lsr.training.candidateloss import CandidateLoss
+from lsr.training.config import (
+    EncoderConfig,
+    Ensemble,
+    InfoNce,
+    Kl,
+    MarginMse,
+    OptimConfig,
+    Regularizer,
+    ScoreConfig,
+    Table,
+)
+from lsr.training.models import make_model
+from lsr.training.pairs import PairsBuilder
+from lsr.training.steps import Steps
+from tests.tinymodels import WORDS, tiny_base
+
+TEXTS = [" ".join(WORDS[first : first + 5 + first % 7]) for first in range(20, 100, 4)]
+LOSSES = (Kl(), InfoNce(weight=0.5), MarginMse(weight=0.1))
+
+
+class Halves:
+    """A teacher that knows something of every pair."""
+
+    name, identity = "halves", "0"
+
+    def scores(self, query_rows: Any, document_rows: Any) -> Any:
+        return np.cos(query_rows[:, None] * 3.0 + document_rows).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("models") / "base")
+
+
+def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, Steps]:
+    config = EncoderConfig(base=str(base), query=Table(learned=True), max_document_tokens=32)
+    torch.manual_seed(0)
+    idf = np.linspace(1, 3, 183, dtype=np.float32)
+    model = make_model(config, idf).eval()
+    builder = PairsBuilder()
+    for n, text in enumerate(TEXTS):
+        builder.add(" ".join(text.split()[: 1 + n % 3]), builder.document(text))
+    pairs = builder.build()
+    settings = OptimConfig(**{"steps": 3, "queries": 6, "sampled_columns": 40} | optim)
+    n_terms = model.get_embedding_dimension()
+    steps = Steps(
+        model=model,
+        plan=BatchPlan(pairs, queries=6, candidates=2, seed=0, steps=3),
+        queries=pairs.queries,
+        documents=pairs.documents,
+        lengths=np.array([len(text.split()) + 2 for text in pairs.documents], np.int32),
+        teachers=[Halves()],  # type: ignore[list-item]
+        teacher_weights=[1.0],
+        ensemble=Ensemble(scale=3.0),
+        optim=settings,
+        n_terms=n_terms,
+        by_columns=True,
+        special=frozenset(model.tokenizer.all_special_ids),
+        seed=0,
+    )
+    loss = CandidateLoss(
+        LOSSES,
+        Regularizer(weight=0.3, warmup=0.0),
+        ScoreConfig(temperature="learned"),
+        steps=3,
+        idf=idf,
+        query_share=np.full(n_terms, 0.1, np.float32),
+        recompute=settings.recompute,
+    )
+    return model, loss, steps
+
+
+def value_and_gradients(base: Path, **optim: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+    model, loss, steps = made(base, **optim)
+    parts = loss(model, steps[2])
+    torch.stack(list(parts.values())).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    gradients |= {name: parameter.grad for name, parameter in loss.named_parameters()}
+    assert gradients["temperature.log_value"] is not None
+    return {name: part.item() for name, part in parts.items()}, gradients
+
+
+def assert_same(
+    one: tuple[dict[str, float], dict[str, Tensor]],
+    other: tuple[dict[str, float], dict[str, Tensor]],
+) -> None:
+    assert one[0] == pytest.approx(other[0], rel=1e-5, abs=1e-6)
+    for name, gradient in one[1].items():
+        if gradient is None:
+            assert other[1][name] is None
+        else:
+            assert torch.allclose(gradient, other[1][name], rtol=1e-3, atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [{"micro_batch": 1}, {"micro_batch": 5, "recompute": True}, {"max_tokens": 40}],
+)
+def test_parts_of_a_batch_change_nothing(base: Path, optim: dict[str, Any]) -> None:
+    assert_same(value_and_gradients(base, micro_batch=64), value_and_gradients(base, **optim))
+
+
+def test_all_columns_sampled_are_the_whole_vocabulary(base: Path) -> None:
+    by_columns = value_and_gradients(base, sampled_columns=10_000)
+    assert_same(by_columns, value_and_gradients(base, full_head=True))
+
+
+def test_a_sample_of_columns_changes_the_ranking_losses_not_at_all(base: Path) -> None:
+    few = value_and_gradients(base, sampled_columns=10)[0]
+    all_of_them = value_and_gradients(base, full_head=True)[0]
+    for name in ("kl", "infonce", "margin_mse"):
+        assert few[name] == pytest.approx(all_of_them[name], rel=1e-5)
+    assert few["flops"] != all_of_them["flops"]
+
+
+def test_its_figures_are_of_the_batch(base: Path) -> None:
+    model, loss, steps = made(base, full_head=True)
+    batch = steps[0]
+    loss(model, batch)
+    documents = loss._documents(model, batch).detach()
+    assert loss.observed["terms"] == pytest.approx(float((documents > 0).sum(1).float().mean()))
+    assert loss.observed["flops"] == pytest.approx(
+        float((documents > 0).sum()) / len(documents) / 10
+    )
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from accelerate import PartialState
+from torch.nn.parallel import DistributedDataParallel
+state = PartialState(cpu=True)
+from tests.test_candidateloss import made
+model, loss, steps = made(Path(sys.argv[1]))
+wrapped = model if state.num_processes == 1 else DistributedDataParallel(model)
+parts = loss(wrapped, steps[2])
+torch.stack(list(parts.values())).sum().backward()
+if state.is_main_process:
+    names = ("LayerNorm.weight", "decoder.bias", "query.0.weight")
+    sums = {n: float(p.grad.abs().sum()) for n, p in model.named_parameters() if n.endswith(names)}
+    print(json.dumps([{name: part.item() for name, part in parts.items()}, sums]))
+state.destroy_process_group()
+"""
+
+
+def run(base: Path, processes: int) -> list[dict[str, float]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    common |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} if processes > 1 else {}
+    started = []
+    for rank in range(processes):
+        environment = {**os.environ, "PYTHONPATH": "."}
+        if processes > 1:
+            environment |= {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        command = [sys.executable, "-c", PROGRAM, str(base)]
+        started.append(
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+    outputs = [process.communicate(timeout=200) for process in started]
+    assert [process.returncode for process in started] == [0] * processes, outputs
+    found: list[dict[str, float]] = json.loads(outputs[0][0].splitlines()[-1])
+    return found
+
+
+def test_two_processes_are_one(base: Path) -> None:
+    """Loss, lambda's meaning and gradients: each process encodes half of the documents."""
+    one, two = run(base, 1), run(base, 2)
+    assert two[0] == pytest.approx(one[0], rel=1e-6, abs=1e-6)
+    assert two[1] == pytest.approx(one[1], rel=1e-4)

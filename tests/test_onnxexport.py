@@ -1,0 +1,113 @@
+"""Learned sparse models in ONNX: the vectors of torch, without torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lsr.errors import DataError, InputError
+from lsr.learned import LearnedEncoder, LearnedOptions
+from lsr.learned_onnx import GRAPH_FILE, OnnxDocuments, SparseExportDescription
+from lsr.onnx import sha256_of
+from lsr.sparse import CSR
+from lsr.training.onnxexport import export_sparse_onnx, quantise_graph
+from tests.learnedmodels import TEXTS, inference_free
+
+FULL = [i for i, text in enumerate(TEXTS) if text]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return inference_free(tmp_path_factory.mktemp("free"))
+
+
+@pytest.fixture(scope="module")
+def exported(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("onnx") / "out"
+    done = export_sparse_onnx(str(model), folder)
+    assert done.worst_cosine > 0.9999
+    assert done.size_bytes > sum(path.stat().st_size for path in model.rglob("*.onnx"))
+    return folder
+
+
+def _cosines(first: CSR, second: CSR) -> list[float]:
+    a, b = first.to_scipy().toarray()[FULL], second.to_scipy().toarray()[FULL]
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines: list[float] = ((a * b).sum(axis=1) / norms).tolist()
+    return cosines
+
+
+def test_documents_and_queries_are_those_of_torch(model: Path, exported: Path) -> None:
+    torch = LearnedEncoder(str(model), LearnedOptions("fp32"))
+    onnx = LearnedEncoder(str(exported))
+    assert onnx.identity.parameters["precision"] == "onnx-fp32"
+    found = onnx.encode_documents(TEXTS)
+    found.validate()
+    assert min(_cosines(torch.encode_documents(TEXTS), found)) > 0.9999
+    assert found.row(TEXTS.index("")).terms.size == 0
+    one_by_one = [onnx.encode_documents([text]) for text in TEXTS]
+    assert min(_cosines(CSR.concatenate(one_by_one), found)) > 0.999999
+    queries = [each.encode_queries(TEXTS).to_scipy().toarray() for each in (torch, onnx)]
+    assert np.array_equal(*queries)
+
+
+def test_eight_bits_are_near(model: Path, exported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "int8"
+    shutil.copytree(exported, folder)
+    quantise_graph(folder / GRAPH_FILE)
+    description = SparseExportDescription.read(exported)
+    files = description.files | {GRAPH_FILE: sha256_of(folder / GRAPH_FILE)}
+    changed = vars(description) | {"files": files, "precision": "int8"}
+    SparseExportDescription(**changed).write(folder)
+    assert (folder / GRAPH_FILE).stat().st_size < 0.8 * (exported / GRAPH_FILE).stat().st_size
+    int8 = LearnedEncoder(str(folder))
+    fp32 = LearnedEncoder(str(exported))
+    found, expected = int8.encode_documents(TEXTS), fp32.encode_documents(TEXTS)
+    assert not np.array_equal(found.weights, expected.weights)
+    assert min(_cosines(expected, found)) > 0.99
+    assert int8.identity.sha256 != fp32.identity.sha256
+
+
+def test_it_encodes_without_torch(exported: Path) -> None:
+    code = f"""
+import sys
+from lsr.learned import LearnedEncoder
+encoder = LearnedEncoder({str(exported)!r})
+assert encoder.encode_documents(["the cat", ""]).nnz > 2
+assert encoder.encode_queries(["the cat"]).nnz == 2
+print(*{{"torch", "transformers", "sentence_transformers"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_damage_is_found(exported: Path, tmp_path: Path) -> None:
+    for name in (GRAPH_FILE, "tokenizer.json", "query/weights.npy"):
+        folder = tmp_path / name.replace("/", "-")
+        shutil.copytree(exported, folder)
+        with (folder / name).open("ab") as stream:
+            stream.write(b"x")
+        with pytest.raises(DataError, match="lost, or has changed"):
+            OnnxDocuments(folder)
+    folder = tmp_path / "version"
+    shutil.copytree(exported, folder)
+    description = folder / "lsr-sparse-onnx.json"
+    content = json.loads(description.read_text()) | {"format_version": 9}
+    description.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="format 9"):
+        OnnxDocuments(folder)
+    with pytest.raises(InputError, match="precision of its own"):
+        LearnedEncoder(str(exported), LearnedOptions("bf16"))
+
+
+def test_places_that_are_taken_are_left_alone(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not replaced"):
+        export_sparse_onnx(str(model), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

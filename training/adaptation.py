@@ -1,0 +1,100 @@
+"""Label-free adaptation: a model fitted to a collection by teachers, with queries made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lsr.datasets import open_corpus
+from lsr.encoder import Progress, no_progress
+from lsr.errors import InputError
+from lsr.training.config import EncoderConfig, TrainConfig
+from lsr.training.configfile import config_of
+from lsr.training.material import Material, material_of
+from lsr.training.pairs import PairsBuilder
+from lsr.training.pseudoqueries import pseudo_pairs, word_idf
+from lsr.training.run import Outcome, train_model
+from lsr.training.starting import base_tokenizer
+from lsr.training.tokens import vocabulary_size
+from lsr.training.watch import Report, no_report
+
+__all__ = ["adapt_model", "collection_material"]
+
+MAX_DOCUMENTS = 200_000
+"""Documents that queries are made of; of a larger collection the first."""
+
+
+def adapt_model(
+    model: str,
+    corpus: str,
+    output: Path,
+    *,
+    steps: int = 300,
+    dense: str | None = "all-MiniLM-L6-v2",
+    settings: Sequence[str] = (),
+    progress: Progress = no_progress,
+    report: Report = no_report,
+) -> Outcome:
+    """Train a model on a collection's own texts, and give it the collection's idf.
+
+    Args:
+        model: a model folder, a hub id, or a base checkpoint, which becomes an anchored encoder.
+        corpus: as `lsr index build` takes it.
+        output: the run folder; run again, an interrupted adaptation goes on.
+        dense: the dense teacher beside BM25, or None.
+        settings: `key=value` over the config of the stage.
+
+    Raises:
+        InputError: the model or collection cannot be used, or a setting is unknown.
+    """
+    config = _config(model, output, steps, dense, settings)
+    material = collection_material(corpus, config.encoder, config.seed, progress)
+    return train_model(config, progress, report, material=material)
+
+
+def _config(
+    model: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
+) -> TrainConfig:
+    teachers: list[dict[str, object]] = [{"kind": "bm25"}]
+    if dense is not None:
+        teachers.append({"kind": "dense", "model": dense})
+    stage = {
+        "name": "adapt",
+        "teachers": teachers,
+        "ensemble": {"label_share": 0.0},
+        "regularizer": {"weight": 1e-3, "target_terms": 200},
+        "optim": {"steps": steps, "lr": 2e-5, "candidates": 2},
+    }
+    given = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}
+    return config_of(given, settings, "lsr adapt")
+
+
+def collection_material(
+    corpus: str, encoder: EncoderConfig, seed: int, progress: Progress = no_progress
+) -> Material:
+    """A title, a sentence and keywords of each document as queries.
+
+    Raises:
+        InputError: no document has text that a query can be made of.
+    """
+    builder = PairsBuilder()
+    for n, document in enumerate(open_corpus(corpus).documents(), start=1):
+        if document.full_text.strip():
+            builder.document(document.full_text, document.doc_id)
+        progress("read", n, None)
+        if n >= MAX_DOCUMENTS:
+            break
+    documents = builder.build()
+    pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
+    if not len(pairs):
+        raise InputError(f"{corpus} has no text to make queries of")
+    tokenizer = base_tokenizer(encoder.base)
+    return material_of(
+        pairs,
+        {},
+        tokenizer,
+        vocabulary_size(tokenizer),
+        max_query_tokens=encoder.max_query_tokens,
+        max_document_tokens=encoder.max_document_tokens,
+        progress=progress,
+    )

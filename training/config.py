@@ -1,0 +1,381 @@
+"""What a training run is: one typed config, with unknown keys refused.
+
+A run is one or more stages over the same model. Each choice is a union whose members carry only
+their own parameters; `kind` says which. The encoders of both sides (`encoderconfig`), the losses
+and the regularisers are independent parts, as in Nguyen et al. (2023).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lsr.training.encoderconfig import (
+    Anchored,
+    ClsMlm,
+    Count,
+    DocumentSide,
+    EncoderConfig,
+    Epic,
+    Mlm,
+    Mlp,
+    NotNegative,
+    Positive,
+    QuerySide,
+    Share,
+    Strict,
+    Table,
+)
+
+__all__ = [
+    "Anchored",
+    "Bm25Teacher",
+    "ClsMlm",
+    "CrossEncoderTeacher",
+    "DataConfig",
+    "DenseTeacher",
+    "DocumentSide",
+    "EncoderConfig",
+    "Ensemble",
+    "Epic",
+    "EvaluationConfig",
+    "GuardConfig",
+    "InfoNce",
+    "Kl",
+    "Loss",
+    "MarginMse",
+    "MiningConfig",
+    "Mlm",
+    "Mlp",
+    "OptimConfig",
+    "QuerySide",
+    "Regularizer",
+    "ScoreConfig",
+    "ScoreFileTeacher",
+    "Source",
+    "SparseTeacher",
+    "StageConfig",
+    "Table",
+    "Teacher",
+    "TermRecall",
+    "TrainConfig",
+    "WarmStart",
+]
+
+# Data
+
+
+class Source(Strict):
+    """Where rows come from.
+
+    Attributes:
+        path: pairs, triples or scored lists as JSON lines (also .gz, .zst) or TSV, a BEIR folder,
+            `irds:ID` of ir_datasets, or `hf:ID` of the Hugging Face hub.
+        limit: rows taken at most, evenly spread over the file.
+        weight: how often its rows are drawn, beside others.
+    """
+
+    path: str
+    limit: Count | None = None
+    weight: Positive = 1.0
+    split: str = "train"
+
+
+class MiningConfig(Strict):
+    """Hard negatives from a teacher's ranking of all documents of the run.
+
+    Attributes:
+        depth: ranks that negatives are drawn from, first and last.
+        margin: a candidate whose teacher score, min-max normalised over the ranking, is above the
+            positive's less this is taken for a false negative and left out; null: none is.
+    """
+
+    teacher: Literal["ensemble", "bm25", "dense", "sparse", "student"] = "ensemble"
+    per_query: Count = 7
+    first_rank: Count = 1
+    last_rank: Count = 50
+    margin: NotNegative | None = 0.05
+
+
+class DataConfig(Strict):
+    """What is trained on.
+
+    Attributes:
+        group_size: queries with like positives come in groups of this size, which makes the other
+            documents of a batch harder; needs a dense teacher. Null: no groups.
+        pseudo_queries: share of queries replaced by titles, sentences or keywords of their
+            documents.
+        evaluation_sets: BEIR folders whose texts must not be trained on.
+        allow_overlap: train although they overlap.
+    """
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    validation_share: Share = 0.0
+    deduplicate: bool = True
+    pseudo_queries: Share = 0.0
+    group_size: Annotated[int, Field(ge=2)] | None = None
+    mining: MiningConfig | None = None
+    evaluation_sets: tuple[str, ...] = ()
+    allow_overlap: bool = False
+
+
+# Supervision
+
+
+class Bm25Teacher(Strict):
+    """BM25 over the run's documents, in the model's own tokens."""
+
+    kind: Literal["bm25"] = "bm25"
+    weight: Positive = 1.0
+    k1: Positive = 1.2
+    b: Share = 0.75
+
+
+class DenseTeacher(Strict):
+    """Any sentence-transformers model.
+
+    Attributes:
+        precision: of its network; auto is bfloat16 where the machine computes in it.
+    """
+
+    kind: Literal["dense"] = "dense"
+    model: str = "all-MiniLM-L6-v2"
+    weight: Positive = 1.0
+    max_tokens: Count = 256
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class SparseTeacher(Strict):
+    """Any SparseEncoder."""
+
+    kind: Literal["sparse"] = "sparse"
+    model: str
+    weight: Positive = 1.0
+
+
+class CrossEncoderTeacher(Strict):
+    """Any cross-encoder; it knows the pairs of a query and its own candidates."""
+
+    kind: Literal["cross_encoder"] = "cross_encoder"
+    model: str
+    weight: Positive = 1.0
+
+
+class ScoreFileTeacher(Strict):
+    """Scores made elsewhere: JSON lines of query_id, doc_id, score."""
+
+    kind: Literal["score_file"] = "score_file"
+    path: str
+    weight: Positive = 1.0
+
+
+Teacher = Annotated[
+    Bm25Teacher | DenseTeacher | SparseTeacher | CrossEncoderTeacher | ScoreFileTeacher,
+    Field(discriminator="kind"),
+]
+
+
+class Ensemble(Strict):
+    """How teachers' scores become one (Geng et al. 2024).
+
+    Attributes:
+        normalization: of each teacher's scores over a query's candidates.
+        scale: what the weighted mean is multiplied with.
+        label_share: how much of the target is the labelled positive alone.
+    """
+
+    normalization: Literal["min_max", "z_score", "none"] = "min_max"
+    scale: Positive = 12.0
+    label_share: Share = 0.2
+
+
+class InfoNce(Strict):
+    """Cross-entropy of the labelled positive among all candidates."""
+
+    kind: Literal["infonce"] = "infonce"
+    weight: Positive = 1.0
+
+
+class MarginMse(Strict):
+    """Squared error of score margins between the positive and each candidate."""
+
+    kind: Literal["margin_mse"] = "margin_mse"
+    weight: Positive = 0.05
+
+
+class Kl(Strict):
+    """Kullback-Leibler divergence of the student's distribution from the teachers'."""
+
+    kind: Literal["kl"] = "kl"
+    weight: Positive = 1.0
+
+
+class TermRecall(Strict):
+    """Squared error of a document's term weights from query term recall (DeepCT)."""
+
+    kind: Literal["term_recall"] = "term_recall"
+    weight: Positive = 1.0
+
+
+Loss = Annotated[InfoNce | MarginMse | Kl | TermRecall, Field(discriminator="kind")]
+
+
+class ScoreConfig(Strict):
+    """How the student's scores enter the losses.
+
+    Attributes:
+        divide_by_query_mass: by the sum of the query's weights, so that one temperature fits
+            queries of all lengths.
+        temperature: a number; auto: from the spread of scores in the first batch; learned: from
+            there on with the model.
+    """
+
+    divide_by_query_mass: bool = True
+    temperature: Positive | Literal["auto", "learned"] = "auto"
+
+
+class Regularizer(Strict):
+    """What keeps vectors sparse.
+
+    With idf in the query table, flops is IDF-aware FLOPS: terms of little idf earn little for what
+    they cost. idf_flops is its equal for documents that hold the idf, under a table of ones.
+
+    Attributes:
+        weight: lambda, of the mean over documents whatever the number of processes.
+        warmup: share of the steps in which it rises, quadratically.
+        free_terms: documents with no more terms than this are not pushed (l0 mask).
+        target_terms: mean active terms that a controller steers lambda to.
+        target_flops: retrieval FLOPS, likewise.
+    """
+
+    kind: Literal["flops", "idf_flops", "df_flops", "l1", "none"] = "flops"
+    weight: NotNegative = 1e-3
+    warmup: Share = 0.33
+    free_terms: Count | None = None
+    target_terms: Positive | None = None
+    target_flops: Positive | None = None
+    anti_zero: NotNegative = 0.0
+    query_weight: NotNegative = 0.0
+
+
+# Running
+
+
+class OptimConfig(Strict):
+    """Learning rates are of the network, of its head, and of a learned query table.
+
+    Attributes:
+        steps: optimizer steps.
+        queries: in a batch, over all processes.
+        candidates: documents of each query in a batch: its positive, then negatives.
+        micro_batch: documents encoded at once; it changes memory, not the result.
+        max_tokens: of one forward pass, padding included; an upper bound beside micro_batch.
+        recompute: encode each micro-batch again in the backward pass, so that memory is that of
+            one, not of all.
+        freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
+            matrix too, where the two are tied.
+        precision: of the forward pass.
+    """
+
+    steps: Count = 1000
+    queries: Count = 32
+    candidates: Annotated[int, Field(ge=1)] = 2
+    micro_batch: Count = 32
+    max_tokens: Count = 16384
+    recompute: bool = False
+    lr: Positive = 5e-5
+    head_lr: Positive | None = None
+    table_lr: Positive = 1e-3
+    freeze_backbone: bool = False
+    freeze_embeddings: bool = False
+    warmup: Share = 0.05
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    weight_decay: NotNegative = 0.01
+    max_grad_norm: Positive = 1.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    sampled_columns: Count = 1024
+    full_head: bool = False
+    compile: bool = False
+
+
+class WarmStart(Strict):
+    """Growing a masked-LM head on a checkpoint that has none, before anything else.
+
+    Attributes:
+        steps: of learning to copy the token itself, the network frozen.
+        active_terms: that a document has after the bias is calibrated.
+        masked_lm_steps: of masked-LM on the run's documents afterwards.
+    """
+
+    steps: Count = 130
+    learning_rate: Positive = 1e-3
+    active_terms: Positive = 400
+    masked_lm_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class EvaluationConfig(Strict):
+    """Evaluation while training, on BEIR folders, without a server.
+
+    Attributes:
+        every: steps between evaluations; also the last.
+        max_documents: of each set: all judged ones, then others; null for all.
+        max_flops: a checkpoint above is never the best.
+        patience: evaluations without improvement before training stops; null: never.
+    """
+
+    sets: tuple[str, ...] = ()
+    every: Count = 500
+    max_documents: Count | None = None
+    max_tokens: Count | None = None
+    max_flops: Positive | None = None
+    patience: Count | None = None
+    probes: tuple[str, ...] = ()
+
+
+class GuardConfig(Strict):
+    """When training stops by itself, with a reason."""
+
+    min_terms: NotNegative = 5
+    max_terms: Positive = 5000
+    after: Annotated[int, Field(ge=0)] = 50
+    max_spread: Positive = 10.0
+
+
+class StageConfig(Strict):
+    """One stage: what is trained on, by whom, how."""
+
+    name: str = "train"
+    data: DataConfig | None = None
+    teachers: tuple[Teacher, ...] = ()
+    ensemble: Ensemble = Ensemble()
+    losses: tuple[Loss, ...] = (Kl(),)
+    scores: ScoreConfig = ScoreConfig()
+    regularizer: Regularizer = Regularizer()
+    optim: OptimConfig = OptimConfig()
+
+
+class TrainConfig(Strict):
+    """A whole run.
+
+    Attributes:
+        output: the run folder.
+        stages: one after another; a stage without data uses that of the stage before.
+        idf: where the query table's weights come from: the run's documents, or a corpus.
+        checkpoints_kept: two at least, so that one is whole while the next is written.
+        report_to: reporters of the Hugging Face trainer, such as tensorboard or wandb.
+    """
+
+    preset: str | None = None
+    output: str
+    seed: int = 0
+    encoder: EncoderConfig = EncoderConfig()
+    idf: str | None = None
+    warm_start: WarmStart | Literal["auto", "never"] = "auto"
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    evaluation: EvaluationConfig = EvaluationConfig()
+    guard: GuardConfig = GuardConfig()
+    checkpoint_every: Count = 500
+    checkpoints_kept: Annotated[int, Field(ge=2)] = 2
+    report_to: tuple[str, ...] = ()
+    push_to_hub: str | None = None

@@ -1,0 +1,289 @@
+"""A learned sparse model as an ONNX graph, in float32 or eight bits, and what its queries need.
+
+Written beside its place, compared with torch, then published by one rename; `lsr.learned_onnx`
+reads the result.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+from lsr.documentmodel import DocumentModel
+from lsr.errors import InputError, UnavailableError
+from lsr.learned_onnx import (
+    GRAPH_FILE,
+    TERM_WEIGHTS,
+    TOKENIZER_FILE,
+    OnnxDocuments,
+    SparseExportDescription,
+)
+from lsr.modelfolder import EXPORT_FILE, TABLE_FILE, ModelFolder
+from lsr.onnx import TOKEN_COLUMNS, sha256_of
+from lsr.onnx_graph import write_tokenizer
+from lsr.sparse import CSR
+from lsr.training.exportfolder import publishing
+from lsr.wordpieces import WordPieces
+
+__all__ = ["LEAST_COSINE", "SparseOnnxExport", "export_sparse_onnx", "quantise_graph"]
+
+LEAST_COSINE = {"fp32": 0.9999, "int8": 0.95}
+"""An export whose vectors differ more than this from torch's is not published."""
+
+OPSETS = (23, 20)
+"""The first where attention is one operator; the other for models that do not work with it."""
+
+_SAMPLES = (
+    "How do I rotate an access key?",
+    "NASA LAUNCHED TWO PROBES IN 1977; BOTH STILL REPORT.",
+    "Ein Fräulein sah Zoë: «naïve» façades, 東京の天気, привет, 🦆!",
+    "A grey heron waits in shallow water for fish. " * 90,
+)
+
+
+@dataclass(frozen=True)
+class SparseOnnxExport:
+    """A finished export: where it is, bytes of all files, least cosine to torch's vectors."""
+
+    folder: Path
+    size_bytes: int
+    worst_cosine: float
+
+
+def export_sparse_onnx(
+    model: str, folder: Path, precision: Literal["fp32", "int8"] = "fp32"
+) -> SparseOnnxExport:
+    """Export a model; its vectors are compared with torch's.
+
+    Args:
+        model: as for `lsr.learned.LearnedEncoder`.
+        folder: where the export shall be; replaced when it is one already.
+        precision: "int8" quantises the weights of matrix products, a scale per channel, and
+            activations as they come.
+
+    Raises:
+        InputError: the folder holds something else; there is no such model, or it cannot be
+            expressed in ONNX with the same vectors.
+        StorageError: the folder cannot be written.
+        UnavailableError: a package that exporting needs is not installed.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise UnavailableError(
+                f"exporting a model needs {package}, which is not installed; "
+                "run: pip install 'lsr-search[dense,onnx]'"
+            )
+    source = ModelFolder.open(model)
+    documents = DocumentModel(source, "fp32")
+    expected = documents.encode(_SAMPLES, "document")
+    with publishing(folder) as staging:
+        worst = _fill(staging, model, source, documents.encoder, precision, expected)
+        size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    return SparseOnnxExport(folder, size, worst)
+
+
+def _fill(
+    staging: Path, name: str, source: ModelFolder, model: Any, precision: str, expected: CSR
+) -> float:
+    _write_query(staging, source)
+    model.cpu().float()
+    modules = _document_modules(model)
+    write_tokenizer(staging / TOKENIZER_FILE, modules[0], name)
+    for opset in OPSETS:
+        try:
+            inputs = _write_graph(staging / GRAPH_FILE, name, modules, opset)
+            if precision == "int8":
+                quantise_graph(staging / GRAPH_FILE)
+            sides = {"query": ("query",), "document": ("document", "passage", "corpus")}
+            prompts = {
+                side: next((source.prompts[key] for key in keys if key in source.prompts), "")
+                for side, keys in sides.items()
+            }
+            files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
+            SparseExportDescription(
+                model=name,
+                precision=precision,
+                n_terms=expected.n_terms,
+                inputs=inputs,
+                prompts=prompts,
+                files={path.relative_to(staging).as_posix(): sha256_of(path) for path in files},
+            ).write(staging)
+            return _compare(staging, name, precision, expected)
+        except InputError:
+            if opset == OPSETS[-1]:
+                raise
+            (staging / EXPORT_FILE).unlink(missing_ok=True)
+    raise AssertionError("unreachable")
+
+
+def _write_query(staging: Path, source: ModelFolder) -> None:
+    """The query side, which is read without the graph; and what the model says of itself."""
+    query = staging / "query"
+    query.mkdir()
+    tokenizer_json = source.tokenizer_json()
+    (query / "tokenizer.json").write_bytes(tokenizer_json)
+    most, side = source.truncation()
+    config = {"truncation_side": side} | ({} if most is None else {"model_max_length": most})
+    (query / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    if source.query is not None:
+        vocabulary = WordPieces(tokenizer_json).vocabulary
+        np.save(query / TABLE_FILE, source.query_weights(vocabulary))
+    said = source.path / "config_sentence_transformers.json"
+    if said.is_file():
+        shutil.copyfile(said, staging / said.name)
+
+
+def _document_modules(model: Any) -> list[Any]:
+    """The modules that make a document's vector."""
+    routes = getattr(model[0], "sub_modules", None)
+    return list(model) if routes is None else [*routes["document"], *list(model)[1:]]
+
+
+def _write_graph(path: Path, name: str, modules: list[Any], opset: int) -> tuple[str, ...]:
+    features = modules[0].preprocess(["An example, of some words", "and another"])
+    taken = {key for key, value in features.items() if torch.is_tensor(value)}
+    if not taken <= set(TOKEN_COLUMNS):
+        raise _inexpressible(name, f"it takes {', '.join(sorted(taken))}")
+    example = {key: features[key] for key in TOKEN_COLUMNS if key in taken}
+    dynamic = dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
+    given = _untied(modules[0])
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                _TermWeights(modules).eval(),
+                kwargs=example,
+                input_names=list(example),
+                output_names=[TERM_WEIGHTS],
+                dynamic_shapes=dict.fromkeys(example, dynamic),
+                opset_version=opset,
+                dynamo=True,
+                verbose=False,
+            )
+            for node in program.model.graph.all_nodes():
+                node.metadata_props.clear()  # stack traces, with paths of this machine
+            program.save(str(path), external_data=False)
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        raise _inexpressible(name, str(error).partition("\n")[0]) from error
+    finally:
+        given()
+    return tuple(example)
+
+
+def _untied(transformer: Any) -> Any:
+    """Give the decoder a weight of its own, so that it is a constant, which can be quantised.
+
+    Returns what undoes it.
+    """
+    decoder = getattr(transformer.model, "get_output_embeddings", lambda: None)()
+    if decoder is None:
+        return lambda: None
+    tied = decoder.weight
+    decoder.weight = torch.nn.Parameter(tied.detach().clone(), requires_grad=False)
+
+    def undo() -> None:
+        decoder.weight = tied
+
+    return undo
+
+
+class _TermWeights(torch.nn.Module):  # type: ignore[misc]
+    """From token ids to the weights of documents.
+
+    SPLADE pooling is written out, the maximum before what rises with it; other heads are traced
+    as they are.
+    """
+
+    def __init__(self, modules: list[Any]) -> None:
+        super().__init__()
+        self.steps = torch.nn.ModuleList(modules)
+        self.pooling: Any = modules[-1] if type(modules[-1]) is SpladePooling else None
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None
+    ) -> Any:
+        given = zip(TOKEN_COLUMNS, (input_ids, attention_mask, token_type_ids), strict=True)
+        features = {key: value for key, value in given if value is not None}
+        if self.pooling is None:
+            for step in self.steps:
+                features = step(features)
+            return features["sentence_embedding"]
+        for step in list(self.steps)[:-1]:
+            features = step(features)
+        logits = features["token_embeddings"].relu() * attention_mask.unsqueeze(-1)
+        if self.pooling.pooling_strategy == "sum":
+            return self._activated(logits).sum(dim=1)
+        return self._activated(logits.amax(dim=1))
+
+    def _activated(self, logits: Any) -> Any:
+        weights = logits.log1p()
+        return weights.log1p() if self.pooling.activation_function == "log1p_relu" else weights
+
+
+def quantise_graph(path: Path) -> None:
+    """Put the weights of matrix products into eight bits, in place.
+
+    Dynamic quantisation: a scale per channel of weights; activations are quantised as they come.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    whole = path.with_name(f"whole-{path.name}")
+    path.rename(whole)
+    with _quiet():
+        quantize_dynamic(
+            whole,
+            path,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"DefaultTensorType": 1, "MatMulConstBOnly": True},
+        )
+    whole.unlink()
+
+
+def _compare(staging: Path, name: str, precision: str, expected: CSR) -> float:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        found = OnnxDocuments(staging).encode(_SAMPLES, "document")
+    except (InputError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
+        raise _inexpressible(name, "onnxruntime refuses the graph") from error
+    a, b = (each.to_scipy().toarray().astype(np.float64) for each in (expected, found))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines = np.ones(len(a))
+    np.divide((a * b).sum(axis=1), norms, out=cosines, where=norms > 0)
+    worst = min(float(cosines.min()), 1.0)
+    if not worst >= LEAST_COSINE[precision]:
+        needed = LEAST_COSINE[precision]
+        raise _inexpressible(name, f"cosine {worst:.6f} to torch, and {needed} is needed")
+    return worst
+
+
+def _inexpressible(name: str, reason: str) -> InputError:
+    return InputError(
+        f"the sparse model {name!r} cannot be exported to ONNX ({reason}); use it in torch"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing of what exporter and quantiser say, which is for their authors."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,1 @@
+"""Teachers: what the student's scores of a batch are compared with."""

@@ -1,0 +1,169 @@
+"""Dense teachers: any sentence-transformers model, its vectors kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.dense import DenseEncoder
+from lsr.encoder import Progress, VectorEncoder, no_progress
+from lsr.errors import InputError
+from lsr.retriever import Ranking
+from lsr.training.nearest import nearest_rows
+from lsr.training.precision import Precision, computing_in, resolved_precision
+from lsr.training.teachers.identity import model_sha256
+from lsr.training.teachers.protocol import Rows, Scores, padded, unprepared
+from lsr.training.vectorcache import Tick, VectorCache
+
+__all__ = ["DenseScorer", "open_dense"]
+
+BATCH_SIZE = 32
+
+
+class DenseScorer:
+    """A `Teacher` by inner products of unit vectors, which are kept in 16 bits.
+
+    Args:
+        encoder: gives the vectors.
+        cache: folder of the cache.
+        name: for people.
+        sha256: of all that vectors depend on; by default what the encoder says of itself.
+    """
+
+    def __init__(
+        self,
+        encoder: VectorEncoder,
+        cache: Path,
+        *,
+        name: str = "dense",
+        sha256: str | None = None,
+    ) -> None:
+        own = encoder.identity
+        parts = [own.kind, sha256 or own.sha256, own.parameters]
+        self.name = name
+        self.identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        self.cache = VectorCache(cache, self.identity, name=name)
+        self._encoder = encoder
+        self._queries: NDArray[np.float16] | None = None
+        self._documents: NDArray[np.float16] | None = None
+
+    def prepare(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[str],
+        progress: Progress = no_progress,
+    ) -> None:
+        """Vectors of all texts, from the cache or the model.
+
+        Raises:
+            ModelError: a vector is not finite.
+            StorageError: the cache cannot be written.
+        """
+
+        def queries_of(texts: list[str], _: Tick) -> NDArray[np.float32]:
+            return self._encoder.encode_queries(texts)
+
+        self._queries = self.cache.dense("query", queries, queries_of, progress)
+        self._documents = self.cache.dense(
+            "document", documents, self._encoder.encode_documents, progress
+        )
+
+    def scores(self, query_rows: Rows, document_rows: Rows) -> Scores:
+        """Cosines of all pairs, float32, shape (n_queries, n_documents); no pair is unknown."""
+        queries, documents = self._prepared()
+        return (
+            queries[query_rows].astype(np.float32) @ documents[document_rows].astype(np.float32).T
+        )
+
+    @property
+    def query_vectors(self) -> NDArray[np.float16]:
+        """Unit vectors of the run's queries, float16, shape (n_queries, dimension)."""
+        return self._prepared()[0]
+
+    def best(self, query_rows: Rows, depth: int) -> Ranking:
+        """The documents with the largest cosines, shape (n_queries, depth).
+
+        Raises:
+            InputError: `depth` is below 1.
+        """
+        queries, documents = self._prepared()
+        if depth < 1:
+            raise InputError(f"a depth of {depth}; ask for at least 1 document")
+        ranking = nearest_rows(queries[query_rows], documents, min(depth, len(documents)))
+        return padded(ranking, depth)
+
+    def _prepared(self) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        if self._queries is None or self._documents is None:
+            raise unprepared(self.name)
+        return self._queries, self._documents
+
+
+def open_dense(
+    model: str,
+    cache: Path,
+    *,
+    max_tokens: int | None = None,
+    precision: Precision = "fp32",
+    name: str | None = None,
+) -> DenseScorer:
+    """A dense teacher from a folder, a hub id, or the packaged all-MiniLM-L6-v2.
+
+    Args:
+        max_tokens: where longer texts are cut, if the model does not cut them sooner.
+        precision: of the network; vectors of each are kept apart.
+        name: by default the model's.
+
+    Raises:
+        InputError: there is no such model, or it cannot be loaded.
+        UnavailableError: sentence-transformers is not installed.
+    """
+    encoder = _PromptedEncoder(model, precision)
+    if max_tokens is not None:
+        own = encoder.model.max_seq_length
+        encoder.model.max_seq_length = max_tokens if own is None else min(own, max_tokens)
+    sha256 = f"{model_sha256(encoder.model)} {encoder.precision}".removesuffix(" fp32")
+    return DenseScorer(encoder, cache, name=name or model, sha256=sha256)
+
+
+class _PromptedEncoder(DenseEncoder):
+    """As `DenseEncoder`, with the prompts for queries and documents that a model may have."""
+
+    def __init__(self, model: str, precision: Precision) -> None:
+        super().__init__(model)
+        self.precision = resolved_precision(precision)
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        return self._with(self.model.encode_document, texts, progress)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._with(self.model.encode_query, texts, None)
+
+    def _with(
+        self,
+        encode: Callable[..., NDArray[np.float32]],
+        texts: Sequence[str],
+        progress: Callable[[int], None] | None,
+    ) -> NDArray[np.float32]:
+        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
+        for first in range(0, len(order), BATCH_SIZE):
+            part = order[first : first + BATCH_SIZE]
+            with computing_in(self.precision):
+                vectors[part] = encode(
+                    [texts[i] for i in part],
+                    batch_size=BATCH_SIZE,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                    normalize_embeddings=True,
+                )
+            if progress is not None:
+                progress(first + len(part))
+        return vectors

@@ -1,0 +1,48 @@
+"""What makes two sentence-transformers models the same: all that their output depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+__all__ = ["model_sha256"]
+
+OF_THE_FOLDER = ("_name_or_path", "transformers_version")
+OF_THE_LAST_CALL = ("truncation", "padding")
+
+
+def model_sha256(model: Any) -> str:
+    """SHA-256 of a model's weights, modules with their options, tokenizer and prompts.
+
+    Weights alone are not enough: pooling, activation and truncation have none. A difference that
+    does not matter costs a cache miss; one that does is never missed.
+
+    Args:
+        model: a SentenceTransformer, SparseEncoder or CrossEncoder.
+    """
+    digest = hashlib.sha256()
+    for name, module in model.named_modules():
+        described = [name, type(module).__qualname__, module.extra_repr(), *_options(module)]
+        digest.update(json.dumps(described, sort_keys=True, default=str).encode())
+    for name in ("prompts", "default_prompt_name", "max_active_dims", "activation_fn"):
+        digest.update(f"{name} {getattr(model, name, None)!r}\n".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _options(module: Any) -> list[Any]:
+    """What a module is set to, beside its weights."""
+    found: list[Any] = [getattr(module, "max_seq_length", None)]
+    if hasattr(module, "get_config_dict"):
+        found.append(module.get_config_dict())
+    if hasattr(module, "config") and hasattr(module.config, "to_dict"):
+        options = module.config.to_dict()
+        found.append({name: options[name] for name in options if name not in OF_THE_FOLDER})
+    backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+    if backend is not None:
+        rules = json.loads(backend.to_str())
+        found.append({name: rules[name] for name in rules if name not in OF_THE_LAST_CALL})
+    return found
