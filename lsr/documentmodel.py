@@ -12,10 +12,13 @@ of the vocabulary that stay in the cache, over the tokens of one document at a t
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -269,7 +272,9 @@ def _load(folder: ModelFolder) -> Any:
     attention = {"attn_implementation": "eager"} if device == "cpu" else None
     transformers_logging.disable_progress_bar()
     try:
-        model = SparseEncoder(str(folder.path), device=device, model_kwargs=attention)
+        model = SparseEncoder._load_with_module_classes(
+            str(folder.path), _own_classes(folder.path), device=device, model_kwargs=attention
+        )
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
@@ -279,6 +284,18 @@ def _load(folder: ModelFolder) -> Any:
     finally:
         transformers_logging.enable_progress_bar()
     return model.eval()
+
+
+def _own_classes(folder: Path) -> dict[str, type[Any]]:
+    """The classes of this package that a model names, which needs no trust in foreign code."""
+    named: set[str] = set()
+    for file in (*folder.glob("modules.json"), *folder.glob("**/router_config.json")):
+        named |= set(re.findall(r'"(lsr\.training\.\w+\.\w+)"', file.read_text("utf-8")))
+    classes = {}
+    for name in named:
+        module, _, kind = name.rpartition(".")
+        classes[name] = getattr(importlib.import_module(module), kind)
+    return classes
 
 
 def _halve(model: Any) -> None:

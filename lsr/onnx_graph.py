@@ -1,6 +1,6 @@
 """A sentence-transformers model as two files: its tokenizer, and one ONNX graph to unit vectors.
 
-Beside `lsr.dense`, the only file that reaches torch, and only when a model is written.
+Reaches torch only when a model is written.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from lsr.dense import _packaged_folder
+from lsr.dense import packaged_folder
 from lsr.errors import InputError
 
 __all__ = ["attention", "base_folder", "has_trained_head", "loading", "quiet", "tokenizer_of"]
@@ -19,7 +19,7 @@ __all__ = ["attention", "base_folder", "has_trained_head", "loading", "quiet", "
 
 def base_folder(name: str) -> str:
     """Where a checkpoint lies: the folder itself, an installed package's, or the hub id as is."""
-    return name if Path(name).is_dir() else _packaged_folder(name) or name
+    return name if Path(name).is_dir() else packaged_folder(name) or name
 
 
 def has_trained_head(base: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from accelerate import PartialState
 
 from lsr.encoder import Progress, no_progress
-from lsr.errors import InputError, ModelError
+from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.training.config import StageConfig, TrainConfig
+from lsr.training.curves import plot_curves
 from lsr.training.distributed import is_main_process, main_process_first, wait_for_all
 from lsr.training.evaluator import EvaluationSet, SetFigures, evaluate_model, top_terms
 from lsr.training.material import Material, gather
@@ -217,6 +219,8 @@ def _finished(
     if is_main_process():
         save_model(model, folder.model)
         write_model_card(folder.model, config, counts, figures, notes)
+        with suppress(UnavailableError):
+            plot_curves(folder.metrics, folder.path / "plots")
     if config.push_to_hub is not None and is_main_process():
         try:
             model.push_to_hub(config.push_to_hub)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sentence_transformers import SparseEncoder
 
 from lsr.encoder import Progress, no_progress
 from lsr.errors import ModelError
 from lsr.retriever import Ranking
 from lsr.sparse import CSR
+from lsr.training.models import open_model
 from lsr.training.teachers.identity import model_sha256
 from lsr.training.teachers.loading import loaded
 from lsr.training.teachers.protocol import Rows, Scores, unprepared
@@ -119,5 +119,5 @@ def open_sparse(model: str, cache: Path, *, name: str | None = None) -> SparseSc
     Raises:
         InputError: there is no such model, or it cannot be loaded.
     """
-    encoder = loaded(SparseEncoder, model, "sparse encoder")
+    encoder = loaded(open_model, model, "sparse encoder")
     return SparseScorer(encoder, cache, name=name or model)
