@@ -14,6 +14,7 @@ from sentence_transformers import SparseEncoder
 from lsr.errors import InputError, ModelError
 from lsr.training.config import TrainConfig
 from lsr.training.configfile import config_of
+from lsr.training.curves import read_metrics
 from lsr.training.models import open_model
 from lsr.training.presets import PRESETS
 from lsr.training.run import train_model
@@ -126,6 +127,8 @@ def test_resumed_it_ends_with_the_same_model(
     with pytest.raises(KeyboardInterrupt):
         train_model(broken, report=interrupt)
     again = train_model(broken)
+    metrics = read_metrics(tmp_path / "broken/metrics.jsonl")
+    assert [line["step"] for line in metrics] == [8], "no step twice"
     assert same(weights(straight.model), weights(again.model))
     assert not same(weights(straight.model), weights(tmp_path / "broken/0-start/encoder"))
 

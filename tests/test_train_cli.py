@@ -78,7 +78,7 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert any("drawn towards the idf" in note for note in outcome["notes"])
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
-    assert not np.array_equal(*tables)
+    assert not np.array_equal(tables[0], tables[1])
     weights = [each.encode_documents(TEXTS[:3]).weights for each in (before, after)]
     assert weights[0].shape != weights[1].shape or (weights[0] != weights[1]).any()
 

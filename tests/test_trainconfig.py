@@ -11,6 +11,8 @@ from lsr.training.config import Anchored, Kl, MarginMse, Mlm, Table, TrainConfig
 from lsr.training.configfile import read_config, written_config
 from lsr.training.presets import PRESETS
 
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
 PLAIN = """
 output: runs/a
 stages:
@@ -95,6 +97,12 @@ def test_a_preset_gives_way_to_what_is_said(tmp_path: Path) -> None:
 def test_every_preset_is_a_config(tmp_path: Path, name: str) -> None:
     config = read(tmp_path, f"preset: {name}\n" + PLAIN)
     assert config.preset == name
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_configs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSR_DATA", "somewhere")
+    assert read_config(path).output == f"runs/{path.stem}"
 
 
 def test_environment_variables_are_filled_in(

@@ -275,6 +275,8 @@ class OptimConfig(Strict):
             one, not of all.
         freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
             matrix too, where the two are tied.
+        dropout: of the network while it is trained. On a CPU, drawing the numbers takes longer than
+            the products (see LOG.md).
         precision: of the forward pass.
     """
 
@@ -293,6 +295,7 @@ class OptimConfig(Strict):
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: NotNegative = 0.01
     max_grad_norm: Positive = 1.0
+    dropout: Share = 0.0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     sampled_columns: Count = 1024
     full_head: bool = False

@@ -146,8 +146,10 @@ def _padded(table: Any, n_terms: int) -> Any:
 
 
 def _freeze(model: Any, stage: StageConfig) -> None:
-    """What the stage does not train."""
+    """What the stage does not train, and how much it drops."""
     for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = stage.optim.dropout
         network = getattr(module, "base_model", None)
         if not isinstance(network, nn.Module):
             continue

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from lsr.errors import ModelError
 from lsr.training.candidateloss import CandidateLoss
 from lsr.training.config import EvaluationConfig, GuardConfig
+from lsr.training.curves import read_metrics
 from lsr.training.distributed import is_main_process
 from lsr.training.guards import reason_to_stop
 
@@ -71,9 +72,18 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         raise ModelError(f"training stopped: {self.reason}; checkpoints are in {folder}")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
-        """Start the clock."""
+        """Start the clock, and forget lines of steps that are done again."""
         self._began = time.perf_counter()
         self._first = state.global_step
+        if is_main_process() and self._metrics.exists():
+            kept = [
+                line
+                for line in read_metrics(self._metrics)
+                if line["stage"] != self._stage or int(line["step"]) <= self._first
+            ]
+            draft = self._metrics.with_suffix(".tmp")
+            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            draft.replace(self._metrics)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
         """Refuse to apply a step that is not finite.
