@@ -12,6 +12,7 @@ import torch
 
 from lsr.errors import InputError, StorageError
 from lsr.training.best import BestModel
+from lsr.training.candidateloss import CandidateLoss
 from lsr.training.configfile import config_of
 from lsr.training.curves import plot_curves, read_metrics
 from lsr.training.models import open_model
@@ -141,7 +142,26 @@ def test_curves_of_a_run(tmp_path: Path) -> None:
     assert all(file.stat().st_size > 1000 for file in files)
 
 
-def test_a_target_out_of_reach_and_no_data(given: dict[str, Any]) -> None:
+def test_training_may_read_less_than_the_model(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = []
+    forward = CandidateLoss.forward
+
+    def watched(self: CandidateLoss, model: Any, batch: dict[str, Any]) -> Any:
+        longest.append(max(part["input_ids"].shape[1] for part in batch["documents"]))
+        return forward(self, model, batch)
+
+    monkeypatch.setattr(CandidateLoss, "forward", watched)
+    given["stages"][0]["optim"]["max_document_tokens"] = 6
+    outcome = train_model(config_of(given, (), "test"))
+    assert set(longest) == {6}
+    found = open_model(outcome.model)
+    read = found.preprocess([" ".join(["cat"] * 100)], task="document")["input_ids"]
+    assert read.shape == (1, 32)
+
+
+def test_the_first_stage_needs_data(given: dict[str, Any]) -> None:
     given["stages"][0]["data"] = None
     with pytest.raises(InputError, match="first stage has no data"):
         train_model(config_of(given, (), "test"))

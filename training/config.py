@@ -271,6 +271,8 @@ class OptimConfig(Strict):
         candidates: documents of each query in a batch: its positive, then negatives.
         micro_batch: documents encoded at once; it changes memory, not the result.
         max_tokens: of one forward pass, padding included; an upper bound beside micro_batch.
+        max_document_tokens: read of a document while training, evaluation in between included; the
+            model itself reads what its encoder says. Null: the same.
         recompute: encode each micro-batch again in the backward pass, so that memory is that of
             one, not of all.
         freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
@@ -285,6 +287,7 @@ class OptimConfig(Strict):
     candidates: Annotated[int, Field(ge=1)] = 2
     micro_batch: Count = 32
     max_tokens: Count = 16384
+    max_document_tokens: Count | None = None
     recompute: bool = False
     lr: Positive = 5e-5
     head_lr: Positive | None = None

@@ -166,7 +166,10 @@ def _gathered(config: TrainConfig, stage: StageConfig, progress: Progress) -> Ma
         tokenizer,
         vocabulary_size(tokenizer),
         max_query_tokens=config.encoder.max_query_tokens,
-        max_document_tokens=config.encoder.max_document_tokens,
+        max_document_tokens=min(
+            config.encoder.max_document_tokens,
+            stage.optim.max_document_tokens or config.encoder.max_document_tokens,
+        ),
         seed=config.seed,
         progress=progress,
     )

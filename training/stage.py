@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentence_transformers.base.modules import Transformer
 from torch import nn
 
 from lsr.encoder import Progress
@@ -74,13 +76,30 @@ def run_stage(
         best=BestModel(place.path),
     )
     checkpoint = last_checkpoint(place.path)
-    trainer.train(None if checkpoint is None else str(checkpoint))
-    if watch.failed:
-        watch.raise_reason(place.path)
-    if sets:
-        trainer.evaluate_last()
-        trainer.best.restore(model)
+    with _reading(model, stage.optim.max_document_tokens):
+        trainer.train(None if checkpoint is None else str(checkpoint))
+        if watch.failed:
+            watch.raise_reason(place.path)
+        if sets:
+            trainer.evaluate_last()
+            trainer.best.restore(model)
     return watch.reason
+
+
+@contextmanager
+def _reading(model: Any, max_tokens: int | None) -> Iterator[None]:
+    """Let networks read no more tokens of a document than these."""
+    networks = [module for module in model.modules() if isinstance(module, Transformer)]
+    before = [network.document_length for network in networks]
+    try:
+        for network in networks:
+            if max_tokens is not None:
+                own = network.document_length or network.max_seq_length or max_tokens
+                network.document_length = min(own, max_tokens)
+        yield
+    finally:
+        for network, length in zip(networks, before, strict=True):
+            network.document_length = length
 
 
 def _steps(
