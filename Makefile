@@ -12,7 +12,7 @@ ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,10 @@ bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an h
 
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
+
+bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
+	$(BIN)/python -m bench.head
+	$(BIN)/python -m bench.trainstep $(LSR_DATA)/eval/scifact
 
 report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
 	$(BIN)/python -m bench.report
