@@ -124,6 +124,18 @@ def test_it_stops_early_and_ends_with_the_best(
     assert all(torch.equal(kept[name], state[name]) for name in kept)
 
 
+def test_rows_may_be_held_out_to_evaluate_on(given: dict[str, Any], tmp_path: Path) -> None:
+    given["stages"][0]["data"]["validation_share"] = 0.4
+    outcome = train_model(config_of(given | {"evaluation": {"every": 3}}, (), "test"))
+    assert [each.name for each in outcome.figures] == ["held-out"]
+    assert outcome.figures[0].metrics["R@100"] > 0
+    metrics = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert [line["step"] for line in metrics if "eval_held-out nDCG@10" in line] == [3, 6]
+    card = (outcome.model / "README.md").read_text(encoding="utf-8")
+    trained = int(card.split("| pairs | ")[1].split(" |")[0])
+    assert 0 < trained < len(TEXTS)
+
+
 def test_a_flops_cap_is_kept_to(given: dict[str, Any], collection: Path, tmp_path: Path) -> None:
     evaluation = {"sets": [str(collection)], "every": 3, "max_flops": 1e-6}
     train_model(config_of(given | {"evaluation": evaluation}, (), "test"))

@@ -102,6 +102,7 @@ class DataConfig(Strict):
     """What is trained on.
 
     Attributes:
+        validation_share: of the queries, held out and evaluated on as the set held-out.
         group_size: queries with like positives come in groups of this size, which makes the other
             documents of a batch harder; needs a dense teacher. Null: no groups.
         pseudo_queries: share of queries replaced by titles, sentences or keywords of their

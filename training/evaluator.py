@@ -21,6 +21,7 @@ from lsr.evaluation import judged_queries, measure, parse_metrics
 from lsr.training.batches import micro_batches
 from lsr.training.mlmhead import Head, routes
 from lsr.training.mlphead import ColumnTable
+from lsr.training.pairs import Pairs
 from lsr.types import Document, Qrels, Query, Run, ScoredDoc
 
 __all__ = ["EvaluationSet", "SetFigures", "evaluate_model", "top_terms"]
@@ -64,6 +65,18 @@ class EvaluationSet:
             others = [each for each in documents if each.doc_id not in judged]
             documents = first + others[: max(0, max_documents - len(first))]
         return cls(beir.name, documents, queries, qrels, len(documents) < n)
+
+    @classmethod
+    def held_out(cls, pairs: Pairs) -> EvaluationSet:
+        """Rows kept from training: each query among the documents of all such rows."""
+        known = pairs.known_positives()
+        queries = [Query(str(row), text) for row, text in enumerate(pairs.queries)]
+        qrels = {
+            query.query_id: {str(document): 1 for document in known.of(row).tolist()}
+            for row, query in enumerate(queries)
+        }
+        documents = [Document(str(row), text) for row, text in enumerate(pairs.documents)]
+        return cls("held-out", documents, judged_queries(queries, qrels), qrels, cut=True)
 
     @property
     def texts(self) -> list[str]:

@@ -85,6 +85,7 @@ def train_model(
         folder = RunFolder(Path(config.output), config)
     notes: list[str] = []
     model: Any = None
+    judged = sets
     steps, counts = 0, {}
     for number, stage in enumerate(config.stages, start=1):
         place = folder.stage(number, stage.name)
@@ -99,13 +100,14 @@ def train_model(
         if material.overlap:
             notes.append(f"left out: {material.overlap.sentence()}")
         counts = material.counts()
+        judged = [*sets, *_held_out(material)]
         if done is not None:
             model = open_model(place.encoder)
         else:
             with main_process_first():
                 model = _starting_model(config, folder, number, material, progress, notes)
             reason = run_stage(
-                model, config, stage, material, place, folder, sets, progress, report
+                model, config, stage, material, place, folder, judged, progress, report
             )
             if reason:
                 notes.append(f"stage {stage.name} ended early: {reason}")
@@ -115,7 +117,7 @@ def train_model(
                 place.finish(done)
             wait_for_all()
         steps += stage.optim.steps
-    return _finished(config, folder, model, sets, steps, counts, notes, progress)
+    return _finished(config, folder, model, judged, steps, counts, notes, progress)
 
 
 def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]:
@@ -146,6 +148,10 @@ def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]
 
 CPU_TOKENS_PER_SECOND = 2800
 """Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
+
+
+def _held_out(material: Material) -> list[EvaluationSet]:
+    return [EvaluationSet.held_out(material.validation)] if len(material.validation) else []
 
 
 def _is_done(folder: RunFolder, config: TrainConfig, number: int) -> bool:

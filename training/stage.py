@@ -67,7 +67,7 @@ def run_stage(
     watch = Watch(stage.name, loss, config.guard, config.evaluation, folder.metrics, report)
     trainer = LsrTrainer(
         model,
-        training_arguments(config, stage.optim, place.path),
+        training_arguments(config, stage.optim, place.path, evaluating=bool(sets)),
         lambda first: replace(steps, first=first),
         loss,
         stage.optim,

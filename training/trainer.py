@@ -37,11 +37,10 @@ COMPLETE = "complete"
 
 
 def training_arguments(
-    config: TrainConfig, optim: OptimConfig, folder: Path
+    config: TrainConfig, optim: OptimConfig, folder: Path, *, evaluating: bool
 ) -> SparseEncoderTrainingArguments:
     """The arguments of one stage, whose checkpoints go into `folder`."""
     schedules = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
-    evaluating = bool(config.evaluation.sets)
     return SparseEncoderTrainingArguments(
         output_dir=str(folder),
         use_cpu=not torch.cuda.is_available(),
