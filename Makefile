@@ -23,6 +23,8 @@ demo: $(CORE)  ## Build the demo index and serve it with a search page
 serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 	$(BIN)/lsr serve $(INDEX)
 
+# one thread for each of the two test processes: torch would start as many as there are cores in both
+test: export OMP_NUM_THREADS = 1
 test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 \

@@ -18,6 +18,7 @@ from lsr.training.curves import read_metrics
 from lsr.training.models import open_model
 from lsr.training.presets import PRESETS
 from lsr.training.run import train_model
+from lsr.training.runfolder import RunFolder
 from tests.tinymodels import WORDS, tiny_base
 
 TOPICS = [WORDS[first : first + 8] for first in range(20, 100, 8)]
@@ -159,7 +160,7 @@ def test_every_preset_trains_saves_and_retrieves(
 
 
 def test_another_config_does_not_continue_a_run(base: Path, pairs: Path, tmp_path: Path) -> None:
-    train_model(config(base, pairs, tmp_path / "run"))
+    RunFolder(tmp_path / "run", config(base, pairs, tmp_path / "run"))
     with pytest.raises(InputError, match="a run of another config .*seed"):
         train_model(config(base, pairs, tmp_path / "run", seed=3))
     (tmp_path / "notes").mkdir()
