@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -130,6 +131,19 @@ def test_a_sample_of_columns_changes_the_ranking_losses_not_at_all(base: Path) -
     for name in ("kl", "infonce", "margin_mse"):
         assert few[name] == pytest.approx(all_of_them[name], rel=1e-5)
     assert few["flops"] != all_of_them["flops"]
+
+
+def test_without_teachers_a_query_without_a_label_says_nothing(base: Path) -> None:
+    _, _, steps = made(base)
+    positives = steps.plan.pairs.positives
+    positives[:] = np.where(np.arange(len(positives)) % 2, -1, positives)
+    batch = dataclasses.replace(steps, teachers=(), teacher_weights=())[0]
+    labelled = batch["positives"] >= 0
+    assert 0 < labelled.sum() < len(labelled)
+    assert not batch["known"][~labelled].any()
+    assert not batch["target"][~labelled].any()
+    assert torch.equal(batch["target"].argmax(1)[labelled], batch["positives"][labelled])
+    assert batch["target"].sum(1)[labelled].tolist() == [1.0] * int(labelled.sum())
 
 
 def test_its_figures_are_of_the_batch(base: Path) -> None:

@@ -45,6 +45,8 @@ def test_what_is_not_said_has_defaults_and_is_written_out(tmp_path: Path) -> Non
         (PLAIN + "    optim: {lr: -1}\n", "'stages.0.optim.lr' is -1: input should be greater"),
         (PLAIN + "    optim: {lr: .nan}\n", "lr' is nan"),
         (PLAIN + "encoder: {document: {kind: mml}}\n", "encoder.document"),
+        (PLAIN + "    regularizer: {target_terms: 9, target_flops: 1}\n", "not by both"),
+        (PLAIN + "    regularizer: {kind: none, target_terms: 9}\n", "a target needs a kind"),
         ("stages: []\noutput: a\n", "stages"),
         ("stages: [{}]\n", "'output' is missing"),
         ("preset: splade-docs\n" + PLAIN, "no preset 'splade-docs'; did you mean 'splade-doc'"),

@@ -117,6 +117,9 @@ def test_it_stops_early_and_ends_with_the_best(
     evaluation = {"sets": [str(collection)], "every": 1, "patience": 2}
     outcome = train_model(config_of(given | {"evaluation": evaluation}, (), "test"))
     assert any("no better score in 2 evaluations, at step 3" in note for note in outcome.notes)
+    assert outcome.steps == 3
+    again = train_model(config_of(given | {"evaluation": evaluation}, (), "test"))
+    assert (again.steps, again.notes) == (outcome.steps, outcome.notes)
     found = json.loads((tmp_path / "run/1-train/best.json").read_text())
     assert found["step"] == 1
     kept = torch.load(tmp_path / "run/1-train/best.pt", weights_only=True)["state"]
@@ -171,6 +174,26 @@ def test_training_may_read_less_than_the_model(
     found = open_model(outcome.model)
     read = found.preprocess([" ".join(["cat"] * 100)], task="document")["input_ids"]
     assert read.shape == (1, 32)
+
+
+def test_a_symmetric_model_is_trained_over_its_whole_vocabulary(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queries expand, whatever the config says that a checkpoint would become."""
+    symmetric = given | {"output": str(tmp_path / "symmetric")}
+    symmetric["encoder"] = given["encoder"] | {"query": {"kind": "mlm"}}
+    model = train_model(config_of(symmetric, (), "test")).model
+    widths = []
+    forward = CandidateLoss.forward
+
+    def watched(self: CandidateLoss, model: Any, batch: dict[str, Any]) -> Any:
+        widths.append(batch["columns"])
+        return forward(self, model, batch)
+
+    monkeypatch.setattr(CandidateLoss, "forward", watched)
+    outcome = train_model(config_of(given | {"encoder": {"base": str(model)}}, (), "test"))
+    assert widths == [None] * 6
+    assert outcome.steps == 6
 
 
 def test_the_first_stage_needs_data(given: dict[str, Any]) -> None:

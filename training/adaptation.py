@@ -38,7 +38,8 @@ def adapt_model(
     """Train a model on a collection's own texts, and give it the collection's idf.
 
     Args:
-        model: a model folder, a hub id, or a base checkpoint, which becomes an anchored encoder.
+        model: a model folder, a hub id, or a base checkpoint, which gets a masked-LM head and an
+            idf table.
         corpus: as `lsr index build` takes it.
         output: the run folder; run again, an interrupted adaptation goes on.
         dense: the dense teacher beside BM25, or None.

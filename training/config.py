@@ -7,9 +7,9 @@ and the regularisers are independent parts, as in Nguyen et al. (2023).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lsr.training.encoderconfig import (
     Anchored,
@@ -259,6 +259,15 @@ class Regularizer(Strict):
     anti_zero: NotNegative = 0.0
     query_weight: NotNegative = 0.0
 
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        targets = [each for each in (self.target_terms, self.target_flops) if each is not None]
+        if len(targets) > 1:
+            raise ValueError("lambda is steered by target_terms or target_flops, not by both")
+        if targets and (self.kind == "none" or self.weight == 0):
+            raise ValueError("a target needs a kind of regulariser, and a weight above 0 to start")
+        return self
+
 
 # Running
 
@@ -334,7 +343,6 @@ class EvaluationConfig(Strict):
     sets: tuple[str, ...] = ()
     every: Count = 500
     max_documents: Count | None = None
-    max_tokens: Count | None = None
     max_flops: Positive | None = None
     patience: Count | None = None
     probes: tuple[str, ...] = ()

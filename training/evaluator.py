@@ -24,7 +24,7 @@ from lsr.training.mlphead import ColumnTable
 from lsr.training.pairs import Pairs
 from lsr.types import Document, Qrels, Query, Run, ScoredDoc
 
-__all__ = ["EvaluationSet", "SetFigures", "evaluate_model", "top_terms"]
+__all__ = ["EvaluationSet", "SetFigures", "evaluate_model", "takes_columns", "top_terms"]
 
 METRICS = ("nDCG@10", "R@100")
 DEPTH = 100
@@ -114,7 +114,7 @@ def evaluate_model(
         with torch.no_grad():
             queries = _encoded(model, [query.text for query in given.queries], "query", batch_size)
             columns = np.unique(queries.indices)
-            by_columns = _takes_columns(model)
+            by_columns = takes_columns(model)
             documents = _encoded(
                 model,
                 given.texts,
@@ -159,7 +159,7 @@ def top_terms(model: Any, texts: Sequence[str], k: int = 12) -> list[list[tuple[
     return found
 
 
-def _takes_columns(model: Any) -> bool:
+def takes_columns(model: Any) -> bool:
     """Whether the document side gives chosen columns: our heads do, others need not."""
     modules = [*routes(model).values()][-1]
     return isinstance(list(modules)[-1], Head | ColumnTable)

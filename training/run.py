@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,8 +27,6 @@ from lsr.training.tokens import vocabulary_size
 from lsr.training.watch import Report, no_report
 
 __all__ = ["Outcome", "estimate", "train_model"]
-
-MaterialOf = Callable[[StageConfig], Material]
 
 
 @dataclass(frozen=True)
@@ -103,20 +101,21 @@ def train_model(
         judged = [*sets, *_held_out(material)]
         if done is not None:
             model = open_model(place.encoder)
+            steps, notes = done["steps"], done["notes"]
         else:
             with main_process_first():
                 model = _starting_model(config, folder, number, material, progress, notes)
-            reason = run_stage(
+            trained, reason = run_stage(
                 model, config, stage, material, place, folder, judged, progress, report
             )
             if reason:
                 notes.append(f"stage {stage.name} ended early: {reason}")
+            steps += trained
             if is_main_process():
                 save_model(model, place.encoder)
-                done = {"steps": steps + stage.optim.steps, "counts": counts, "notes": notes}
+                done = {"steps": steps, "counts": counts, "notes": notes}
                 place.finish(done)
             wait_for_all()
-        steps += stage.optim.steps
     return _finished(config, folder, model, judged, steps, counts, notes, progress)
 
 

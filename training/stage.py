@@ -19,10 +19,12 @@ from lsr.training.batches import BatchPlan
 from lsr.training.best import BestModel
 from lsr.training.candidateloss import CandidateLoss
 from lsr.training.config import StageConfig, TrainConfig
-from lsr.training.evaluator import EvaluationSet, evaluate_model
+from lsr.training.distributed import main_process_first
+from lsr.training.evaluator import EvaluationSet, evaluate_model, takes_columns
 from lsr.training.faculty import mined_candidates, prepared_teachers
 from lsr.training.material import Material, queries_by_document, term_share
 from lsr.training.mining import neighbour_groups
+from lsr.training.models import query_table
 from lsr.training.runfolder import RunFolder, StageFolder
 from lsr.training.steps import Steps
 from lsr.training.teachers.dense import DenseScorer
@@ -44,11 +46,11 @@ def run_stage(
     sets: Sequence[EvaluationSet],
     progress: Progress,
     report: Report,
-) -> str | None:
+) -> tuple[int, str | None]:
     """Train a model in place, from the stage's last checkpoint if there is one.
 
     Returns:
-        Why it ended before its last step, or None.
+        The steps done, and why it ended before its last step, or None.
 
     Raises:
         ModelError: it went wrong; the last whole checkpoint is kept.
@@ -83,7 +85,7 @@ def run_stage(
         if sets:
             trainer.evaluate_last()
             trainer.best.restore(model)
-    return watch.reason
+    return trainer.state.global_step, watch.reason
 
 
 @contextmanager
@@ -112,12 +114,13 @@ def _steps(
 ) -> Steps:
     pairs, optim = material.pairs, stage.optim
     n_terms = int(model.get_embedding_dimension())
-    teachers = prepared_teachers(stage.teachers, material, n_terms, folder.cache, progress)
-    candidates_of = None
-    if stage.data is not None and stage.data.mining is not None:
-        candidates_of = mined_candidates(
-            teachers, stage, material, model, folder.cache, config.seed, progress
-        )
+    with main_process_first():
+        teachers = prepared_teachers(stage.teachers, material, n_terms, folder.cache, progress)
+        candidates_of = None
+        if stage.data is not None and stage.data.mining is not None:
+            candidates_of = mined_candidates(
+                teachers, stage, material, model, folder.cache, config.seed, progress
+            )
     plan = BatchPlan(
         pairs,
         queries=optim.queries,
@@ -129,7 +132,8 @@ def _steps(
         groups=_groups(stage, teachers, config.seed),
     )
     wants_recall = any(loss.kind == "term_recall" for loss in stage.losses)
-    if wants_recall and config.encoder.query.kind != "table":
+    has_table = query_table(model) is not None
+    if wants_recall and not has_table:
         raise InputError("the loss term_recall needs a table on the query side")
     return Steps(
         model=model,
@@ -142,7 +146,7 @@ def _steps(
         ensemble=stage.ensemble,
         optim=optim,
         n_terms=n_terms,
-        by_columns=config.encoder.query.kind == "table",
+        by_columns=has_table and takes_columns(model),
         special=frozenset(special_ids(model.tokenizer).tolist()),
         seed=config.seed,
         queries_of=queries_by_document(pairs) if wants_recall else None,

@@ -123,7 +123,8 @@ class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
         allowed = torch.from_numpy(~batch.masked)
         positives = torch.from_numpy(batch.positives.astype(np.int64))
         if not self.teachers:
-            scores, known = torch.zeros(allowed.shape), allowed
+            scores = torch.zeros(allowed.shape)
+            known = allowed & (positives >= 0)[:, None]  # without a label nothing is known
         else:
             given = [
                 torch.from_numpy(teacher.scores(batch.query_rows, batch.document_rows))
