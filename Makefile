@@ -64,6 +64,9 @@ report-fresh: $(ALL)  ## make report, and the two README commands timed from a f
 report-hybrid: $(ALL)  ## The figures of fusion, feedback and explanations beside their targets
 	$(BIN)/python -m bench.report_hybrid
 
+report-encoder: $(ALL)  ## The shipped sparse model on seven collections: about twenty minutes at first
+	$(BIN)/python -m bench.encoder_report --model doc-mini
+
 setup: $(ALL)  ## Install everything, without running anything
 
 setup-core: $(CORE)  ## Install what serving needs: no torch

@@ -1,10 +1,11 @@
 """Encoding with a learned sparse model: documents and queries a second, ours over the plain way.
 
-    python -m bench.encode --model FOLDER --documents 96
+    python -m bench.encode --model FOLDER --documents 256 --corpus scifact
 
-Plain is sentence-transformers' `encode_document` in float32, in the same run. Every way encodes the
-same texts after one batch to warm up; the best of `--rounds` counts. Documents are windows of the
-docstrings that are on every machine with Python, of about `--words` words.
+Plain is sentence-transformers' `encode_document` in float32 as it loads the model by itself, in
+the same run. Every way encodes the same texts after one batch to warm up; the best of `--rounds`
+counts. Documents are the first of a collection that `lsr eval` knows, or, without one, windows of
+about `--words` words of the docstrings that are on every machine with Python.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sentence_transformers import SparseEncoder
 
+from lsr.datasets import open_judged_corpus
 from lsr.docstrings import docstring_documents
 from lsr.documentmodel import DocumentModel
 from lsr.learned_onnx import OnnxDocuments
@@ -34,16 +37,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="documents and queries encoded a second")
     parser.add_argument("--model", required=True, help="a folder that a SparseEncoder is saved in")
     parser.add_argument("--documents", type=int, default=96)
+    parser.add_argument("--corpus", help="a folder in BEIR's layout or an ir_datasets id")
     parser.add_argument("--words", type=int, default=180, help="words of a document")
     parser.add_argument("--queries", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--int8", action="store_true", help="export to ONNX too, and measure that")
     given = parser.parse_args()
-    texts = _texts(given.documents, given.words)
+    texts = _of_corpus(given.corpus, given.documents) if given.corpus else []
+    texts = texts or _texts(given.documents, given.words)
     folder = ModelFolder.open(given.model)
     ways: dict[str, Callable[[Sequence[str]], Any]] = {}
     fp32 = DocumentModel(folder, "fp32")
-    plain = fp32.encoder
+    plain = SparseEncoder(str(folder.path), local_files_only=True)
     ways["plain fp32"] = lambda batch: plain.encode_document(list(batch), show_progress_bar=False)
     ways["ours fp32"] = lambda batch: fp32.encode(batch, "document")
     bf16 = DocumentModel(folder, "bf16")
@@ -58,6 +63,12 @@ def main() -> None:
         _print_documents(ways, texts, given.rounds)
     if folder.query is not None:
         _print_queries(QueryTable.open(folder), texts, given.queries)
+
+
+def _of_corpus(source: str, n: int) -> list[str]:
+    """The first texts of a collection, some of them long and some short."""
+    documents = open_judged_corpus(source).documents()
+    return [document.full_text for document in islice(documents, n)]
 
 
 def _texts(n: int, words: int) -> list[str]:

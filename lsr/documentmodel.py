@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from lsr.activeterms import rows_of
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.modelfolder import ModelFolder
+from lsr.packedmodel import unpacked
 from lsr.sparse import CSR
 
 __all__ = ["DocumentModel", "Precision", "resolved_precision"]
@@ -268,12 +269,11 @@ def _load(folder: ModelFolder) -> Any:
     from transformers.utils import logging as transformers_logging
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # eager attention is the faster one on processors, by half with bfloat16
-    attention = {"attn_implementation": "eager"} if device == "cpu" else None
+    place = unpacked(folder.path)
     transformers_logging.disable_progress_bar()
     try:
         model = SparseEncoder._load_with_module_classes(
-            str(folder.path), _own_classes(folder.path), device=device, model_kwargs=attention
+            str(place), _own_classes(place), device=device
         )
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -17,12 +17,13 @@ from lsr.errors import DataError, InputError, StorageError, UnavailableError
 from lsr.onnx import (
     DESCRIPTION_FILE,
     MODEL_FILE,
+    OUTPUT,
     TOKENIZER_FILE,
     OnnxDescription,
     OnnxEncoder,
     sha256_of,
 )
-from lsr.onnx_graph import inexpressible, write_graph, write_tokenizer
+from lsr.onnx_graph import EXAMPLE_TEXTS, inexpressible, unit_vectors, write_graph, write_tokenizer
 
 __all__ = ["LEAST_COSINE", "OnnxExport", "export_onnx"]
 
@@ -126,7 +127,9 @@ def _fill_graph(
     staging: Path, encoder: DenseEncoder, expected: NDArray[np.float32], opset: int
 ) -> float:
     model = encoder.model
-    inputs = write_graph(staging / MODEL_FILE, model, encoder.name, opset)
+    features = model.preprocess(EXAMPLE_TEXTS)
+    graph = staging / MODEL_FILE
+    inputs = write_graph(graph, unit_vectors(model), features, OUTPUT, encoder.name, opset)
     described = {path for path in staging.iterdir() if path.name != DESCRIPTION_FILE}
     OnnxDescription(
         model=encoder.name,

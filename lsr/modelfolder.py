@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import DataError, InputError
+from lsr.modeluse import ModelUse
+from lsr.shippedmodels import shipped_folder
 
 __all__ = ["EXPORT_FILE", "TABLE_FILE", "ModelFolder", "read_tensor"]
 
@@ -48,7 +50,8 @@ _INFLUENTIAL = (
     "vocab.txt",
     TABLE_FILE,
 )
-"""Files of a module that its output depends on; a README is none."""
+"""Files of a module that its output depends on; a README is none. (What `use.json` says is kept
+with each index.)"""
 
 _MOST_TOKENS = 1_000_000
 """Limits above this stand for none, in tokenizer_config.json."""
@@ -64,6 +67,7 @@ class ModelFolder:
         modules: folders of all modules, the model's own among them.
         prompts: name to text that goes before what is encoded.
         max_active: entries kept of a vector by default, or None.
+        use: how it is used best, as its authors found.
     """
 
     path: Path
@@ -71,15 +75,16 @@ class ModelFolder:
     modules: tuple[Path, ...]
     prompts: dict[str, str]
     max_active: int | None
+    use: ModelUse
 
     @classmethod
     def open(cls, name: str) -> ModelFolder:
-        """Find out what a folder, or a model of the hub, holds.
+        """Find out what a folder, a model that comes with this package, or one of the hub, holds.
 
         Raises:
             InputError: there is no such model, or the folder holds none.
         """
-        path = Path(name) if Path(name).is_dir() else _downloaded(name)
+        path = Path(name) if Path(name).is_dir() else shipped_folder(name) or _downloaded(name)
         if (path / EXPORT_FILE).is_file():
             modules = [path, path / "query"]
         elif (path / "modules.json").is_file():
@@ -112,6 +117,7 @@ class ModelFolder:
             modules=tuple(dict.fromkeys([path, *modules])),
             prompts=prompts,
             max_active=config.get("max_active_dims"),
+            use=ModelUse.read(path),
         )
 
     def sha256(self) -> str:

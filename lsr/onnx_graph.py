@@ -1,4 +1,4 @@
-"""A sentence-transformers model as two files: its tokenizer, and one ONNX graph to unit vectors.
+"""A sentence-transformers model as two files: its tokenizer, and one ONNX graph.
 
 Reaches torch only when a model is written.
 """
@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import InputError
-from lsr.onnx import OUTPUT, TOKEN_COLUMNS
+from lsr.onnx import TOKEN_COLUMNS
 
-__all__ = ["inexpressible", "write_graph", "write_tokenizer"]
+__all__ = [
+    "EXAMPLE_TEXTS",
+    "inexpressible",
+    "quiet",
+    "unit_vectors",
+    "write_graph",
+    "write_tokenizer",
+]
+
+EXAMPLE_TEXTS = ["An example, of some words", "and another"]
+"""What graphs are traced with."""
 
 ONE_FILE_BYTES = 1 << 30
 """Larger weights go into a file beside the graph, which itself must stay below 2 GB."""
@@ -24,7 +34,7 @@ ONE_FILE_BYTES = 1 << 30
 def inexpressible(name: str, reason: str) -> InputError:
     """What is raised for a model that cannot be used in ONNX."""
     return InputError(
-        f"the dense model {name!r} cannot be exported to ONNX ({reason}); use it without exporting"
+        f"the model {name!r} cannot be exported to ONNX ({reason}); use it without exporting"
     )
 
 
@@ -52,14 +62,18 @@ def write_tokenizer(path: Path, model: Any, name: str) -> None:
     tokenizer.save(str(path))
 
 
-def write_graph(path: Path, model: Any, name: str, opset: int) -> tuple[str, ...]:
-    """Write transformer, pooling and whatever follows as one graph, ending in unit vectors.
+def write_graph(
+    path: Path, module: Any, features: Mapping[str, Any], output: str, name: str, opset: int
+) -> tuple[str, ...]:
+    """Trace a module and write it as one graph.
 
-    Its inputs are int64, shape (batch, tokens), both free; its output, named `OUTPUT`, is float32,
-    shape (batch, dimension).
+    Its inputs are int64, shape (batch, tokens), both free; its output is float32.
 
     Args:
-        model: float32, on the CPU.
+        module: float32, on the CPU; it takes keywords of `TOKEN_COLUMNS`.
+        features: what the model's tokenizer gives of two texts.
+        output: the name of the output.
+        name: of the model, for errors.
         opset: which operators there are, as ONNX counts its versions.
 
     Returns:
@@ -70,20 +84,19 @@ def write_graph(path: Path, model: Any, name: str, opset: int) -> tuple[str, ...
     """
     import torch
 
-    features = model.preprocess(["An example, of some words", "and another"])
     taken = {key for key, value in features.items() if torch.is_tensor(value)}
     if not taken <= set(TOKEN_COLUMNS):
         raise inexpressible(name, f"it takes {', '.join(sorted(taken))}")
     example = {key: features[key] for key in TOKEN_COLUMNS if key in taken}
     dynamic = dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC)
-    weights = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
-                _unit_vectors(model).eval(),
+                module.eval(),
                 kwargs=example,
                 input_names=list(example),
-                output_names=[OUTPUT],
+                output_names=[output],
                 dynamic_shapes=dict.fromkeys(example, dynamic),
                 opset_version=opset,
                 dynamo=True,
@@ -98,8 +111,8 @@ def write_graph(path: Path, model: Any, name: str, opset: int) -> tuple[str, ...
     return tuple(example)
 
 
-def _unit_vectors(model: Any) -> Any:
-    """The module from token ids to what `DenseEncoder` gives."""
+def unit_vectors(model: Any) -> Any:
+    """The module from token ids to what `DenseEncoder` gives, shape (batch, dimension)."""
     import torch
 
     dimension = model.get_embedding_dimension()
@@ -121,8 +134,8 @@ def _unit_vectors(model: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Nothing of what torch's exporter says, which is for its authors."""
+def quiet() -> Iterator[None]:
+    """Nothing of what exporters and quantisers say, which is for their authors."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

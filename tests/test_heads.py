@@ -72,6 +72,8 @@ def naive(head: Any) -> list[list[float]]:
                     logit = _dot(state, head.decoder, term)
                 if isinstance(head, (EpicQueryHead, EpicDocumentHead)):
                     values.append(log1p(_softplus(logit)))
+                    if isinstance(head, EpicDocumentHead):
+                        values[-1] *= log1p(_softplus(_dot(state, head.importance, 0)))
                 elif head.saturation == "double_log":
                     values.append(log1p(log1p(_relu(logit))))
                 else:

@@ -54,7 +54,7 @@ def test_a_table_put_into_the_model(model: Path, corpus: Path) -> None:
     told = run(corpus, model, "--in-place", "--columns", "doc_id=key,text=words", "--json")
     report = json.loads(told)
     assert report["documents"] == report["terms_seen"] == 3
-    assert report["strength"] == 2000
+    assert report["strength"] == 500
     (file,) = report["files"]
     assert Path(file).is_relative_to(model)
     opened = ModelFolder.open(str(model))

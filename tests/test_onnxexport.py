@@ -10,13 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import BertForMaskedLM
 
 from lsr.errors import DataError, InputError
 from lsr.learned import LearnedEncoder, LearnedOptions
 from lsr.learned_onnx import GRAPH_FILE, OnnxDocuments, SparseExportDescription
 from lsr.onnx import sha256_of
 from lsr.sparse import CSR
-from lsr.training.onnxexport import export_sparse_onnx, quantise_graph
+from lsr.training.onnxexport import export_sparse_onnx
+from lsr.training.quantisation import balanced, quantise_graph
 from tests.learnedmodels import TEXTS, inference_free
 
 FULL = [i for i, text in enumerate(TEXTS) if text]
@@ -44,16 +47,16 @@ def _cosines(first: CSR, second: CSR) -> list[float]:
 
 
 def test_documents_and_queries_are_those_of_torch(model: Path, exported: Path) -> None:
-    torch = LearnedEncoder(str(model), LearnedOptions("fp32"))
+    whole = LearnedEncoder(str(model), LearnedOptions("fp32"))
     onnx = LearnedEncoder(str(exported))
     assert onnx.identity.parameters["precision"] == "onnx-fp32"
     found = onnx.encode_documents(TEXTS)
     found.validate()
-    assert min(_cosines(torch.encode_documents(TEXTS), found)) > 0.9999
+    assert min(_cosines(whole.encode_documents(TEXTS), found)) > 0.9999
     assert found.row(TEXTS.index("")).terms.size == 0
     one_by_one = [onnx.encode_documents([text]) for text in TEXTS]
     assert min(_cosines(CSR.concatenate(one_by_one), found)) > 0.999999
-    queries = [each.encode_queries(TEXTS).to_scipy().toarray() for each in (torch, onnx)]
+    queries = [each.encode_queries(TEXTS).to_scipy().toarray() for each in (whole, onnx)]
     assert np.array_equal(*queries)
 
 
@@ -72,6 +75,44 @@ def test_eight_bits_are_near(model: Path, exported: Path, tmp_path: Path) -> Non
     assert not np.array_equal(found.weights, expected.weights)
     assert min(_cosines(expected, found)) > 0.99
     assert int8.identity.sha256 != fp32.identity.sha256
+
+
+def test_balanced_layers_are_equal_and_put_back(model: Path) -> None:
+    network = BertForMaskedLM.from_pretrained(model / "document_0_Transformer").eval()
+    ids = torch.tensor([[2, 9, 14, 3]])
+    before = network(ids).logits
+    layers = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    with balanced(network, lambda: network(ids)):
+        kept = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+        assert 0 < len(kept) < len(layers) / 2
+        torch.testing.assert_close(network(ids).logits, before, rtol=1e-4, atol=1e-5)
+    assert [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)] == layers
+    assert torch.equal(network(ids).logits, before)
+
+
+def test_large_channels_and_tokens_take_nothing_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Activations share one scale: without balance, one large number leaves the rest few steps."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(32, 64))
+    x = torch.randn(2, 20, 32)
+    x[..., 3] *= 100
+    x[:, 5] *= 20
+    expected = network(x)
+
+    def eight_bits(given: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        step = given.abs().max() / 127
+        steps = weight.abs().amax(1, keepdim=True) / 127
+        return (given / step).round() * step @ ((weight / steps).round() * steps).T
+
+    plain = eight_bits(x, network[0].weight) + network[0].bias
+    with balanced(network, lambda: network(x)):
+        monkeypatch.setattr("lsr.training.quantisation.functional.linear", eight_bits)
+        found = network(x)
+    others = [token for token in range(20) if token != 5]
+    errors = [(each - expected)[:, others].abs().mean() for each in (plain, found)]
+    assert errors[1] < 0.1 * errors[0]
 
 
 def test_it_encodes_without_torch(exported: Path) -> None:

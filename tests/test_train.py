@@ -95,6 +95,8 @@ def test_a_run_trains_and_leaves_what_it_says(
     assert outcome.figures[0].metrics["nDCG@10"] > 0.5
     assert outcome.figures[0].terms > 0
     card = (outcome.model / "README.md").read_text(encoding="utf-8")
+    assert "/tmp/" not in card
+    assert str(outcome.model.parent.parent) not in card
     assert "| topics |" in card
     assert "max_document_tokens: 32" in card
     metrics = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8")

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.learned import LearnedEncoder
+from lsr.modeluse import ModelUse
+from lsr.ownterms import OwnTerms
 from tests.commands import done, refused
 from tests.tinymodels import WORDS, tiny_base
 
@@ -71,11 +73,27 @@ def test_training_from_a_file(config: Path, tmp_path: Path) -> None:
     assert "did you mean 'steps'" in refused("train", config, "--set", "optim.stepps=3")
 
 
+def test_a_finished_model_whose_table_is_learned_now(config: Path, tmp_path: Path) -> None:
+    first = json.loads(done("train", config, "--json"))["model"]
+    tables = []
+    for learned in ("false", "true"):
+        words = ("--set", f"encoder.base={first}", "--set", f"output={tmp_path / learned}")
+        query = f"encoder.query={{kind: table, learned: {learned}}}"
+        outcome = json.loads(done("train", config, *words, "--set", query, "--json"))
+        tables.append(np.asarray(LearnedEncoder(outcome["model"]).query_weights))
+    # drawn to the same texts, whose own it was already
+    drawn = np.asarray(LearnedEncoder(first).query_weights)
+    assert np.allclose(tables[0], drawn, atol=1e-6)
+    assert not np.allclose(tables[1], drawn, atol=1e-4)
+
+
 def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_path: Path) -> None:
     trained = json.loads(done("train", config, "--json"))["model"]
+    ModelUse(own_terms=OwnTerms(weight=0.25)).write(Path(trained))
     words = ("adapt", trained, corpus, tmp_path / "adapted", "--steps", 2, "--dense", "none")
     outcome = json.loads(done(*words, "--set", "optim.queries=4", "--json"))
     assert any("drawn towards the idf" in note for note in outcome["notes"])
+    assert ModelUse.read(Path(outcome["model"])).own_terms == OwnTerms(weight=0.25)
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsr.datasets import open_corpus
+from lsr.documentmodel import resolved_precision
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
 from lsr.training.config import EncoderConfig, TrainConfig
@@ -48,23 +49,38 @@ def adapt_model(
     Raises:
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
-    config = _config(model, output, steps, dense, settings)
+    config = _config(model, corpus, output, steps, dense, settings)
     material = collection_material(corpus, config.encoder, config.seed, progress)
     return train_model(config, progress, report, material=material)
 
 
 def _config(
-    model: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
+    model: str, corpus: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
 ) -> TrainConfig:
+    """The settings of `configs/doc-mini.yaml`, without labels; all can be set."""
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
+    mining = {"teacher": "ensemble", "per_query": 8, "last_rank": 24, "margin": None}
     stage = {
         "name": "adapt",
+        "data": {
+            "sources": [{"path": corpus}],
+            "mining": mining,
+            "group_size": None if dense is None else 8,
+        },
         "teachers": teachers,
-        "ensemble": {"label_share": 0.0},
+        "ensemble": {"scale": 12, "label_share": 0.0},
         "regularizer": {"weight": 1e-3, "target_terms": 200},
-        "optim": {"steps": steps, "lr": 2e-5, "candidates": 2},
+        "optim": {
+            "steps": steps,
+            "lr": 5e-5,
+            "head_lr": 3e-4,
+            "candidates": 2,
+            "freeze_embeddings": True,
+            "max_grad_norm": 5.0,
+            "precision": resolved_precision("auto"),
+        },
     }
     given = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}
     return config_of(given, settings, "lsr adapt")

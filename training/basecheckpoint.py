@@ -13,13 +13,16 @@ from transformers.utils import logging as transformers_logging
 
 from lsr.dense import packaged_folder
 from lsr.errors import InputError
+from lsr.packedmodel import unpacked
+from lsr.shippedmodels import shipped_folder
 
 __all__ = ["attention", "base_folder", "has_trained_head", "loading", "quiet", "tokenizer_of"]
 
 
 def base_folder(name: str) -> str:
-    """Where a checkpoint lies: the folder itself, an installed package's, or the hub id as is."""
-    return name if Path(name).is_dir() else packaged_folder(name) or name
+    """Where a checkpoint lies: a folder, one that is installed, or the hub id as is."""
+    shipped = Path(name) if Path(name).is_dir() else shipped_folder(name)
+    return str(unpacked(shipped)) if shipped else packaged_folder(name) or name
 
 
 def has_trained_head(base: str) -> bool:

@@ -178,7 +178,8 @@ class CandidateLoss(nn.Module):  # type: ignore[misc]
                 if self.training:
                     self.frequencies.update(documents.detach(), columns)
                 share = self.frequencies.share(columns)
-                parts["flops"] = weight * df_flops(pushed, share, sample)
+                alpha, beta = settings.df_share, settings.df_steepness
+                parts["flops"] = weight * df_flops(pushed, share, sample, alpha, beta)
             case "l1":
                 parts["l1"] = weight * lp(pushed, sample, 1.0)
             case "none":

@@ -248,6 +248,8 @@ class Regularizer(Strict):
         free_terms: documents with no more terms than this are not pushed (l0 mask).
         target_terms: mean active terms that a controller steers lambda to.
         target_flops: retrieval FLOPS, likewise.
+        df_share: share of documents from which df_flops counts a term by half and more (alpha).
+        df_steepness: how abruptly (beta).
     """
 
     kind: Literal["flops", "idf_flops", "df_flops", "l1", "none"] = "flops"
@@ -258,6 +260,8 @@ class Regularizer(Strict):
     target_flops: Positive | None = None
     anti_zero: NotNegative = 0.0
     query_weight: NotNegative = 0.0
+    df_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    df_steepness: Positive = 10.0
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:

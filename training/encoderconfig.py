@@ -71,7 +71,7 @@ class ClsMlm(Strict):
 
 
 class Epic(Strict):
-    """EPIC's heads: term importance of queries; of documents, expansion times passage quality."""
+    """EPIC's heads: importance of query terms; of documents, expansion x importance x quality."""
 
     kind: Literal["epic"] = "epic"
 

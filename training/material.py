@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,9 @@ from lsr.training.tokens import Tokenized, special_ids, tokenize
 
 __all__ = ["Material", "gather", "material_of", "queries_by_document", "term_share"]
 
+
+MOST_KINDS = 8
+"""Sources of one file that are counted apart."""
 
 WORD_SAMPLE = 50_000
 """Documents that keywords of pseudo-queries are weighed by: the first."""
@@ -59,9 +63,15 @@ class Material:
         return table
 
     def counts(self) -> dict[str, int]:
-        """Rows by source."""
-        numbers = np.bincount(self.pairs.sources, minlength=len(self.pairs.source_names))
-        return dict(zip(self.pairs.source_names, numbers.tolist(), strict=True))
+        """Rows by source; the sources of a file that has many count as one."""
+        names = self.pairs.source_names
+        kinds = Counter(name.partition("/")[0] for name in names)
+        numbers = np.bincount(self.pairs.sources, minlength=len(names)).tolist()
+        counts: Counter[str] = Counter()
+        for name, number in zip(names, numbers, strict=True):
+            file = name.partition("/")[0]
+            counts[file if kinds[file] > MOST_KINDS else name] += number
+        return dict(counts)
 
 
 def gather(

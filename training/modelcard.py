@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -33,12 +34,13 @@ def write_model_card(
         "---",
         "library_name: sentence-transformers",
         "tags: [sparse-encoder, learned-sparse-retrieval, splade]",
-        f"base_model: {config.encoder.base}",
+        f"base_model: {_without_places(config.encoder.base)}",
         "---",
         "",
         "# A learned sparse encoder",
         "",
-        f"Queries: {side}. Documents: {config.encoder.document.kind}, from {config.encoder.base}, "
+        f"Queries: {side}. Documents: {config.encoder.document.kind}, from "
+        f"{_without_places(config.encoder.base)}, "
         f"up to {config.encoder.max_document_tokens} tokens.",
         "",
         "```python",
@@ -80,8 +82,13 @@ def write_model_card(
         f"`lsr train` (lsr-search {version('lsr-search')}) with this config:",
         "",
         "```yaml",
-        written_config(config).rstrip(),
+        _without_places(written_config(config)).rstrip(),
         "```",
         "",
     ]
     (model_folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _without_places(text: str) -> str:
+    """Absolute paths cut to their last two parts: cards are read on other machines."""
+    return re.sub(r"(?<![\w/}])/(?:[^\s'\"/]+/)*([^\s'\"/]+/[^\s'\"/]+)", r"\1", text)

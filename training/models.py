@@ -100,7 +100,7 @@ def make_model(
 
 
 def open_model(name: str | Path, *, device: str | None = None) -> SparseEncoder:
-    """Any `SparseEncoder`: a folder, or a hub id while online.
+    """Any `SparseEncoder`: a folder, one that comes with this package, or a hub id while online.
 
     A stock masked-LM head (SPLADE, OpenSearch) becomes our `MlmHead`, of the same values and much
     less memory, where its network can be tapped. Other modules stay what they are.
@@ -108,17 +108,18 @@ def open_model(name: str | Path, *, device: str | None = None) -> SparseEncoder:
     Raises:
         InputError: there is no such model, or it cannot be loaded.
     """
-    if not Path(name).is_dir() and str(name).count("/") != 1:
+    found = base_folder(str(name))
+    if not Path(found).is_dir() and found.count("/") != 1:
         raise InputError(
             f"{name}: no such model folder; give a folder, or a hub id like owner/name"
         )
     known = {f"{head.__module__}.{head.__name__}": head for head in _HEADS}
     with loading(str(name)):
         model = SparseEncoder._load_with_module_classes(
-            str(name),
+            found,
             known,
             device=device,
-            local_files_only=Path(name).is_dir(),
+            local_files_only=Path(found).is_dir(),
             model_kwargs={"attn_implementation": attention()},
         )
     for route, modules in routes(model).items():

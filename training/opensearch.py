@@ -16,6 +16,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling, Transfor
 from lsr.documentmodel import DocumentModel
 from lsr.errors import InputError
 from lsr.modelfolder import ModelFolder
+from lsr.modeluse import ModelUse
 from lsr.sparsetable import QueryTable
 from lsr.training.exportfolder import publishing
 
@@ -38,9 +39,12 @@ def export_sentence_transformers(model: str, folder: Path) -> Path:
         InputError: there is no such model, or the place is taken by something else.
         StorageError: the folder cannot be written.
     """
-    encoder = DocumentModel(ModelFolder.open(model), "fp32").encoder
+    source = ModelFolder.open(model)
+    encoder = DocumentModel(source, "fp32").encoder
     with publishing(folder) as staging:
         encoder.save_pretrained(str(staging))
+        if source.use != ModelUse():
+            source.use.write(staging)
     return folder
 
 

@@ -13,6 +13,8 @@ from accelerate import PartialState
 
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError, ModelError, UnavailableError
+from lsr.modeluse import ModelUse
+from lsr.training.basecheckpoint import base_folder
 from lsr.training.config import StageConfig, TrainConfig
 from lsr.training.curves import plot_curves
 from lsr.training.distributed import is_main_process, main_process_first, wait_for_all
@@ -226,6 +228,9 @@ def _finished(
             notes.append(f"{probe[:60]!r} becomes {said}")
     if is_main_process():
         save_model(model, folder.model)
+        use = ModelUse.read(Path(base_folder(config.encoder.base)))
+        if use != ModelUse():
+            use.write(folder.model)
         write_model_card(folder.model, config, counts, figures, notes)
         with suppress(UnavailableError):
             plot_curves(folder.metrics, folder.path / "plots")

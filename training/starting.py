@@ -15,7 +15,7 @@ from lsr.datasets import open_corpus
 from lsr.encoder import Progress
 from lsr.errors import InputError
 from lsr.idf import shrunk_idf
-from lsr.training.config import TrainConfig, WarmStart
+from lsr.training.config import Table, TrainConfig, WarmStart
 from lsr.training.idf import table_of
 from lsr.training.material import Material
 from lsr.training.mlmhead import Head
@@ -73,7 +73,8 @@ def starting_model(
 ) -> tuple[Any, str | None]:
     """The model that training begins with, and what was done to it, in a sentence.
 
-    A finished encoder keeps its parts; its query table is drawn towards the run's documents. A
+    A finished encoder keeps its parts; its query table is drawn towards the run's documents, and
+    learned if the config says so. A
     checkpoint gets the heads of the config, and a start of its masked-LM head if it has none.
 
     Args:
@@ -93,6 +94,9 @@ def starting_model(
         drawn = shrunk_idf(frequency, n_documents, own) if idf is None else idf
         with torch.no_grad():
             table.weight.copy_(torch.from_numpy(drawn))
+        if isinstance(config.encoder.query, Table) and config.encoder.query.learned:
+            table.frozen = False
+            table.weight.requires_grad_(True)
         return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
     tokenizer = base_tokenizer(base)
     own = material.idf(special_ids(tokenizer)) if idf is None else idf

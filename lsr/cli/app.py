@@ -20,6 +20,7 @@ from lsr.cli import (
     idf,
     index,
     live,
+    modellist,
     search,
     serve,
     train,
@@ -72,6 +73,7 @@ app.command("demo")(demo.demo)
 app.command("tune")(tune.tune)
 app.command("encode")(encode.encode)
 app.command("export")(exportmodel.export_model)
+app.command("models")(modellist.models)
 app.command("idf")(idf.idf)
 app.command("expand")(expand.expand)
 app.command("train")(train.train)

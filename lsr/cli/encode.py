@@ -11,7 +11,13 @@ import typer
 
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.index import AsJson
-from lsr.cli.models import MaxActive, Precision, PruneRatio, learned_options, open_learned
+from lsr.cli.models import (
+    MaxActive,
+    Precision,
+    PruneRatio,
+    learned_options,
+    open_learned,
+)
 from lsr.datasets import open_corpus, open_queries
 from lsr.errors import InputError
 from lsr.records import Columns
@@ -63,7 +69,9 @@ def encode(
     """
     from lsr.training.shards import ShardPlan, encode_shards, write_one_file
 
-    encoder = open_learned(model, learned_options(precision, max_active, prune_ratio))
+    encoder = open_learned(
+        model, learned_options(precision, max_active, prune_ratio, own_weight=0.0)
+    )
     documents: Iterable[Document]
     if queries:
         documents = [Document(query.query_id, query.text) for query in open_queries(Path(corpus))]

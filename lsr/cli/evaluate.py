@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import orjson
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
-from lsr.cli.models import Idf, MaxActive, Precision, PruneRatio, learned_options
+from lsr.cli.models import Idf, MaxActive, OwnWeight, Precision, PruneRatio, learned_options
 from lsr.cli.planoptions import Settings, plan_fields
 from lsr.cli.systems import LEARNED, ONLY_SPARSE, SYSTEMS, SystemOptions, Systems
 from lsr.datasets import JudgedCorpus, open_judged_corpus
@@ -21,6 +20,7 @@ from lsr.errors import InputError, StorageError, UnavailableError
 from lsr.evaluation import DEFAULT_METRICS, System, judged_queries, parse_metrics
 from lsr.evaluation import evaluate as evaluate_systems
 from lsr.lucene import LuceneBm25
+from lsr.packedmodel import user_cache
 from lsr.report import CollectionReport, as_json, as_markdown, check_plot, plot, stage_table, table
 from lsr.trec import write_run
 from lsr.types import Qrels
@@ -54,7 +54,8 @@ def evaluate(
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
-    idf: Idf = "model",
+    idf: Idf = None,
+    own_terms: OwnWeight = None,
     k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
     b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
     settings: Settings = None,
@@ -87,26 +88,27 @@ def evaluate(
     cache_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Where dense vectors are kept between evaluations; by default lsr/ in the user's "
-            "cache folder."
+            help="Where vectors of networks are kept between evaluations; by default lsr/ in the "
+            "user's cache folder."
         ),
     ] = None,
 ) -> None:
     """Measure relevance and query time of systems on judged collections.
 
-    Each collection is indexed anew by each system; only dense vectors are kept between calls.
+    Each collection is indexed anew by each system; only vectors of networks are kept between
+    calls.
     Differences from the first system are tested query by query.
     """
     names = _names(systems)
     if sparse != "none" and not set(names) & set(LEARNED):
         names.append("learned")
-    chosen = learned_options(precision, max_active, prune_ratio, idf)
+    chosen = learned_options(precision, max_active, prune_ratio, idf, own_terms)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
     if plot_file is not None:
         check_plot(plot_file)
     sources = [(source, open_judged_corpus(source)) for source in datasets]
-    cache = cache_dir or _user_cache() / "vectors"
+    cache = cache_dir or user_cache() / "vectors"
     reports: list[CollectionReport] = []
     for source, corpus in sources:
         with tempfile.TemporaryDirectory(prefix="lsr-eval-") as work, shown_progress() as progress:
@@ -236,7 +238,3 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise StorageError(f"{path} cannot be written ({error.strerror})") from error
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr"

@@ -15,6 +15,7 @@ from lsr.cli.limits import MaxMemory, Threads, build_limits
 from lsr.cli.models import (
     Idf,
     MaxActive,
+    OwnWeight,
     Precision,
     PruneRatio,
     learned_options,
@@ -74,7 +75,8 @@ def build(
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
-    idf: Idf = "model",
+    idf: Idf = None,
+    own_terms: OwnWeight = None,
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
@@ -103,7 +105,7 @@ def build(
     documents: Iterable[Document] | None = None
     if corpus is not None:
         documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
-    options = learned_options(precision, max_active, prune_ratio, idf)
+    options = learned_options(precision, max_active, prune_ratio, idf, own_terms)
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
     given = None
     if vectors is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Idf",
     "MaxActive",
+    "OwnWeight",
     "Precision",
     "PruneRatio",
     "learned_options",
@@ -46,10 +47,19 @@ PruneRatio = Annotated[
     ),
 ]
 Idf = Annotated[
-    str,
+    str | None,
     typer.Option(
         help="A learned model's query weights: model for its own, corpus for those of SOURCE "
-        "drawn towards its own."
+        "drawn towards its own; what the model says else."
+    ),
+]
+
+OwnWeight = Annotated[
+    float | None,
+    typer.Option(
+        "--own-terms",
+        help="A learned model: weight of the score by BM25 that the document's own words add; "
+        "what the model says else, 0 for none.",
     ),
 ]
 
@@ -71,8 +81,8 @@ def open_sparse(
         return open_learned(name, options)
     if options is not None and options != type(options)():
         raise InputError(
-            "bm25 takes no --precision, --max-active, --prune-ratio or --idf; name a learned "
-            "model with --sparse, or leave them out"
+            "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --own-terms; name a "
+            "learned model with --sparse, or leave them out"
         )
     return Bm25Encoder(k1=k1, b=b, language=language)
 
@@ -88,15 +98,19 @@ def learned_options(
     precision: str = "auto",
     max_active: int | None = None,
     prune_ratio: float = 0.0,
-    idf: str = "model",
+    idf: str | None = None,
+    own_weight: float | None = None,
 ) -> LearnedOptions:
     """Options as they were typed. Raises InputError for what is out of range."""
     from lsr.activeterms import ActiveTerms
     from lsr.learned import LearnedOptions
+    from lsr.ownterms import OwnTerms
 
     ActiveTerms(max_active, prune_ratio)
+    if own_weight is not None:
+        OwnTerms(own_weight)
     # int8 is of an export, which is checked where the model is opened
-    return LearnedOptions(precision, max_active, prune_ratio, idf)  # type: ignore[arg-type]
+    return LearnedOptions(precision, max_active, prune_ratio, idf, own_weight)  # type: ignore[arg-type]
 
 
 def open_dense(name: str) -> VectorEncoder | None:

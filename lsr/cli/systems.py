@@ -23,7 +23,7 @@ from lsr.types import Query
 
 if TYPE_CHECKING:
     from lsr.index.collection import Collection
-    from lsr.learned import LearnedOptions
+    from lsr.learned import LearnedEncoder, LearnedOptions
     from lsr.tuning import Tuned
 
 __all__ = ["LEARNED", "ONLY_SPARSE", "SYSTEMS", "SystemOptions", "Systems"]
@@ -62,7 +62,7 @@ class SystemOptions:
         depth: hits that count; the window is not smaller.
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
-        cache: a folder for dense vectors.
+        cache: a folder for the vectors of networks.
         learned: the learned sparse model of the systems in `LEARNED`; None without any.
         learned_options: how it is used.
     """
@@ -180,7 +180,7 @@ class Systems:
             path = self._work / ("learned" if learned else "index")
             sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
             if learned and options.learned is not None:
-                sparse = open_learned(options.learned, options.learned_options)
+                sparse = self._learned(options.learned)
             build_collection(
                 self._corpus.documents(),
                 path,
@@ -195,15 +195,30 @@ class Systems:
             self._note(sparse, self._built[learned])
         return self._built[learned]
 
+    def _learned(self, name: str) -> LearnedEncoder:
+        """The model, whose documents are encoded once for all evaluations on this machine."""
+        from lsr.training.cachednetwork import CachedNetwork
+
+        encoder = open_learned(name, self._options.learned_options)
+        encoder.use(lambda network, key: CachedNetwork(network, self._options.cache, key))
+        return encoder
+
     def _note(self, sparse: Encoder, collection: Collection) -> None:
         """Say what a learned model's vectors cost."""
-        if sparse.identity.kind == "learned":
-            n_documents = max(collection.n_documents, 1)
-            terms = collection.manifest.n_postings / n_documents
-            options = ", ".join(f"{k} {v}" for k, v in sparse.identity.parameters.items())
-            self.notes.append(
-                f"learned: {sparse.identity.name} ({options}), {terms:.1f} terms a document"
-            )
+        if sparse.identity.kind != "learned":
+            return
+        n_documents = max(collection.n_documents, 1)
+        terms = collection.manifest.n_postings / n_documents
+        judged = self._corpus.qrels(self._options.split)
+        queries = judged_queries(list(self._corpus.queries()), judged)
+        asked = sparse.encode_queries([query.text for query in queries]).terms
+        held = collection.segment.document_frequency(asked) / n_documents
+        flops = float(held.sum()) / max(len(queries), 1)
+        options = ", ".join(f"{k} {v}" for k, v in sparse.identity.parameters.items())
+        self.notes.append(
+            f"learned: {sparse.identity.name} ({options}), {terms:.1f} terms a document, "
+            f"retrieval FLOPS {flops:.2f}"
+        )
 
     def _lucene(self) -> System:
         LuceneBm25.check_available()

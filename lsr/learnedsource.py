@@ -1,0 +1,101 @@
+"""Where a learned sparse model's vectors come from: its folder, and the network in it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from lsr.errors import InputError
+from lsr.learned_onnx import OnnxDocuments, is_sparse_export
+from lsr.modelfolder import ModelFolder
+from lsr.ownterms import OwnTerms
+from lsr.sparse import CSR
+
+__all__ = ["LearnedSource", "Network", "precision_of"]
+
+
+class Network(Protocol):
+    """What encodes texts: `lsr.documentmodel.DocumentModel`, or an export to ONNX."""
+
+    @property
+    def n_terms(self) -> int: ...
+
+    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
+        """Vectors, one row per text; a blank text is an empty row."""
+        ...
+
+
+@dataclass(frozen=True)
+class LearnedSource:
+    """The model that made the documents' vectors, and how.
+
+    Attributes:
+        name: what it is called. place: its folder, or hub id.
+        sha256: of the files that its vectors depend on.
+        precision, max_active, prune_ratio, idf: as in `lsr.learned.LearnedOptions`, resolved.
+        own_terms: how own terms join, or None.
+    """
+
+    name: str
+    place: str
+    sha256: str
+    precision: str
+    max_active: int | None
+    prune_ratio: float
+    idf: str
+    own_terms: OwnTerms | None = None
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> LearnedSource:
+        """As `asdict` wrote it."""
+        own = state.get("own_terms")
+        return cls(**(state | {"own_terms": own and OwnTerms(**own)}))
+
+    @property
+    def key(self) -> str:
+        """Of the network and how it computes: same key, same vectors."""
+        return f"{self.sha256} {self.precision}"
+
+    def open(self) -> Network:
+        """The network. Raises InputError when the model is gone, or another one now."""
+        again = "put it back, or build the index again with the model that is there now"
+        try:
+            folder = ModelFolder.open(self.place)
+        except InputError as error:
+            raise InputError(
+                f"the sparse model {self.name!r} is not at {self.place} any more, and documents "
+                f"cannot be encoded without it; {again}"
+            ) from error
+        if folder.sha256() != self.sha256:
+            raise InputError(
+                f"the sparse model at {self.place} is not the one it was, and vectors of two "
+                f"models do not go together; {again}"
+            )
+        if is_sparse_export(folder.path):
+            return OnnxDocuments(folder.path)
+        from lsr.documentmodel import DocumentModel
+
+        return DocumentModel(folder, self.precision)  # type: ignore[arg-type]
+
+
+def precision_of(folder: Path, precision: Literal["auto", "fp32", "bf16"]) -> str:
+    """What a precision that was asked for means for the model in this folder.
+
+    Raises:
+        InputError: the model is an export, which has a precision of its own.
+    """
+    if is_sparse_export(folder):
+        if precision != "auto":
+            raise InputError(
+                f"{folder} is an export to ONNX, which has a precision of its own; leave the "
+                "precision at auto"
+            )
+        return OnnxDocuments.precision_of(folder)
+    if importlib.util.find_spec("sentence_transformers") is None:
+        return precision  # good enough for queries; documents are refused when they come
+    from lsr.documentmodel import resolved_precision
+
+    return resolved_precision(precision)
