@@ -99,6 +99,11 @@ def test_a_run_trains_and_leaves_what_it_says(
     assert str(outcome.model.parent.parent) not in card
     assert "| topics |" in card
     assert "max_document_tokens: 32" in card
+    state = sorted((tmp_path / "run").glob("*/checkpoint-*/trainer_state.json"))[-1]
+    history = json.loads(state.read_text(encoding="utf-8"))["log_history"]
+    assert any(
+        {"loss", "terms", "retrieval_flops", "lambda"} <= logged.keys() for logged in history
+    )
     metrics = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in metrics.splitlines()]
     assert {line["step"] for line in lines} >= {3, 6}

@@ -156,6 +156,14 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         total = torch.stack(list(parts.values())).sum()
         return (total, {}) if return_outputs else total
 
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Adds active terms, retrieval FLOPS and lambda to a step's figures, for reporters."""
+        if "loss" in logs:
+            names = {"flops": "retrieval_flops"}
+            seen = self.loss.observed.items()
+            logs = logs | {names.get(name, name): value for name, value in seen}
+        super().log(logs, *args, **kwargs)
+
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:  # noqa: ARG002
         """Figures of the evaluation sets, as `eval_` metrics."""
         assert self._evaluate_model is not None
