@@ -26,6 +26,7 @@ from lsr.docstrings import docstring_documents
 from lsr.documentmodel import DocumentModel
 from lsr.learned_onnx import OnnxDocuments
 from lsr.modelfolder import ModelFolder
+from lsr.packedmodel import unpacked
 from lsr.sparse import CSR
 from lsr.sparsetable import QueryTable
 
@@ -48,7 +49,7 @@ def main() -> None:
     folder = ModelFolder.open(given.model)
     ways: dict[str, Callable[[Sequence[str]], Any]] = {}
     fp32 = DocumentModel(folder, "fp32")
-    plain = SparseEncoder(str(folder.path), local_files_only=True)
+    plain = SparseEncoder(str(unpacked(folder.path)), local_files_only=True)
     ways["plain fp32"] = lambda batch: plain.encode_document(list(batch), show_progress_bar=False)
     ways["ours fp32"] = lambda batch: fp32.encode(batch, "document")
     bf16 = DocumentModel(folder, "bf16")
