@@ -1,6 +1,6 @@
 """Encoding with a learned sparse model: documents and queries a second, ours over the plain way.
 
-    python -m bench.encode --model FOLDER --documents 256 --corpus scifact
+    python -m bench.encode --model FOLDER --documents 256 --corpus path/to/scifact
 
 Plain is sentence-transformers' `encode_document` in float32 as it loads the model by itself, in
 the same run. Every way encodes the same texts after one batch to warm up; the best of `--rounds`

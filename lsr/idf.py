@@ -18,8 +18,8 @@ __all__ = ["SHRINKAGE", "document_frequencies", "idf_table", "shrunk_idf"]
 
 SHRINKAGE = 500.0
 """Documents at which the collection's own frequencies count as much as the model's. By nDCG@10 on
-cacm (3,204 documents) and time (423): 500 is within .0003 and .015 of the collection's own table,
-the model's .017 and .023 below it (LOG.md)."""
+cacm (3,204 documents) and time (423): 500 is within .003 and .015 of the collection's own table,
+the model's .020 and .023 below it (LOG.md)."""
 
 
 def document_frequencies(

@@ -249,7 +249,7 @@ class LearnedEncoder:
             if self._source.idf == "corpus":
                 np.save(folder / "document_frequency.npy", self._df)
         if self._own is not None:
-            (folder / "own").mkdir()
+            (folder / "own").mkdir(exist_ok=True)
             self._own.save(folder / "own")
 
     @classmethod

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import DataError, InputError
 from lsr.modeluse import ModelUse
-from lsr.shippedmodels import shipped_folder
+from lsr.shippedmodels import shipped_folder, shipped_models
 
 __all__ = ["EXPORT_FILE", "TABLE_FILE", "ModelFolder", "read_tensor"]
 
@@ -244,7 +244,8 @@ def _downloaded(name: str) -> Path:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise InputError(
             f"the sparse model {name!r} cannot be loaded ({reason}); give bm25, a folder that "
-            "holds a SparseEncoder, or a hub id while online"
+            "holds a SparseEncoder, one of lsr models "
+            f"({', '.join(each.name for each in shipped_models())}), or a hub id while online"
         ) from error
 
 

@@ -75,6 +75,7 @@ def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> No
     assert np.array_equal(_dense(own.encode_queries(QUERIES[:1])), queries[:1])
     assert own.term(own.n_terms - 1) in {"zlatoust", "wolv"}
     own.save(tmp_path)
+    own.save(tmp_path)
     again = LearnedEncoder.load(tmp_path)
     assert again.identity.sha256 == own.identity.sha256
     assert np.allclose(_dense(again.encode_documents(FIRST)), found, atol=1e-6)
