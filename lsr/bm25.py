@@ -106,7 +106,14 @@ class Bm25Encoder:
 
     def encode_queries(self, texts: Sequence[str]) -> CSR:
         """How often each known term occurs in each text."""
+        if len(texts) == 1:
+            return CSR.one_row(self.counts_of(texts[0]), self.n_terms)
         return self._count_known([self.analyzer.terms(text) for text in texts])
+
+    def counts_of(self, text: str) -> Counter[int]:
+        """The known terms of one query, and how often each occurs; faster than `encode_queries`."""
+        known = self._vocabulary
+        return Counter(known[stem] for stem in self.analyzer.terms(text) if stem in known)
 
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
         """The stems' terms, or None where the vocabulary lacks one."""

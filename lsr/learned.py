@@ -23,7 +23,7 @@ from lsr.bm25 import Bm25Encoder
 from lsr.encoder import EncoderIdentity
 from lsr.errors import IndexCorruptError, InputError
 from lsr.idf import document_frequencies, shrunk_idf
-from lsr.learnedsource import LearnedSource, Network, precision_of
+from lsr.learnedsource import PRECISIONS, LearnedSource, Network, Precision, precision_of
 from lsr.modelfolder import ModelFolder
 from lsr.ownterms import OwnTerms, side_by_side
 from lsr.sparse import CSR
@@ -33,7 +33,6 @@ from lsr.wordpieces import WordPieces
 __all__ = ["PRECISIONS", "LearnedEncoder", "LearnedOptions"]
 
 IdfSource = Literal["model", "corpus"]
-PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class LearnedOptions:
     """How a model is used.
 
     Attributes:
-        precision: of the network in torch: "fp32", "bf16", or "auto" for what the machine is
-            built for. An export to ONNX has its own.
+        precision: of the network: "fp32" or "bf16" in torch, "int8" for the graph that a packed
+            model brings along, or "auto" for what the machine is built for. An export to ONNX has
+            its own.
         max_active: entries of a document's vector at most, own words not counted; None for what
             the model says, or all.
         prune_ratio: entries at or below this share of a document's heaviest are dropped.
@@ -55,7 +55,7 @@ class LearnedOptions:
         InputError: there is no such precision or source of the table.
     """
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     max_active: int | None = None
     prune_ratio: float = 0.0
     idf: IdfSource | None = None
@@ -64,8 +64,7 @@ class LearnedOptions:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise InputError(
-                f"there is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}, or for "
-                "int8 export the model: lsr export MODEL OUT --format onnx-int8"
+                f"there is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}"
             )
         if self.idf not in (None, "model", "corpus"):
             raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
@@ -94,6 +93,7 @@ class LearnedEncoder:
             max_active=options.max_active or folder.max_active,
             prune_ratio=options.prune_ratio,
             idf=_idf(folder, options.idf),
+            min_idf=folder.use.min_idf,
             own_terms=_own_terms(folder, options.own_weight),
         )
         self._tokenizer_json = folder.tokenizer_json()
@@ -139,6 +139,8 @@ class LearnedEncoder:
             parameters["max_active"] = source.max_active
         if source.prune_ratio:
             parameters["prune_ratio"] = source.prune_ratio
+        if source.min_idf:
+            parameters["min_idf"] = source.min_idf
         if source.own_terms is not None:
             parameters["own_weight"] = source.own_terms.weight
         return EncoderIdentity("learned", source.name, digest.hexdigest(), parameters)
@@ -209,10 +211,14 @@ class LearnedEncoder:
     def encode_queries(self, texts: Sequence[str]) -> CSR:
         """Vectors of queries; by the table where there is one."""
         if self._table is not None:
-            learned = self._table.encode(texts)
             if self._own is None:
-                return learned
-            return side_by_side(learned, self._own.encode_queries(texts))
+                return self._table.encode(texts)
+            if len(texts) == 1:
+                own, first = self._own.counts_of(texts[0]), self._n_pieces
+                weights = self._table.weights_of(texts[0])
+                weights |= {first + term: float(count) for term, count in own.items()}
+                return CSR.one_row(weights, self.n_terms)
+            return side_by_side(self._table.encode(texts), self._own.encode_queries(texts))
         return self._opened().encode(texts, "query")._replace(n_terms=self.n_terms)
 
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
@@ -308,6 +314,7 @@ class LearnedEncoder:
         weights = model
         if self._source.idf == "corpus":
             weights = shrunk_idf(self._df, self._n_documents, model)
+        weights = np.where(weights < self._source.min_idf, np.float32(0), weights)
         self._table = QueryTable(self._pieces, weights, prompt=self._prompt)
 
     def _count(self, texts: Sequence[str]) -> None:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.activeterms import rows_of
 from lsr.errors import DataError, ModelError, UnavailableError
 from lsr.modelfolder import EXPORT_FILE
 from lsr.onnx import TOKEN_COLUMNS, sha256_of
+from lsr.packedmodel import GRAPH_FOLDER, graph_matrices
 from lsr.sparse import CSR
 
 __all__ = [
@@ -55,6 +57,8 @@ class SparseExportDescription:
         inputs: names of the graph's inputs, all int64, shape (batch, tokens).
         prompts: side ("query", "document") to the text put before every text.
         files: name to SHA-256 of the other files.
+        weights: the packed file that has the large matrices; empty where the graph has them.
+        matrices: names of those, as `lsr.packedmodel.graph_matrices` reads them.
     """
 
     model: str
@@ -63,6 +67,8 @@ class SparseExportDescription:
     inputs: tuple[str, ...]
     prompts: dict[str, str]
     files: dict[str, str]
+    weights: str = ""
+    matrices: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write the description into the folder that it is of."""
@@ -81,7 +87,8 @@ class SparseExportDescription:
             content = json.loads(path.read_text("utf-8"))
             version = content.pop("format_version")
             if version == FORMAT_VERSION:
-                return cls(**{**content, "inputs": tuple(content["inputs"])})
+                tuples = {name: tuple(content.get(name, ())) for name in ("inputs", "matrices")}
+                return cls(**{**content, **tuples})
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, f"it cannot be read ({error})") from error
         raise _damaged(path, f"it has format {version} and this lsr reads {FORMAT_VERSION}")
@@ -111,7 +118,11 @@ class OnnxDocuments:
         for name, sha256 in self._description.files.items():
             if not (folder / name).is_file() or sha256_of(folder / name) != sha256:
                 raise _damaged(folder / name, "it is lost, or has changed since it was written")
-        self._session = _session(folder / GRAPH_FILE)
+        given = {}
+        if self._description.weights:
+            file = folder / self._description.weights
+            given = graph_matrices(file, self._description.matrices)
+        self._session = _session(folder / GRAPH_FILE, given)
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
@@ -173,7 +184,13 @@ def is_sparse_export(folder: Path) -> bool:
     return (folder / EXPORT_FILE).is_file()
 
 
-def _session(path: Path) -> Any:
+def packaged_graph(folder: Path) -> Path | None:
+    """The graph in eight bits that a model's folder brings along, or None."""
+    return folder / GRAPH_FOLDER if is_sparse_export(folder / GRAPH_FOLDER) else None
+
+
+def _session(path: Path, given: dict[str, NDArray[np.generic]]) -> Any:
+    """A session on a graph, with these matrices in the places that it left open."""
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -182,6 +199,9 @@ def _session(path: Path) -> Any:
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: one a core
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised
+    if given:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in given.values()]
+        options.add_external_initializers(list(given), values)
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:

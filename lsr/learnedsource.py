@@ -6,15 +6,19 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from lsr.errors import InputError
-from lsr.learned_onnx import OnnxDocuments, is_sparse_export
+from lsr.learned_onnx import OnnxDocuments, is_sparse_export, packaged_graph
 from lsr.modelfolder import ModelFolder
 from lsr.ownterms import OwnTerms
+from lsr.packedmodel import GRAPH_FOLDER
 from lsr.sparse import CSR
 
-__all__ = ["LearnedSource", "Network", "precision_of"]
+__all__ = ["PRECISIONS", "LearnedSource", "Network", "Precision", "precision_of"]
+
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Network(Protocol):
@@ -36,6 +40,7 @@ class LearnedSource:
         name: what it is called. place: its folder, or hub id.
         sha256: of the files that its vectors depend on.
         precision, max_active, prune_ratio, idf: as in `lsr.learned.LearnedOptions`, resolved.
+        min_idf: see `lsr.modeluse.ModelUse`.
         own_terms: how own terms join, or None.
     """
 
@@ -46,6 +51,7 @@ class LearnedSource:
     max_active: int | None
     prune_ratio: float
     idf: str
+    min_idf: float = 0.0
     own_terms: OwnTerms | None = None
 
     @classmethod
@@ -76,16 +82,21 @@ class LearnedSource:
             )
         if is_sparse_export(folder.path):
             return OnnxDocuments(folder.path)
+        if self.precision.startswith("onnx"):
+            return OnnxDocuments(folder.path / GRAPH_FOLDER)
         from lsr.documentmodel import DocumentModel
 
         return DocumentModel(folder, self.precision)  # type: ignore[arg-type]
 
 
-def precision_of(folder: Path, precision: Literal["auto", "fp32", "bf16"]) -> str:
+def precision_of(folder: Path, precision: Precision) -> str:
     """What a precision that was asked for means for the model in this folder.
 
+    "auto" is bf16 in torch where torch and the machine have it, the graph in eight bits where the
+    model brings one along, else fp32 in torch.
+
     Raises:
-        InputError: the model is an export, which has a precision of its own.
+        InputError: the model is an export, which has a precision of its own, or brings no graph.
     """
     if is_sparse_export(folder):
         if precision != "auto":
@@ -94,8 +105,20 @@ def precision_of(folder: Path, precision: Literal["auto", "fp32", "bf16"]) -> st
                 "precision at auto"
             )
         return OnnxDocuments.precision_of(folder)
-    if importlib.util.find_spec("sentence_transformers") is None:
-        return precision  # good enough for queries; documents are refused when they come
-    from lsr.documentmodel import resolved_precision
+    graph = packaged_graph(folder)
+    if precision == "int8":
+        if graph is None:
+            raise InputError(
+                f"{folder} brings no graph in eight bits along; for one export the model: "
+                "lsr export MODEL OUT --format packed"
+            )
+        return OnnxDocuments.precision_of(graph)
+    resolved: str = precision
+    if importlib.util.find_spec("sentence_transformers") is not None:
+        from lsr.documentmodel import resolved_precision
 
-    return resolved_precision(precision)
+        resolved = resolved_precision(precision)
+    faster = precision == "auto" and resolved != "bf16" and graph is not None
+    if graph is not None and faster and importlib.util.find_spec("onnxruntime") is not None:
+        return OnnxDocuments.precision_of(graph)
+    return resolved  # good enough for queries without torch; documents are refused when they come

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,16 +22,21 @@ class ModelUse:
 
     Attributes:
         idf: whose table weighs queries: the model's own, or the collection's.
+        min_idf: tokens of a query that weigh less by the table are left out: they are in most
+            documents, so that they cost much and tell little.
         own_terms: how a document's own words join its vector, or None.
 
     Raises:
-        InputError: there is no such source of the table.
+        InputError: there is no such source of the table, or the minimum is not a number from 0.
     """
 
     idf: Literal["model", "corpus"] = "model"
+    min_idf: float = 0.0
     own_terms: OwnTerms | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.min_idf < math.inf:
+            raise InputError(f"min_idf is {self.min_idf}; give a number from 0 on")
         if self.idf not in ("model", "corpus"):
             raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
 

@@ -62,6 +62,7 @@ def side_by_side(learned: CSR, own: CSR) -> CSR:
     Returns:
         Shape (n_rows, n + m).
     """
+    n_terms = learned.n_terms + own.n_terms
     indptr = learned.indptr + own.indptr
     terms = np.empty(learned.nnz + own.nnz, np.int32)
     weights = np.empty(len(terms), np.float32)
@@ -71,4 +72,4 @@ def side_by_side(learned: CSR, own: CSR) -> CSR:
     mask = np.cumsum(is_own[:-1], dtype=np.int32).astype(bool)
     terms[mask], terms[~mask] = own.terms + learned.n_terms, learned.terms
     weights[mask], weights[~mask] = own.weights, learned.weights
-    return CSR(indptr, terms, weights, learned.n_terms + own.n_terms)
+    return CSR(indptr, terms, weights, n_terms)

@@ -1,9 +1,11 @@
 """Models whose networks are kept in eight bits on disk: a quarter of the size.
 
-A packed folder is one of sentence-transformers whose `model.safetensors` became
-`model.int8.safetensors`: each matrix as int8 with a float32 scale for each row (`NAME.scale`), all
-else in float32. Queries need no network and read the folder as it is; for documents it is unpacked
-once into the user's cache. It needs NumPy and safetensors, no torch.
+A packed folder (`lsr export MODEL OUT --format packed`) is one of sentence-transformers whose
+`model.safetensors` became `model.int8.safetensors`: each matrix as int8 with a float32 scale for
+each row (`NAME.scale`) and perhaps for each column (`NAME.columns`), all else in float32. Queries
+need no network and read the folder as it is. For documents in torch it is unpacked once into the
+user's cache; without torch they take the graph in `onnx/`, which is given these matrices as they
+are. It needs NumPy and safetensors, no torch.
 """
 
 from __future__ import annotations
@@ -12,56 +14,40 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import DataError, InputError, StorageError
+from lsr.errors import DataError, StorageError
 
-__all__ = ["PACKED_FILE", "pack", "packed_matrix", "unpacked", "user_cache"]
+__all__ = [
+    "AS_INT8",
+    "AS_IT_IS",
+    "COLUMNS",
+    "GRAPH_FOLDER",
+    "PACKED_FILE",
+    "PLAIN_FILE",
+    "SCALE",
+    "TURNED",
+    "graph_matrices",
+    "is_network",
+    "packed_matrix",
+    "unpacked",
+    "user_cache",
+]
 
+GRAPH_FOLDER = "onnx"
 PACKED_FILE = "model.int8.safetensors"
 PLAIN_FILE = "model.safetensors"
 SCALE = ".scale"
+COLUMNS = ".columns"
+AS_INT8, AS_IT_IS, TURNED = "int8:", "float:", "turned:"
+"""Before a parameter's name, how a graph wants it: int8 (in, out), float32 (out, in), or (in, out).
+"""
 SMALLEST = 1 << 16
 """Matrices with fewer numbers stay in float32."""
-
-
-def pack(source: Path, target: Path) -> int:
-    """Write a packed copy of a model's folder; returns its bytes.
-
-    Args:
-        target: where it shall be; nothing may be there.
-
-    Raises:
-        InputError: there is something, or the model has no network in safetensors.
-        StorageError: it cannot be written.
-    """
-    if target.exists():
-        raise InputError(f"{target} is there already; name another folder")
-    from safetensors.numpy import load_file, save_file
-
-    networks = [file for file in source.rglob(PLAIN_FILE) if _is_network(file)]
-    if not networks:
-        raise InputError(f"{source} has no network in {PLAIN_FILE} that could be packed")
-    try:
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"))
-        for file in networks:
-            tensors: dict[str, NDArray[np.generic]] = {}
-            for name, values in load_file(file).items():
-                if values.ndim == 2 and values.size >= SMALLEST:
-                    tensors[name], tensors[name + SCALE] = packed_matrix(values)
-                else:
-                    tensors[name] = values.astype(np.float32)
-            place = target / file.relative_to(source)
-            save_file(tensors, place.with_name(PACKED_FILE))
-            place.with_name(PACKED_FILE).chmod(0o644)
-            place.unlink()
-    except OSError as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise StorageError(f"{target} cannot be written ({error.strerror or error})") from error
-    return sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
 
 
 def packed_matrix(values: NDArray[np.generic]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -96,7 +82,7 @@ def unpacked(folder: Path) -> Path:
         work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
         try:
             whole = work / "model"
-            shutil.copytree(folder, whole)
+            shutil.copytree(folder, whole, ignore=shutil.ignore_patterns(GRAPH_FOLDER))
             for file in packed:
                 place = whole / file.relative_to(folder)
                 save_file(_whole(place), place.with_name(PLAIN_FILE), metadata={"format": "pt"})
@@ -116,9 +102,38 @@ def unpacked(folder: Path) -> Path:
     return target
 
 
+def graph_matrices(file: Path, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
+    """Matrices of a packed file as a graph wants them.
+
+    Args:
+        names: of parameters, with `AS_INT8`, `AS_IT_IS` or `TURNED` before each.
+
+    Raises:
+        DataError: the file is damaged, or lacks one.
+    """
+    tensors = _read(file)
+    found: dict[str, NDArray[np.generic]] = {}
+    for name in names:
+        form, parameter = name[: name.index(":") + 1], name[name.index(":") + 1 :]
+        try:
+            if form == AS_INT8:
+                found[name] = np.ascontiguousarray(tensors[parameter].T)
+            else:
+                whole = _plain(tensors, parameter)
+                found[name] = np.ascontiguousarray(whole.T) if form == TURNED else whole
+        except KeyError as error:
+            raise _damaged(file, error) from error
+    return found
+
+
 def user_cache() -> Path:
     """Where this user's derived files are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr"
+
+
+def is_network(file: Path) -> bool:
+    """Whether it holds more than a query table."""
+    return (file.parent / "config.json").is_file() and file.stat().st_size > SMALLEST * 16
 
 
 def _matters(file: Path) -> bool:
@@ -126,21 +141,35 @@ def _matters(file: Path) -> bool:
     return file.is_file() and file.suffix != ".md" and file.name != "figures.json"
 
 
-def _is_network(file: Path) -> bool:
-    """Whether it holds more than a query table."""
-    return (file.parent / "config.json").is_file() and file.stat().st_size > SMALLEST * 16
-
-
 def _whole(file: Path) -> dict[str, NDArray[np.float32]]:
+    tensors = _read(file)
+    try:
+        return {
+            name: _plain(tensors, name) for name in tensors if not name.endswith((SCALE, COLUMNS))
+        }
+    except (ValueError, KeyError) as error:
+        raise _damaged(file, error) from error
+
+
+def _plain(tensors: dict[str, NDArray[np.generic]], name: str) -> NDArray[np.float32]:
+    values = tensors[name].astype(np.float32)
+    if tensors[name].dtype == np.int8:
+        values *= tensors[name + SCALE].astype(np.float32)[:, None]
+        if name + COLUMNS in tensors:
+            values *= tensors[name + COLUMNS].astype(np.float32)
+    return values
+
+
+def _read(file: Path) -> dict[str, NDArray[np.generic]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(file)
-        return {
-            name: values * tensors[name + SCALE][:, None] if values.dtype == np.int8 else values
-            for name, values in tensors.items()
-            if not name.endswith(SCALE)
-        }
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise DataError(f"is damaged ({error}); install the model again", path=file) from error
+        tensors: dict[str, NDArray[np.generic]] = load_file(file)
+        return tensors
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"is damaged ({error}); install the model again", path=file)

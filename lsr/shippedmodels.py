@@ -8,7 +8,10 @@ from pathlib import Path
 
 from lsr.errors import DataError
 
-__all__ = ["MODELS", "ShippedModel", "shipped_folder", "shipped_models"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "ShippedModel", "shipped_folder", "shipped_models"]
+
+DEFAULT_MODEL = "doc-mini"
+"""What documents are encoded with where nothing else is asked for."""
 
 MODELS = Path(__file__).parent / "models"
 FIGURES_FILE = "figures.json"

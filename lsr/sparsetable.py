@@ -69,9 +69,9 @@ class QueryTable:
         Raises:
             InputError: a text holds half a surrogate pair.
         """
+        if len(texts) == 1:
+            return CSR.one_row(self.weights_of(texts[0]), self.n_terms)
         asked = [self._prompt + text for text in texts] if self._prompt else texts
-        if len(asked) == 1:
-            return self._encode_one(asked[0])
         indptr, tokens = self.pieces.encode(asked)
         keys = np.repeat(np.arange(len(texts), dtype=np.int64) * self.n_terms, np.diff(indptr))
         known = tokens < self.n_terms
@@ -87,12 +87,17 @@ class QueryTable:
         terms = (keys % max(self.n_terms, 1)).astype(np.int32)
         return CSR(ends.astype(np.int64), terms, self.weights[terms], self.n_terms)
 
-    def _encode_one(self, text: str) -> CSR:
-        """As `encode`, without what only pays for many."""
-        terms = np.array(sorted(set(self.pieces.encode_one(text))), np.int32)
-        terms = terms[: int(terms.searchsorted(self.n_terms))]
-        terms = terms[self.weights[terms] > 0]
-        return CSR(np.array([0, len(terms)]), terms, self.weights[terms], self.n_terms)
+    def weights_of(self, text: str) -> dict[int, float]:
+        """The terms of one query, and their weights; faster than `encode`. Raises as it does."""
+        weigh = self._weight_of
+        tokens = self.pieces.encode_one(self._prompt + text)
+        return {token: weigh[token] for token in tokens if token in weigh}
+
+    @cached_property
+    def _weight_of(self) -> dict[int, float]:
+        """The weights above 0: looked up one by one, a dictionary is faster than an array."""
+        above = np.flatnonzero(self.weights > 0)
+        return dict(zip(above.tolist(), self.weights[above].tolist(), strict=True))
 
 
 def vocabulary_list(vocabulary: dict[str, int], n_terms: int) -> list[str]:

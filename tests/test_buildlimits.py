@@ -54,7 +54,7 @@ def test_the_same_bytes_for_any_threads(
     states: list[list[dict[str, str]]] = []
     for n_threads in (1, 2):
         path, options = tmp_path / f"{n_threads}", ("--threads", n_threads)
-        done("index", "build", sources[0], path, "--blocks", "always", *options)
+        done("index", "build", sources[0], path, "--blocks", "always", "--sparse", "bm25", *options)
         state = [hashes(path)]
         told = done("index", "add", path, sources[1], *options)
         assert "1 segments merged" in told
@@ -77,23 +77,34 @@ def test_limits_reach_the_builder(
 
     monkeypatch.setattr(draft, "build_blocks", recorded)
     path, options = tmp_path / "index", ("--threads", 3, "--max-memory", "1.5G")
-    done("index", "build", sources[0], path, "--blocks", "always", *options)
+    done("index", "build", sources[0], path, "--blocks", "always", "--sparse", "bm25", *options)
     done("index", "add", path, sources[1], *options)
     done("index", "delete", path, "d0")
     done("index", "merge", path, *options)
     assert seen == [(3, 1_500_000_000)] * 3
-    done("index", "build", sources[0], path, "--blocks", "always")
+    done("index", "build", sources[0], path, "--blocks", "always", "--sparse", "bm25")
     assert seen[-1] == (len(os.sched_getaffinity(0)), None)
 
 
 def test_memory_that_does_not_suffice(sources: tuple[Path, Path], tmp_path: Path) -> None:
     path = tmp_path / "index"
-    done("index", "build", sources[0], path, "--blocks", "always", "--max-memory", "10M")
+    done(
+        "index",
+        "build",
+        sources[0],
+        path,
+        "--blocks",
+        "always",
+        "--sparse",
+        "bm25",
+        "--max-memory",
+        "10M",
+    )
     done("index", "delete", path, "d0")
     before = content(tmp_path)
     for words in (
-        ("build", sources[0], path, "--blocks", "always"),
-        ("build", sources[0], tmp_path / "new", "--blocks", "always"),
+        ("build", sources[0], path, "--blocks", "always", "--sparse", "bm25"),
+        ("build", sources[0], tmp_path / "new", "--blocks", "always", "--sparse", "bm25"),
         ("add", path, sources[1]),
         ("merge", path),
     ):
@@ -118,10 +129,10 @@ def test_memory_that_does_not_suffice(sources: tuple[Path, Path], tmp_path: Path
 )
 def test_values_that_are_wrong(tmp_path: Path, option: str, value: str, sentence: str) -> None:
     source = corpus(tmp_path / "first.jsonl", 3, 0)
-    done("index", "build", source, tmp_path / "index")
+    done("index", "build", source, tmp_path / "index", "--sparse", "bm25")
     before = content(tmp_path)
     for words in (
-        ("build", source, tmp_path / "index"),
+        ("build", source, tmp_path / "index", "--sparse", "bm25"),
         ("add", tmp_path / "index", source),
         ("merge", tmp_path / "index"),
     ):

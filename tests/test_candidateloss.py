@@ -16,6 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lsr.bm25 import Bm25Encoder
+from lsr.ownterms import OwnTerms
 from lsr.training.batches import BatchPlan
 from lsr.training.candidateloss import CandidateLoss
 from lsr.training.config import (
@@ -29,6 +31,7 @@ from lsr.training.config import (
     ScoreConfig,
     Table,
 )
+from lsr.training.material import own_rows
 from lsr.training.models import make_model
 from lsr.training.pairs import PairsBuilder
 from lsr.training.steps import Steps
@@ -155,6 +158,28 @@ def test_its_figures_are_of_the_batch(base: Path) -> None:
     assert loss.observed["flops"] == pytest.approx(
         float((documents > 0).sum()) / len(documents) / 10
     )
+
+
+def test_own_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, loss, steps = made(base, full_head=True)
+    pairs = steps.plan.pairs
+    terms = OwnTerms(weight=2.0)
+    steps = dataclasses.replace(steps, own=own_rows(pairs, terms))
+    batch = steps[1]
+    bm25 = Bm25Encoder(k1=terms.k1, b=terms.b)
+    documents = bm25.encode_corpus([pairs.documents]).to_scipy()
+    asked = bm25.encode_queries(pairs.queries)._replace(n_terms=documents.shape[1]).to_scipy()
+    rows = steps.plan[1]
+    expected = 2.0 * (asked[rows.query_rows] @ documents[rows.document_rows].T).toarray()
+    assert expected.any()
+    assert np.allclose(batch["own"], expected, rtol=1e-5)
+
+    seen: list[Tensor] = []
+    monkeypatch.setattr(loss.temperature, "fit", lambda ranked, *_: seen.append(ranked))
+    loss(model, steps[1])
+    loss(model, dataclasses.replace(steps, own=None)[1])
+    mass = model(dict(steps[1]["query"]))["sentence_embedding"].sum(1, keepdim=True)
+    assert torch.allclose(seen[0], seen[1] + batch["own"] / mass, atol=1e-5)
 
 
 PROGRAM = """

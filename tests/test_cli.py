@@ -19,16 +19,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lsr.cli.app import app
+from lsr.errors import StorageError
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "data" / "library"
+BM25 = ("--sparse", "bm25")
 LSR = [sys.executable, "-c", "from lsr.cli import main; main()"]
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli") / "library"
-    assert run("index", "build", LIBRARY, path).exit_code == 0
+    assert run("index", "build", *BM25, LIBRARY, path).exit_code == 0
     return path
 
 
@@ -47,7 +49,7 @@ def refused(*words: object) -> str:
 
 
 def test_build_info_search_and_verify(index: Path) -> None:
-    assert "12 documents" in run("index", "build", LIBRARY, index).stdout
+    assert "12 documents" in run("index", "build", *BM25, LIBRARY, index).stdout
     info = run("index", "info", index).stdout
     assert "n_documents    12" in info
     assert "bm25" in info
@@ -56,8 +58,30 @@ def test_build_info_search_and_verify(index: Path) -> None:
     assert run("index", "verify", index).exit_code == 0
 
 
+def test_documents_are_encoded_with_the_model_that_comes_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = tmp_path / "index"
+    build = ("index", "build", LIBRARY, index, "--precision", "int8")
+    with monkeypatch.context() as patch:
+        patch.setattr("lsr.index.draft.Draft.finish", _full)
+        assert "no space is left" in refused(*build)
+    assert not index.exists()
+    with monkeypatch.context() as patch:  # what was encoded is not encoded again
+        patch.setattr("lsr.learned_onnx.OnnxDocuments.encode", _full)
+        assert run(*build).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+    assert "doc-mini" in run("index", "info", index).stdout
+    assert "repair" in run("search", index, "damaged paper", "-k", "1").stdout
+    assert "cataloguing" in run("search", index, "novel").stdout  # no document has the word
+
+
+def _full(*_given: object, **_named: object) -> None:
+    raise StorageError("no space is left")
+
+
 def test_json_is_one_document_and_nothing_else(index: Path, tmp_path: Path) -> None:
-    built = run("index", "build", LIBRARY, tmp_path / "new", "--json")
+    built = run("index", "build", *BM25, LIBRARY, tmp_path / "new", "--json")
     assert json.loads(built.stdout)["n_documents"] == 12
     assert json.loads(run("index", "info", index, "--json").stdout)["format_version"] == 2
     assert json.loads(run("index", "verify", index, "--json").stdout)["damage"] == []
@@ -101,7 +125,7 @@ def test_k_beyond_the_collection_is_everything_once(index: Path) -> None:
 
 def test_default_k_shrinks_to_a_small_collection(tmp_path: Path) -> None:
     (tmp_path / "one.jsonl").write_text('{"id": 1, "text": "alone"}\n')
-    assert run("index", "build", tmp_path / "one.jsonl", tmp_path / "index").exit_code == 0
+    assert run("index", "build", *BM25, tmp_path / "one.jsonl", tmp_path / "index").exit_code == 0
     assert len(json.loads(run("search", tmp_path / "index", "alone", "--json").stdout)["hits"]) == 1
 
 
@@ -143,7 +167,7 @@ def test_search_refuses_what_is_no_index(index: Path, tmp_path: Path) -> None:
 
 
 def test_another_version_says_what_to_do(tmp_path: Path) -> None:
-    run("index", "build", LIBRARY, tmp_path / "index")
+    run("index", "build", *BM25, LIBRARY, tmp_path / "index")
     manifest = tmp_path / "index" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 9'))
     sentence = refused("search", tmp_path / "index", "book")
@@ -151,7 +175,7 @@ def test_another_version_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_flipped_byte_is_found_and_refused(tmp_path: Path) -> None:
-    run("index", "build", LIBRARY, tmp_path / "index")
+    run("index", "build", *BM25, LIBRARY, tmp_path / "index")
     path = tmp_path / "index" / "segment-000001" / "list_rows.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -185,40 +209,50 @@ def test_build_refuses_and_changes_nothing(
     tmp_path: Path, name: str, content: bytes, sentence: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    assert sentence in refused("index", "build", tmp_path / name, tmp_path / "index")
+    assert sentence in refused("index", "build", *BM25, tmp_path / name, tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_build_refuses_missing_sources_and_foreign_folders(tmp_path: Path) -> None:
-    assert "no such file or folder" in refused("index", "build", tmp_path / "x", tmp_path / "index")
+    assert "no such file or folder" in refused(
+        "index", "build", *BM25, tmp_path / "x", tmp_path / "index"
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.doc").write_text("dear")
-    assert "no text files" in refused("index", "build", tmp_path / "mine", tmp_path / "index")
-    assert "is not an index" in refused("index", "build", LIBRARY, tmp_path / "mine")
+    assert "no text files" in refused(
+        "index", "build", *BM25, tmp_path / "mine", tmp_path / "index"
+    )
+    assert "is not an index" in refused("index", "build", *BM25, LIBRARY, tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.doc"]
 
 
 def test_build_refuses_options(tmp_path: Path) -> None:
     target = tmp_path / "index"
     assert "give bm25, a folder" in refused("index", "build", LIBRARY, target, "--sparse", "splade")
+    told = refused("index", "build", LIBRARY, target, "--sparse", "doc-mini", "--k1", "2")
+    assert "--k1 is of BM25, and doc-mini is a learned model" in told
     assert "b is 2.0" in refused("index", "build", LIBRARY, target, "--b", "2")
     assert "no stemmer" in refused("index", "build", LIBRARY, target, "--language", "klingon")
     assert "has no columns" in refused("index", "build", LIBRARY, target, "--columns", "text=a")
     assert "is not a column" in refused("index", "build", LIBRARY, target, "--columns", "texts")
-    sentence = refused("index", "build", LIBRARY, target, "--dense", str(tmp_path / "no-model"))
+    sentence = refused(
+        "index", "build", *BM25, LIBRARY, target, "--dense", str(tmp_path / "no-model")
+    )
     assert "cannot be loaded" in sentence
     assert not target.exists()
 
 
 def test_build_without_permission_to_write() -> None:
-    sentence = refused("index", "build", LIBRARY, "/proc/nowhere/index")
+    sentence = refused("index", "build", *BM25, LIBRARY, "/proc/nowhere/index")
     assert "/proc/nowhere/index cannot be written" in sentence
 
 
 def test_columns_and_metadata_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("pmid,abstract,year\n7,a text on heat,1999\n8,cold,2001\n")
     columns = "doc_id=pmid,text=abstract"
-    built = run("index", "build", tmp_path / "a.csv", tmp_path / "index", "--columns", columns)
+    built = run(
+        "index", "build", *BM25, tmp_path / "a.csv", tmp_path / "index", "--columns", columns
+    )
     assert built.exit_code == 0, built.output
     answer = run("search", tmp_path / "index", "heat", "--filter", 'year="1999"', "--json")
     assert [hit["doc_id"] for hit in json.loads(answer.stdout)["hits"]] == ["7"]
@@ -255,7 +289,7 @@ def test_eval_counts_and_warns_of_judgements_without_documents(tmp_path: Path) -
     shutil.copytree(LIBRARY, odd)
     with (odd / "qrels" / "test.tsv").open("a") as stream:
         stream.write("q1\tghost\t1\nq1\tspirit\t1\nq9\trepair\t1\n")
-    result = run("eval", odd, "--json", "-")
+    result = run("eval", odd, "--systems", "bm25", "--json", "-")
     assert "warning: odd: 2 judged documents are not in the collection" in result.stderr
     assert "warning: odd: 1 judged queries have no text" in result.stderr
     (collection,) = json.loads(result.stdout)["collections"]
@@ -271,17 +305,19 @@ def test_eval_with_ids_that_a_run_file_cannot_hold_still_prints_its_table(tmp_pa
     (tmp_path / "corpus.jsonl").write_text('{"_id": "a b", "text": "heron"}\n')
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "heron"}\n')
     (tmp_path / "qrels" / "test.tsv").write_text("q\ta b\t1\n")
-    result = run("eval", tmp_path, "--run-dir", tmp_path / "runs")
+    result = run("eval", tmp_path, "--systems", "bm25", "--run-dir", tmp_path / "runs")
     assert result.exit_code == 2
     assert "1.0000" in result.stdout
     assert "'a b' is empty or holds a blank" in result.stderr
 
 
 def test_eval_json_on_standard_output(tmp_path: Path) -> None:
-    result = run("eval", LIBRARY, "--json", "-")
+    result = run("eval", LIBRARY, "--json", "-", "--cache-dir", tmp_path, "--precision", "int8")
     (collection,) = json.loads(result.stdout)["collections"]
-    (system,) = collection["systems"]
-    assert set(system["metrics"]) == {"nDCG@10", "R@100", "MAP", "MRR@10"}
+    assert [system["name"] for system in collection["systems"]] == ["bm25", "learned"]
+    (note,) = collection["notes"]
+    assert note.startswith("learned: doc-mini ")
+    assert set(collection["systems"][0]["metrics"]) == {"nDCG@10", "R@100", "MAP", "MRR@10"}
 
 
 def test_eval_refuses(tmp_path: Path) -> None:
@@ -297,14 +333,28 @@ def test_eval_refuses(tmp_path: Path) -> None:
 def test_demo_builds_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lsr.docstrings.DEFAULT_PACKAGES", ("typer",))
     folder = tmp_path / "demo"
-    first = run("demo", "--folder", folder, "--build-only")
+    demo = ("demo", "--folder", folder, "--build-only", *BM25)
+    first = run(*demo)
     assert first.exit_code == 0, first.output
     assert "docstrings in" in first.stderr
     answer = json.loads(run("search", folder, "run a typer app", "--json").stdout)
     assert answer["hits"][0]["metadata"]["package"] == "typer"
-    again = run("demo", "--folder", folder, "--build-only")
+    again = run(*demo)
     assert (again.exit_code, again.stderr) == (0, "")
-    assert "docstrings in" in run("demo", "--folder", folder, "--build-only", "--rebuild").stderr
+    assert "docstrings in" in run(*demo, "--rebuild").stderr
+
+
+def test_demo_encodes_the_best_known_docstrings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsr.docstrings.DEFAULT_PACKAGES", ("typer",))
+    demo = ("demo", "--folder", tmp_path / "demo", "--build-only")
+    assert "indexed 4 docstrings" in run(*demo, "--limit", 4).stderr
+    info = json.loads(run("index", "info", tmp_path / "demo", "--json").stdout)
+    assert info["sparse"]["name"] == "doc-mini"
+    hits = json.loads(run("search", tmp_path / "demo", "typer", "--json").stdout)["hits"]
+    assert {hit["doc_id"].count(".") for hit in hits} <= {0, 1}
+    assert (run(*demo, "--limit", 4).stderr, [*tmp_path.iterdir()]) == ("", [tmp_path / "demo"])
 
 
 def test_usage_errors_exit_with_2() -> None:
@@ -368,7 +418,7 @@ def test_interrupting_a_build_exits_with_130_and_leaves_nothing(tmp_path: Path) 
     fifo = tmp_path / "endless.jsonl"
     os.mkfifo(fifo)
     process = subprocess.Popen(
-        [*LSR, "index", "build", str(fifo), str(tmp_path / "index")],
+        [*LSR, "index", "build", *BM25, str(fifo), str(tmp_path / "index")],
         stderr=subprocess.PIPE,
         text=True,
         # whoever started the tests in the background may have them ignore it

@@ -126,7 +126,7 @@ def test_the_commands(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus.jsonl"
     lines = [json.dumps({"_id": each.doc_id, "text": each.text}) for each in made(N, 0)]
     corpus.write_text("\n".join(lines), encoding="utf-8")
-    run("index", "build", corpus, tmp_path / "a", "--blocks", "always")
+    run("index", "build", corpus, tmp_path / "a", "--blocks", "always", "--sparse", "bm25")
     queries = tmp_path / "queries.tsv"
     queries.write_text("\n".join(f"q{i}\t{text}" for i, text in enumerate(questions())))
     told = run("index", "calibrate", tmp_path / "a", "--recall", "0.9", "--queries", queries)
@@ -136,7 +136,17 @@ def test_the_commands(tmp_path: Path) -> None:
 
     exported = tmp_path / "vectors.jsonl"
     run("index", "export", tmp_path / "a", exported, "--format", "seismic")
-    run("index", "build", "--vectors", exported, tmp_path / "b", "--blocks", "always")
+    run(
+        "index",
+        "build",
+        "--vectors",
+        exported,
+        tmp_path / "b",
+        "--blocks",
+        "always",
+        "--sparse",
+        "bm25",
+    )
     run("index", "build", "--vectors", exported, corpus, tmp_path / "c")
     first = Collection(tmp_path / "a")
     query = first.encoder.encode_queries([questions()[0]]).row(0)

@@ -179,7 +179,7 @@ def test_tokens_do_not_fit_numbers(tmp_path: Path) -> None:
 def test_an_index_that_encodes_texts_takes_no_vectors(tmp_path: Path) -> None:
     texts = documents_file(tmp_path / "texts.jsonl", "a", "b")
     columns = ("--columns", "doc_id=nr,text=body")
-    done("index", "build", texts, tmp_path / "index", *columns)
+    done("index", "build", texts, tmp_path / "index", *columns, "--sparse", "bm25")
     file = vectors_file(tmp_path / "first.jsonl", FIRST)
     before = content(tmp_path)
     for source in ([], [texts, *columns]):

@@ -19,6 +19,7 @@ from lsr.errors import DataError, IndexCorruptError, InputError
 from lsr.idf import document_frequencies, idf_table, shrunk_idf
 from lsr.learned import LearnedEncoder, LearnedOptions
 from lsr.modelfolder import ModelFolder, read_tensor
+from lsr.modeluse import ModelUse
 from lsr.sparse import CSR
 from lsr.sparsetable import QueryTable
 from lsr.wordpieces import WordPieces
@@ -245,6 +246,26 @@ def test_idf_of_the_corpus(model: Path, tmp_path: Path) -> None:
     assert np.array_equal(_dense(again.encode_queries(TEXTS)), _dense(own.encode_queries(TEXTS)))
     again.encode_corpus([["dog"]])
     assert again.identity.sha256 != own.identity.sha256
+
+
+def test_tokens_of_little_idf_are_left_out_of_queries(model: Path, tmp_path: Path) -> None:
+    whole = _fp32(model)
+    given = whole.query_weights
+    assert given is not None
+    folder = shutil.copytree(model, tmp_path / "model")
+    ModelUse(min_idf=1.5).write(folder)
+    less = _fp32(folder)
+    assert np.array_equal(np.asarray(less.query_weights), np.where(given < 1.5, 0, given))
+    found = less.encode_queries(TEXTS)
+    assert 0 < found.nnz < whole.encode_queries(TEXTS).nnz
+    assert found.weights.min() >= 1.5
+    assert np.array_equal(_dense(less.encode_corpus([TEXTS])), _dense(whole.encode_corpus([TEXTS])))
+    less.save(tmp_path)
+    again = LearnedEncoder.load(tmp_path)
+    assert np.array_equal(_dense(again.encode_queries(TEXTS)), _dense(found))
+    for wrong in (-1.0, float("nan")):
+        with pytest.raises(InputError, match="min_idf is"):
+            ModelUse(min_idf=wrong)
 
 
 def test_idf_by_hand() -> None:

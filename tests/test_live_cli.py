@@ -20,7 +20,9 @@ def index(tmp_path: Path) -> Path:
         text = "".join(json.dumps({"nr": i, "body": t}) + "\n" for i, t in lines)
         (tmp_path / f"{name}.jsonl").write_text(text)
     columns = ("--columns", "doc_id=nr,text=body")
-    done("index", "build", tmp_path / "notes.jsonl", tmp_path / "index", *columns)
+    done(
+        "index", "build", tmp_path / "notes.jsonl", tmp_path / "index", *columns, "--sparse", "bm25"
+    )
     return tmp_path / "index"
 
 

@@ -323,7 +323,17 @@ def test_an_index_from_an_export(exported: OnnxExport, tmp_path: Path) -> None:
     notes.mkdir()
     (notes / "bird.txt").write_text("A grey heron waits in the water.")
     index = tmp_path / "index"
-    words = ["index", "build", notes, index, "--dense", exported.folder, "--json"]
+    words = [
+        "index",
+        "build",
+        notes,
+        index,
+        "--sparse",
+        "bm25",
+        "--dense",
+        exported.folder,
+        "--json",
+    ]
     built = CliRunner().invoke(app, [str(word) for word in words])
     assert built.exit_code == 0, built.output
     assert json.loads(built.stdout)["dense"]["sha256"] == exported.identity.sha256

@@ -100,7 +100,7 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
     before = LearnedEncoder(str(folder)).identity.sha256
-    ModelUse("corpus", OwnTerms(weight=1.5, k1=0.5, language="german")).write(folder)
+    ModelUse("corpus", own_terms=OwnTerms(weight=1.5, k1=0.5, language="german")).write(folder)
     asked = _encoder(folder, None)
     assert asked.identity.sha256 != before
     assert asked.identity.parameters["own_weight"] == 1.5

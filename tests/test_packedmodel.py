@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +13,19 @@ import pytest
 from sentence_transformers import SparseEncoder
 
 import lsr.shippedmodels
-from lsr.errors import DataError, InputError
+from lsr.documentmodel import DocumentModel
+from lsr.errors import DataError
 from lsr.learned import LearnedEncoder, LearnedOptions
+from lsr.learned_onnx import OnnxDocuments
+from lsr.learnedsource import Precision
 from lsr.modelfolder import ModelFolder
 from lsr.modeluse import ModelUse
 from lsr.ownterms import OwnTerms
-from lsr.packedmodel import PACKED_FILE, pack, packed_matrix, unpacked
+from lsr.packedmodel import PACKED_FILE, graph_matrices, packed_matrix, unpacked
 from lsr.shippedmodels import MODELS, shipped_models
 from lsr.training.models import open_model
 from tests.commands import done, refused
-from tests.learnedmodels import TEXTS, inference_free
+from tests.learnedmodels import TEXTS, inference_free, symmetric
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +33,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inference_free(tmp_path_factory.mktemp("free"))
 
 
-@pytest.fixture
-def packed(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A packed model that comes with the package, by the name small-one."""
-    monkeypatch.setattr("lsr.packedmodel.SMALLEST", 512)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(lsr.shippedmodels, "MODELS", tmp_path / "models")
-    folder = tmp_path / "models" / "small-one"
-    folder.parent.mkdir()
-    ModelUse("corpus", OwnTerms(weight=2.0)).write(model)
-    size = pack(model, folder)
-    assert size == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+@pytest.fixture(scope="module")
+def written(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed copy of the model."""
+    folder = tmp_path_factory.mktemp("packed") / "small-one"
+    ModelUse("corpus", own_terms=OwnTerms(weight=2.0)).write(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsr.packedmodel.SMALLEST", 512)
+        told = json.loads(done("export", model, folder, "--format", "packed", "--json"))
+    assert told["worst_cosine"] > 0.99
     return folder
 
 
-def _vectors(model: str) -> np.ndarray:
-    encoder = LearnedEncoder(model, LearnedOptions("fp32"))  # own words come with a collection
+@pytest.fixture
+def packed(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A packed model that comes with the package, by the name small-one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(lsr.shippedmodels, "MODELS", tmp_path / "models")
+    return shutil.copytree(written, tmp_path / "models" / "small-one")
+
+
+def _vectors(model: str, precision: Precision = "fp32") -> np.ndarray:
+    encoder = LearnedEncoder(model, LearnedOptions(precision))  # own words come with a collection
     assert encoder.identity.parameters["own_weight"] == 2.0
     return np.asarray(encoder.encode_documents(TEXTS).to_scipy().toarray())
 
@@ -57,13 +68,16 @@ def test_a_matrix_comes_back_within_half_a_step() -> None:
     assert (wrong <= np.abs(values).max(axis=1, keepdims=True) / 254 + 1e-6).all()
 
 
+def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(axis=1)[norms > 0] / norms[norms > 0])
+
+
 def test_a_packed_model_is_used_by_its_name(model: Path, packed: Path, tmp_path: Path) -> None:
     assert not [file for file in packed.rglob("model.safetensors") if "document" in str(file)]
     assert [file.name for file in packed.rglob(PACKED_FILE)] == [PACKED_FILE]
     a, b = _vectors(str(model)), _vectors("small-one")
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosines = (a * b).sum(axis=1)[norms > 0] / norms[norms > 0]
-    assert cosines.min() > 0.999
+    assert _cosines(a, b).min() > 0.998
     assert not np.array_equal(a, b)
     assert len(list((tmp_path / "cache" / "lsr" / "models").iterdir())) == 1
     assert unpacked(packed) == unpacked(packed)
@@ -71,6 +85,44 @@ def test_a_packed_model_is_used_by_its_name(model: Path, packed: Path, tmp_path:
     table = ModelFolder.open("small-one").query_weights({})
     assert np.array_equal(table, ModelFolder.open(str(model)).query_weights({}))
     assert open_model("small-one").get_embedding_dimension() == len(table)
+
+
+def test_documents_need_no_torch(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _vectors("small-one")
+    monkeypatch.setattr(DocumentModel, "__init__", None)  # as where torch is not installed
+    found = _vectors("small-one", "int8")
+    assert _cosines(whole, found).min() > 0.99
+    assert not np.array_equal(whole, found)
+    encoder = LearnedEncoder("small-one", LearnedOptions("int8"))
+    assert encoder.identity.parameters["precision"] == "onnx-int8"
+    monkeypatch.setattr("importlib.util.find_spec", _without("sentence_transformers"))
+    encoder = LearnedEncoder("small-one")
+    assert encoder.identity.parameters["precision"] == "onnx-int8"
+    file = next(packed.rglob(PACKED_FILE))
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match="lost, or has changed"):
+        OnnxDocuments(packed / "onnx")
+
+
+def _without(package: str) -> Callable[[str], object]:
+    find = importlib.util.find_spec
+    return lambda name: None if name == package else find(name)
+
+
+def test_the_graph_takes_the_matrices_of_the_model(packed: Path) -> None:
+    graph = packed / "onnx" / "model.onnx"
+    weights = next(packed.rglob(PACKED_FILE))
+    said = json.loads((packed / "onnx" / "lsr-sparse-onnx.json").read_text())
+    assert said["weights"] == f"../{weights.relative_to(packed)}"
+    assert said["model"] == "small-one"
+    forms = {name.partition(":")[0] for name in said["matrices"]}
+    assert forms == {"int8", "float", "turned"}
+    names = [name for name in said["matrices"] if "word_embeddings" in name]
+    assert len(names) == 2  # looked up, and multiplied by
+    assert not [name for name in packed.iterdir() if name.name == "model.onnx"]
+    with pytest.raises(DataError, match="is damaged"):
+        graph_matrices(weights, ["int8:no.such.weight"])
+    assert graph.stat().st_size < weights.stat().st_size + 700_000
 
 
 def test_it_is_saved_for_sentence_transformers(packed: Path, tmp_path: Path) -> None:
@@ -108,13 +160,19 @@ def test_models_are_listed(packed: Path) -> None:
     assert "install lsr again" in refused("models")
 
 
-def test_what_cannot_be_packed_is_refused(model: Path, packed: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there already"):
-        pack(model, packed)
-    bare = tmp_path / "bare"
-    shutil.copytree(model / "query_0_SparseStaticEmbedding", bare)
-    with pytest.raises(InputError, match="no network"):
-        pack(bare, tmp_path / "out")
+def test_what_cannot_be_packed_is_refused(
+    packed: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsr.packedmodel.SMALLEST", 512)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "a.txt").touch()
+    told = refused("export", "small-one", tmp_path / "taken", "--format", "packed")
+    assert "not an export of lsr" in told
+    both = symmetric(tmp_path)
+    assert "for documents" in refused("export", both, tmp_path / "out", "--format", "packed")
+    assert not (tmp_path / "out").exists()
+    told = refused("encode", tmp_path, model, tmp_path / "out", "--precision", "int8")
+    assert "brings no graph" in told
 
 
 def test_the_shipped_models_are_whole() -> None:

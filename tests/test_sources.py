@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from lsr.beir import write_beir
 from lsr.errors import DataError
@@ -79,6 +80,28 @@ def test_scored_lists_need_no_label(tmp_path: Path) -> None:
 def test_tables(tmp_path: Path, content: str, expected: list[Any]) -> None:
     (tmp_path / "a.tsv").write_text(content)
     assert as_texts(read(tmp_path / "a.tsv")) == expected
+
+
+def test_rows_are_chosen_by_their_fields(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    licences = ["free", "closed", "shared", "free", "free", "closed"]
+    lines = [
+        json.dumps({"query": f"q{n}", "positive": f"p{n}", "licence": licence})
+        for n, licence in enumerate(licences)
+    ]
+    path.write_text("\n".join([*lines, "", json.dumps({"query": "q9", "positive": "p9"})]))
+
+    def queries(limit: int | None, *licences: str) -> list[str]:
+        source = Source(path=str(path), limit=limit, where={"licence": licences})
+        return list(read_source(source).queries)
+
+    assert queries(None, "free") == ["q0", "q3", "q4"]
+    assert queries(None, "free", "shared") == ["q0", "q2", "q3", "q4"]
+    assert queries(2, "free", "shared") == ["q0", "q3"]
+    with pytest.raises(DataError, match="holds no rows whose fields are .*lost"):
+        queries(None, "lost")
+    with pytest.raises(ValidationError, match="chooses among JSON lines"):
+        Source(path="a.tsv", where={"licence": ("free",)})
 
 
 def test_a_limit_is_spread_evenly(tmp_path: Path) -> None:

@@ -176,6 +176,29 @@ def test_another_config_does_not_continue_a_run(base: Path, pairs: Path, tmp_pat
         train_model(config(base, pairs, tmp_path / "notes"))
 
 
+def test_runs_share_what_teachers_made(base: Path, pairs: Path, tmp_path: Path) -> None:
+    stage = {
+        "teachers": [{"kind": "bm25"}, {"kind": "dense", "model": str(base)}],
+        "optim": {"steps": 2},
+        "scores": {"own_terms": 2.0},
+    }
+    cache = tmp_path / "cache"
+    for name in ("one", "two"):
+        given = config(base, pairs, tmp_path / name, stage=stage, cache=str(cache))
+        train_model(given)
+        files = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+        assert files
+        assert not (tmp_path / name / "cache").exists()
+        if name == "one":
+            before = files
+    assert files == before
+    plain = config(base, pairs, tmp_path / "plain", stage=stage | {"scores": {}})
+    train_model(plain)
+    same_weights = same(weights(tmp_path / "plain" / "model"), weights(tmp_path / "two" / "model"))
+    assert not same_weights  # own terms are part of what is learned
+    assert same(weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model"))
+
+
 def test_it_stops_when_it_goes_wrong(base: Path, pairs: Path, tmp_path: Path) -> None:
     stage = {"optim": {"lr": 1e9, "steps": 30, "warmup": 0.0, "max_grad_norm": 1e9}}
     guard = {"min_terms": 5, "max_terms": 150, "after": 2, "max_spread": 1e9}

@@ -94,6 +94,8 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     outcome = json.loads(done(*words, "--set", "optim.queries=4", "--json"))
     assert any("drawn towards the idf" in note for note in outcome["notes"])
     assert ModelUse.read(Path(outcome["model"])).own_terms == OwnTerms(weight=0.25)
+    written = (tmp_path / "adapted" / "config.yaml").read_text()
+    assert "own_terms: 0.25" in written
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])

@@ -9,6 +9,8 @@ from lsr.datasets import open_corpus
 from lsr.documentmodel import resolved_precision
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
+from lsr.modeluse import ModelUse
+from lsr.training.basecheckpoint import base_folder
 from lsr.training.config import EncoderConfig, TrainConfig
 from lsr.training.configfile import config_of
 from lsr.training.material import Material, material_of
@@ -57,10 +59,14 @@ def adapt_model(
 def _config(
     model: str, corpus: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
 ) -> TrainConfig:
-    """The settings of `configs/doc-mini.yaml`, without labels; all can be set."""
+    """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
+
+    Where the model is used with own words, it learns what they lack.
+    """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
+    own = ModelUse.read(Path(base_folder(model))).own_terms
     mining = {"teacher": "ensemble", "per_query": 8, "last_rank": 24, "margin": None}
     stage = {
         "name": "adapt",
@@ -71,7 +77,8 @@ def _config(
         },
         "teachers": teachers,
         "ensemble": {"scale": 12, "label_share": 0.0},
-        "regularizer": {"weight": 1e-3, "target_terms": 200},
+        "scores": {"own_terms": 0.0 if own is None else own.weight},
+        "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
         "optim": {
             "steps": steps,
             "lr": 5e-5,

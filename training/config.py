@@ -27,6 +27,7 @@ from lsr.training.encoderconfig import (
     Strict,
     Table,
 )
+from lsr.training.optimconfig import OptimConfig
 
 __all__ = [
     "Anchored",
@@ -74,12 +75,21 @@ class Source(Strict):
             `irds:ID` of ir_datasets, or `hf:ID` of the Hugging Face hub.
         limit: rows taken at most, evenly spread over the file.
         weight: how often its rows are drawn, beside others.
+        where: of JSON lines, field to values: rows that have one of them in each field, such as
+            those whose licence fits. The limit is of these.
     """
 
     path: str
     limit: Count | None = None
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     weight: Positive = 1.0
     split: str = "train"
+
+    @model_validator(mode="after")
+    def _lines_alone(self) -> Self:
+        if self.where and ".jsonl" not in self.path and ".ndjson" not in self.path:
+            raise ValueError("where chooses among JSON lines; this source has none")
+        return self
 
 
 class MiningConfig(Strict):
@@ -230,10 +240,13 @@ class ScoreConfig(Strict):
             queries of all lengths.
         temperature: a number; auto: from the spread of scores in the first batch; learned: from
             there on with the model.
+        own_terms: weight of the BM25 score that is added as in search (`OwnTerms`), so that the
+            model learns what that lacks.
     """
 
     divide_by_query_mass: bool = True
     temperature: Positive | Literal["auto", "learned"] = "auto"
+    own_terms: NotNegative = 0.0
 
 
 class Regularizer(Strict):
@@ -274,49 +287,6 @@ class Regularizer(Strict):
 
 
 # Running
-
-
-class OptimConfig(Strict):
-    """Learning rates are of the network, of its head, and of a learned query table.
-
-    Attributes:
-        steps: optimizer steps.
-        queries: in a batch, over all processes.
-        candidates: documents of each query in a batch: its positive, then negatives.
-        micro_batch: documents encoded at once; it changes memory, not the result.
-        max_tokens: of one forward pass, padding included; an upper bound beside micro_batch.
-        max_document_tokens: read of a document while training, evaluation in between included; the
-            model itself reads what its encoder says. Null: the same.
-        recompute: encode each micro-batch again in the backward pass, so that memory is that of
-            one, not of all.
-        freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
-            matrix too, where the two are tied.
-        dropout: of the network while it is trained. On a CPU, drawing the numbers takes longer than
-            the products (see LOG.md).
-        precision: of the forward pass.
-    """
-
-    steps: Count = 1000
-    queries: Count = 32
-    candidates: Annotated[int, Field(ge=1)] = 2
-    micro_batch: Count = 32
-    max_tokens: Count = 16384
-    max_document_tokens: Count | None = None
-    recompute: bool = False
-    lr: Positive = 5e-5
-    head_lr: Positive | None = None
-    table_lr: Positive = 1e-3
-    freeze_backbone: bool = False
-    freeze_embeddings: bool = False
-    warmup: Share = 0.05
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    weight_decay: NotNegative = 0.01
-    max_grad_norm: Positive = 1.0
-    dropout: Share = 0.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    sampled_columns: Count = 1024
-    full_head: bool = False
-    compile: bool = False
 
 
 class WarmStart(Strict):
@@ -379,6 +349,7 @@ class TrainConfig(Strict):
 
     Attributes:
         output: the run folder.
+        cache: a folder for what teachers make of texts, which runs may share; the run's own else.
         stages: one after another; a stage without data uses that of the stage before.
         idf: where the query table's weights come from: the run's documents, or a corpus.
         checkpoints_kept: two at least, so that one is whole while the next is written.
@@ -387,6 +358,7 @@ class TrainConfig(Strict):
 
     preset: str | None = None
     output: str
+    cache: str | None = None
     seed: int = 0
     encoder: EncoderConfig = EncoderConfig()
     idf: str | None = None

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.bm25 import Bm25Encoder
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
 from lsr.idf import document_frequencies, idf_table
+from lsr.ownterms import OwnTerms
 from lsr.training.config import DataConfig
 from lsr.training.overlap import OverlapReport, find_overlap
 from lsr.training.pairs import NO_ROW, Pairs
 from lsr.training.pseudoqueries import with_pseudo_queries, word_idf
 from lsr.training.sources import read_sources
+from lsr.training.teachers.sparserows import SparseRows
 from lsr.training.tokens import Tokenized, special_ids, tokenize
 
-__all__ = ["Material", "gather", "material_of", "queries_by_document", "term_share"]
+__all__ = ["Material", "gather", "material_of", "own_rows", "queries_by_document", "term_share"]
 
 
 MOST_KINDS = 8
@@ -151,6 +154,14 @@ def term_share(tokens: Tokenized, n_terms: int) -> NDArray[np.float32]:
     """The share of texts that have each term, float32 [V]."""
     counts = document_frequencies(tokens.indptr, tokens.tokens, n_terms)
     return (counts / max(len(tokens), 1)).astype(np.float32)
+
+
+def own_rows(pairs: Pairs, terms: OwnTerms) -> SparseRows:
+    """Queries and documents as a model's own terms have them, whose products are BM25 scores."""
+    encoder = Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
+    documents = encoder.encode_corpus([pairs.documents])
+    documents = documents._replace(weights=documents.weights * np.float32(terms.weight))
+    return SparseRows(encoder.encode_queries(pairs.queries), documents)
 
 
 def queries_by_document(pairs: Pairs) -> Sequence[NDArray[np.int32]]:

@@ -38,7 +38,7 @@ from lsr.training.exportfolder import publishing
 from lsr.training.quantisation import balanced, quantise_graph
 from lsr.wordpieces import WordPieces
 
-__all__ = ["LEAST_COSINE", "SparseOnnxExport", "export_sparse_onnx"]
+__all__ = ["LEAST_COSINE", "SAMPLES", "SparseOnnxExport", "export_sparse_onnx", "worst_cosine"]
 
 LEAST_COSINE = {"fp32": 0.9999, "int8": 0.99}
 """An export whose vectors differ more than this from torch's is not published."""
@@ -49,7 +49,7 @@ OPSETS = (23, 20)
 MEASURED_TEXTS = 48
 """Texts that channels are measured on before they are put into eight bits."""
 
-_SAMPLES = (
+SAMPLES = (
     "How do I rotate an access key?",
     "NASA LAUNCHED TWO PROBES IN 1977; BOTH STILL REPORT.",
     "Ein Fräulein sah Zoë: «naïve» façades, 東京の天気, привет, 🦆!",
@@ -90,7 +90,7 @@ def export_sparse_onnx(
             )
     source = ModelFolder.open(model)
     documents = DocumentModel(source, "fp32")
-    expected = documents.encode(_SAMPLES, "document")
+    expected = documents.encode(SAMPLES, "document")
     with publishing(folder) as staging:
         worst = _fill(staging, model, source, documents.encoder, precision, expected)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
@@ -124,7 +124,7 @@ def _fill(
                 prompts=prompts,
                 files={path.relative_to(staging).as_posix(): sha256_of(path) for path in files},
             ).write(staging)
-            return _compare(staging, name, precision, expected)
+            return worst_cosine(staging, name, precision, expected)
         except InputError:
             if opset == OPSETS[-1]:
                 raise
@@ -160,7 +160,7 @@ def _prepared(modules: list[Any], precision: str) -> Any:
     if precision == "fp32" or not hasattr(modules[0], "model"):
         return nullcontext()
     sources = (document.full_text[:1_000] for document in docstring_documents())
-    texts = [*_SAMPLES, *islice(sources, MEASURED_TEXTS)]
+    texts = [*SAMPLES, *islice(sources, MEASURED_TEXTS)]
 
     def run() -> None:
         for text in texts:
@@ -228,11 +228,16 @@ class _TermWeights(torch.nn.Module):  # type: ignore[misc]
         return weights.log1p() if self.pooling.activation_function == "log1p_relu" else weights
 
 
-def _compare(staging: Path, name: str, precision: str, expected: CSR) -> float:
+def worst_cosine(folder: Path, name: str, precision: str, expected: CSR) -> float:
+    """The least cosine of an export's vectors of `SAMPLES` to these.
+
+    Raises:
+        InputError: it is too little, or ONNX Runtime refuses the graph.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        found = OnnxDocuments(staging).encode(_SAMPLES, "document")
+        found = OnnxDocuments(folder).encode(SAMPLES, "document")
     except (InputError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
         raise inexpressible(name, "onnxruntime refuses the graph") from error
     a, b = (each.to_scipy().toarray().astype(np.float64) for each in (expected, found))

@@ -61,6 +61,7 @@ class RunFolder:
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path = path
+        self._cache = path / "cache" if config.cache is None else Path(config.cache)
         text = written_config(config)
         file = path / "config.yaml"
         try:
@@ -94,7 +95,7 @@ class RunFolder:
     @property
     def cache(self) -> Path:
         """For teachers' vectors and scores."""
-        return self.path / "cache"
+        return self._cache
 
     @property
     def model(self) -> Path:

@@ -84,7 +84,8 @@ def read_source(
     or a list of texts; a list of positives is as many rows), or query, documents and scores. TSV
     holds two columns, or a third with a negative; a first line of field names is no row. Of a
     judged collection each grade above 0 is a row, grade 0 a negative, and documents without
-    judgement come along. `source.split` is that of a judged collection or hub set.
+    judgement come along. `source.split` is that of a judged collection or hub set, `source.where`
+    chooses among JSON lines.
 
     Args:
         label: the name of its rows' source; by default its file's or folder's. A row with a field
@@ -105,7 +106,7 @@ def read_source(
             raise DataError("a folder of training data needs a corpus.jsonl (BEIR)", path=path)
         pairs = _judged(BeirFolder(Path(path)), source, label, progress)
     elif plain_suffix(Path(path)) in (".jsonl", ".ndjson"):
-        pairs = _from_records(*_lines(Path(path), source.limit), label, progress)
+        pairs = _from_records(*_lines(Path(path), source), label, progress)
     elif plain_suffix(Path(path)) == ".tsv":
         pairs = _from_records(*_table(Path(path), source.limit), label, progress)
     elif not Path(path).exists():
@@ -116,7 +117,8 @@ def read_source(
             path=path,
         )
     if not len(pairs):
-        raise DataError("holds no rows", path=path)
+        those = f" whose fields are {source.where}" if source.where else ""
+        raise DataError(f"holds no rows{those}", path=path)
     return pairs
 
 
@@ -212,35 +214,48 @@ def _even(n: int, limit: int | None) -> Iterator[int]:
         yield from (place * n // limit for place in range(limit))
 
 
-def _picked(
-    path: Path, limit: int | None, skipped: int
-) -> tuple[Iterator[tuple[int, str]], int | None]:
-    """Numbered lines that are not blank, evenly spread; `skipped` are a header.
+Numbered = Iterable[tuple[int, str]]
 
-    And how many, where a limit made it necessary to count.
+
+def _filled(path: Path) -> Numbered:
+    """Numbered lines that are not blank."""
+    return ((number, line) for number, line in numbered_lines(path) if line.strip())
+
+
+def _picked(lines: Callable[[], Numbered], limit: int | None) -> tuple[Numbered, int | None]:
+    """So many lines at most, evenly spread; and how many, where a limit made it necessary to count.
+
+    Args:
+        lines: gives them all, each time it is called.
     """
-    filled = ((number, line) for number, line in numbered_lines(path) if line.strip())
-    lines = islice(filled, skipped, None)
     if limit is None:
-        return lines, None
-    n = sum(1 for _, line in numbered_lines(path) if line.strip()) - skipped
-    wanted = set(_even(max(n, 0), limit))
-    return ((number, line) for place, (number, line) in enumerate(lines) if place in wanted), len(
-        wanted
-    )
+        return lines(), None
+    wanted = set(_even(sum(1 for _ in lines()), limit))
+    return (line for place, line in enumerate(lines()) if place in wanted), len(wanted)
 
 
-def _lines(path: Path, limit: int | None) -> tuple[Records, int | None]:
-    lines, total = _picked(path, limit, 0)
+def _lines(path: Path, source: Source) -> tuple[Records, int | None]:
+    def wanted() -> Numbered:
+        if not source.where:
+            return _filled(path)
+        return (
+            (number, line)
+            for number, line in _filled(path)
+            if _is_wanted(parse_json_object(line, path, number), source.where)
+        )
+
+    lines, total = _picked(wanted, source.limit)
     return (
         (parse_json_object(line, path, number), _where(path, number)) for number, line in lines
     ), total
 
 
+def _is_wanted(record: Mapping[str, object], where: Mapping[str, Sequence[str]]) -> bool:
+    return all(record.get(field) in values for field, values in where.items())
+
+
 def _table(path: Path, limit: int | None) -> tuple[Records, int | None]:
-    first_number, first = next(
-        ((number, line) for number, line in numbered_lines(path) if line.strip()), (1, "")
-    )
+    first_number, first = next(iter(_filled(path)), (1, ""))
     header = [field.strip().lower() for field in first.split("\t")]
     known = {*QUERY_NAMES, *POSITIVE_NAMES, *NEGATIVE_NAMES}
     has_header = len(set(header) & known) > 1
@@ -252,7 +267,7 @@ def _table(path: Path, limit: int | None) -> tuple[Records, int | None]:
                 path=path,
                 line=first_number,
             )
-    lines, total = _picked(path, limit, int(has_header))
+    lines, total = _picked(lambda: islice(_filled(path), int(has_header), None), limit)
 
     def records() -> Records:
         for number, line in lines:

@@ -15,6 +15,7 @@ from torch import nn
 
 from lsr.encoder import Progress
 from lsr.errors import InputError
+from lsr.ownterms import OwnTerms
 from lsr.training.batches import BatchPlan
 from lsr.training.best import BestModel
 from lsr.training.candidateloss import CandidateLoss
@@ -22,7 +23,7 @@ from lsr.training.config import StageConfig, TrainConfig
 from lsr.training.distributed import main_process_first
 from lsr.training.evaluator import EvaluationSet, evaluate_model, takes_columns
 from lsr.training.faculty import mined_candidates, prepared_teachers
-from lsr.training.material import Material, queries_by_document, term_share
+from lsr.training.material import Material, own_rows, queries_by_document, term_share
 from lsr.training.mining import neighbour_groups
 from lsr.training.models import query_table
 from lsr.training.runfolder import RunFolder, StageFolder
@@ -135,6 +136,7 @@ def _steps(
     has_table = query_table(model) is not None
     if wants_recall and not has_table:
         raise InputError("the loss term_recall needs a table on the query side")
+    weight = stage.scores.own_terms
     return Steps(
         model=model,
         plan=plan,
@@ -150,6 +152,7 @@ def _steps(
         special=frozenset(special_ids(model.tokenizer).tolist()),
         seed=config.seed,
         queries_of=queries_by_document(pairs) if wants_recall else None,
+        own=own_rows(material.pairs, OwnTerms(weight)) if weight else None,
     )
 
 

@@ -19,6 +19,7 @@ from lsr.training.config import Ensemble, OptimConfig
 from lsr.training.distributed import process_share
 from lsr.training.ensemble import combined, targets
 from lsr.training.teachers.protocol import Teacher
+from lsr.training.teachers.sparserows import SparseRows
 
 __all__ = ["Steps"]
 
@@ -33,7 +34,8 @@ class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
     (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `known` (bool [Q, D]),
     `teacher` (float32 [Q, D]) and `target` (float32 [Q, D], each row a distribution); and, for
     DeepCT's loss, `recall` (float32 [D, V]: the share of a document's queries that have a term) and
-    `present` (bool [D, V]: its own tokens; none where it has no query).
+    `present` (bool [D, V]: its own tokens; none where it has no query); and, where own terms are
+    scored, `own` (float32 [Q, D]).
 
     Attributes:
         model: its `preprocess` makes features of texts.
@@ -42,6 +44,7 @@ class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
         teachers, teacher_weights: nothing for labels alone.
         by_columns: whether query terms suffice: the query side is a table.
         special: token numbers that are of no word.
+        own: stems of the rows, whose products are part of the student's score; None for no part.
         queries_of: the labelled queries of each document, where `recall` is wanted; else None.
         first: the step that item 0 is, for a run that resumes.
     """
@@ -60,6 +63,7 @@ class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
     special: frozenset[int]
     seed: int
     queries_of: Sequence[NDArray[np.int32]] | None = None
+    own: SparseRows | None = None
     first: int = 0
 
     def __len__(self) -> int:
@@ -87,6 +91,8 @@ class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
             **self._columns(query, batch, step),
             **self._supervision(batch),
         }
+        if self.own is not None:
+            made["own"] = torch.from_numpy(self.own.scores(batch.query_rows, batch.document_rows))
         if self.queries_of is not None:
             made |= self._recall(batch.document_rows)
         return made

@@ -22,6 +22,7 @@ from lsr.evaluation import evaluate as evaluate_systems
 from lsr.lucene import LuceneBm25
 from lsr.packedmodel import user_cache
 from lsr.report import CollectionReport, as_json, as_markdown, check_plot, plot, stage_table, table
+from lsr.shippedmodels import DEFAULT_MODEL
 from lsr.trec import write_run
 from lsr.types import Qrels
 
@@ -35,7 +36,7 @@ def evaluate(
     ],
     systems: Annotated[
         str, typer.Option(help=f"Comma-separated: {', '.join((*SYSTEMS, *LEARNED))}.")
-    ] = "bm25",
+    ] = "bm25,learned",
     metrics: Annotated[
         str, typer.Option(help="Comma-separated measures, as ir_measures writes them.")
     ] = ",".join(DEFAULT_METRICS),
@@ -47,10 +48,10 @@ def evaluate(
     sparse: Annotated[
         str,
         typer.Option(
-            help="A learned sparse model, as lsr index build takes it: its system is learned, "
-            "which is put to --systems, and learned:hybrid."
+            help="The learned sparse model of the systems learned and learned:hybrid, as lsr index "
+            "build takes it."
         ),
-    ] = "none",
+    ] = DEFAULT_MODEL,
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
@@ -100,8 +101,6 @@ def evaluate(
     Differences from the first system are tested query by query.
     """
     names = _names(systems)
-    if sparse != "none" and not set(names) & set(LEARNED):
-        names.append("learned")
     chosen = learned_options(precision, max_active, prune_ratio, idf, own_terms)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
@@ -124,7 +123,7 @@ def evaluate(
                 tune_split,
                 tune_queries,
                 tune_sparse,
-                None if sparse == "none" else sparse,
+                sparse,
                 chosen,
             )
             report = _evaluate_one(corpus, options, names, measures, Path(work), progress)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,20 +13,24 @@ import typer
 from lsr.bm25 import Bm25Encoder
 from lsr.encoder import Encoder, VectorEncoder
 from lsr.errors import InputError
+from lsr.shippedmodels import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from lsr.learned import LearnedEncoder, LearnedOptions
 
 __all__ = [
+    "BM25",
     "Idf",
     "MaxActive",
     "OwnWeight",
     "Precision",
     "PruneRatio",
+    "encoding_folder",
     "learned_options",
     "open_dense",
     "open_learned",
     "open_sparse",
+    "resumable",
 ]
 
 BM25 = "bm25"
@@ -30,8 +38,8 @@ BM25 = "bm25"
 Precision = Annotated[
     str,
     typer.Option(
-        help="A learned model's network: fp32, bf16, or auto for what the machine is built for; "
-        "int8 for an export of it (lsr export --format onnx-int8)."
+        help="A learned model's network: fp32 or bf16 in torch, int8 for the graph of a packed "
+        "model, or auto for what the machine is built for."
     ),
 ]
 MaxActive = Annotated[
@@ -65,26 +73,62 @@ OwnWeight = Annotated[
 
 
 def open_sparse(
-    name: str,
+    name: str | None,
     *,
-    k1: float = 0.9,
-    b: float = 0.4,
-    language: str = "english",
+    k1: float | None = None,
+    b: float | None = None,
+    language: str | None = None,
     options: LearnedOptions | None = None,
 ) -> Encoder:
     """BM25, or the learned sparse model of that name.
 
+    Args:
+        name: None for the default model, or, where an option of BM25 is given, for BM25.
+
     Raises:
-        InputError: there is no such model, or options of a learned model are given with BM25.
+        InputError: there is no such model, or options of one kind are given with the other.
     """
+    words = {"k1": k1, "b": b, "language": language}
+    given = {key: value for key, value in words.items() if value is not None}
+    has_options = options is not None and options != type(options)()
+    if name is None:
+        name = BM25 if given and not has_options else DEFAULT_MODEL
     if name != BM25:
+        if given:
+            raise InputError(
+                f"--{next(iter(given))} is of BM25, and {name} is a learned model; leave it out, "
+                "or name --sparse bm25"
+            )
         return open_learned(name, options)
-    if options is not None and options != type(options)():
+    if has_options:
         raise InputError(
             "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --own-terms; name a "
             "learned model with --sparse, or leave them out"
         )
-    return Bm25Encoder(k1=k1, b=b, language=language)
+    return Bm25Encoder(**given)  # type: ignore[arg-type]
+
+
+def encoding_folder(target: Path) -> Path:
+    """Where vectors that are ready wait while an index is built: beside it."""
+    return target.absolute().parent / f".{target.name}.encoding"
+
+
+@contextmanager
+def resumable(encoder: Encoder, folder: Path) -> Iterator[None]:
+    """Keep what a learned model makes of documents in a folder while this is open.
+
+    When it ends well the folder goes; when it is interrupted, the next one takes the vectors.
+    """
+    from lsr.learned import LearnedEncoder
+
+    if not isinstance(encoder, LearnedEncoder):
+        yield
+        return
+    from lsr.training.cachednetwork import CachedNetwork
+
+    encoder.use(lambda network, key: CachedNetwork(network, folder, key))
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_learned(name: str, options: LearnedOptions | None = None) -> LearnedEncoder:
@@ -109,7 +153,6 @@ def learned_options(
     ActiveTerms(max_active, prune_ratio)
     if own_weight is not None:
         OwnTerms(own_weight)
-    # int8 is of an export, which is checked where the model is opened
     return LearnedOptions(precision, max_active, prune_ratio, idf, own_weight)  # type: ignore[arg-type]
 
 

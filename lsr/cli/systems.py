@@ -19,6 +19,7 @@ from lsr.errors import InputError
 from lsr.evaluation import PlanSystem, System, SystemRun, judged_queries
 from lsr.lucene import LuceneBm25
 from lsr.plan import SearchPlan, plan_from
+from lsr.shippedmodels import DEFAULT_MODEL
 from lsr.types import Query
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class SystemOptions:
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
         cache: a folder for the vectors of networks.
-        learned: the learned sparse model of the systems in `LEARNED`; None without any.
+        learned: the learned sparse model of the systems in `LEARNED`.
         learned_options: how it is used.
     """
 
@@ -78,7 +79,7 @@ class SystemOptions:
     tune_split: str = ""
     tune_queries: int = 300
     tune_sparse: bool = False
-    learned: str | None = None
+    learned: str = DEFAULT_MODEL
     learned_options: LearnedOptions | None = None
 
 
@@ -135,8 +136,6 @@ class Systems:
         """
         for name in names:
             self._plan(name)
-            if name in LEARNED and self._options.learned is None:
-                raise InputError(f"{name} is of a learned sparse model; name it with --sparse")
         if TUNED in names:
             self._tuning_split()
 
@@ -179,7 +178,7 @@ class Systems:
             options = self._options
             path = self._work / ("learned" if learned else "index")
             sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
-            if learned and options.learned is not None:
+            if learned:
                 sparse = self._learned(options.learned)
             build_collection(
                 self._corpus.documents(),

@@ -1,0 +1,145 @@
+"""What each part of the shipped recipe is worth: short runs that differ in one thing.
+
+    python -m bench.ablations --work runs/ablations [--steps 150] [--only base,"dense alone"]
+
+Every run is `lsr train configs/doc-mini.yaml` with so many steps and the settings of `VARIANTS`,
+from the same started head where the encoder is the same, with one cache of the teachers' vectors.
+It is measured by `lsr eval` with the model's own idf, with own words and without. Runs that are
+done are not done again. Writes WORK/ablations.md and prints it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.exact import data_folder
+from lsr.training.configfile import read_config
+from lsr.training.runfolder import RunFolder
+
+__all__ = ["main"]
+
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "doc-mini.yaml"
+SETS = ("cacm", "time", "cranfield", "medline")
+OWN_WEIGHT = "12"
+BARELY = "1.0e-6"
+"""Weight of a teacher that mines and groups as before, and teaches nothing."""
+
+VARIANTS: dict[str, list[str]] = {
+    "base": [],
+    "embeddings and decoder trained": ["optim.freeze_embeddings=false"],
+    "dense teacher alone": [f"teachers.0.weight={BARELY}"],
+    "not anchored in training": ["scores.own_terms=0"],
+    "plain FLOPS (a query table of ones)": ["encoder.query.weights=ones"],
+    "BM25 teacher alone": [f"teachers.1.weight={BARELY}"],
+    "learned query table": ["encoder.query.learned=true", "optim.table_lr=5.0e-3"],
+    "scale S of 24": ["ensemble.scale=24"],
+    "200 terms": ["regularizer.target_terms=200"],
+    "60 terms": ["regularizer.target_terms=60"],
+}
+_COST = re.compile(r"([\d.]+) terms a document, retrieval FLOPS ([\d.]+)")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """nDCG@10 by collection, and means of terms a document and retrieval FLOPS."""
+
+    scores: dict[str, float]
+    terms: float
+    flops: float
+
+
+def main() -> None:
+    """Train what is not trained yet, measure, print."""
+    parser = argparse.ArgumentParser(description="the recipe, less one thing at a time")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--only", help="names of variants, comma-separated; all else")
+    given = parser.parse_args()
+    os.environ.setdefault("LSR_DATA", str(data_folder()))  # the config names it
+    names = given.only.split(",") if given.only else list(VARIANTS)
+    measured: dict[str, tuple[Figures, Figures]] = {}
+    for name in names:
+        folder = given.work / re.sub(r"\W+", "-", name.lower()).strip("-")
+        model = _trained(given.work, folder, VARIANTS[name], given.steps)
+        file = folder / "figures.json"
+        if not file.exists():
+            both = [_figures(model, weight) for weight in ("0", OWN_WEIGHT)]
+            file.write_text(json.dumps([vars(each) for each in both], indent=1), "utf-8")
+        alone, beside = (Figures(**each) for each in json.loads(file.read_text("utf-8")))
+        measured[name] = (alone, beside)
+        (given.work / "ablations.md").write_text(table(measured), "utf-8")
+    print(table(measured))
+
+
+def table(measured: dict[str, tuple[Figures, Figures]]) -> str:
+    """A line for each run: with own words, then the network alone."""
+    lines = [
+        f"| | {' | '.join(SETS)} | mean | network alone | its terms | its FLOPS |",
+        f"|---|{'---|' * (len(SETS) + 4)}",
+    ]
+    for name, (alone, beside) in measured.items():
+        scores = [beside.scores[each] for each in SETS]
+        mean, single = np.mean(scores), np.mean(list(alone.scores.values()))
+        shown = " | ".join(f"{each:.4f}" for each in scores)
+        lines.append(
+            f"| {name} | {shown} | {mean:.4f} | {single:.4f} | {alone.terms:.0f} "
+            f"| {alone.flops:.2f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path:
+    given = [
+        *settings,
+        f"optim.steps={steps}",
+        f"checkpoint_every={steps}",
+        f"cache={work / 'cache'}",
+        f"output={folder}",
+    ]
+    run = RunFolder(folder, read_config(CONFIG, given))
+    if not run.model.exists():
+        started = work / "base" / "0-start"
+        wanted = folder / "0-start"
+        if "encoder" not in "".join(settings) and started.is_dir() and not wanted.exists():
+            shutil.copytree(started, wanted)
+        words = ["train", str(CONFIG)]
+        for setting in given:
+            words += ["--set", setting]
+        _lsr(words)
+    return run.model
+
+
+def _figures(model: Path, own_weight: str) -> Figures:
+    folders = [str(data_folder() / "eval" / name) for name in SETS]
+    with tempfile.TemporaryDirectory() as work:
+        file = Path(work) / "report.json"
+        options = ["--idf", "model", "--own-terms", own_weight, "--json", str(file)]
+        _lsr(["eval", *folders, "--systems", "learned", "--sparse", str(model), *options])
+        found: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["collections"]
+    costs = [_COST.search(each["notes"][0]) for each in found]
+    return Figures(
+        {each["dataset"]: each["systems"][0]["metrics"]["nDCG@10"] for each in found},
+        float(np.mean([float(cost[1]) for cost in costs if cost])),
+        float(np.mean([float(cost[2]) for cost in costs if cost])),
+    )
+
+
+def _lsr(words: list[str]) -> None:
+    code = "import sys; from lsr.cli.app import main; sys.exit(main())"
+    subprocess.run([sys.executable, "-c", code, *words], check=True)
+
+
+if __name__ == "__main__":
+    main()
