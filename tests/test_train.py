@@ -12,6 +12,8 @@ import torch
 from sentence_transformers import SparseEncoder
 
 from lsr.errors import InputError, ModelError
+from lsr.modeluse import ModelUse
+from lsr.ownterms import OwnTerms
 from lsr.training.config import TrainConfig
 from lsr.training.configfile import config_of
 from lsr.training.curves import read_metrics
@@ -192,8 +194,13 @@ def test_runs_share_what_teachers_made(base: Path, pairs: Path, tmp_path: Path) 
         if name == "one":
             before = files
     assert files == before
-    plain = config(base, pairs, tmp_path / "plain", stage=stage | {"scores": {}})
+    use = {"idf": "corpus", "min_idf": 0.5, "own_terms": {"weight": 3}}
+    plain = config(base, pairs, tmp_path / "plain", stage=stage | {"scores": {}}, use=use)
     train_model(plain)
+    said = ModelUse.read(tmp_path / "plain" / "model")
+    assert said == ModelUse("corpus", 0.5, OwnTerms(weight=3))
+    with pytest.raises(InputError, match=r"use.own_terms.weigth"):
+        config(base, pairs, tmp_path / "wrong", use={"own_terms": {"weigth": 3}})
     same_weights = same(weights(tmp_path / "plain" / "model"), weights(tmp_path / "two" / "model"))
     assert not same_weights  # own terms are part of what is learned
     assert same(weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model"))

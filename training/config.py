@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lsr.modeluse import ModelUse
 from lsr.training.encoderconfig import (
     Anchored,
     ClsMlm,
@@ -352,6 +353,7 @@ class TrainConfig(Strict):
         cache: a folder for what teachers make of texts, which runs may share; the run's own else.
         stages: one after another; a stage without data uses that of the stage before.
         idf: where the query table's weights come from: the run's documents, or a corpus.
+        use: how the model shall be used in search; as the base says it is, where it says so, else.
         checkpoints_kept: two at least, so that one is whole while the next is written.
         report_to: reporters of the Hugging Face trainer, such as tensorboard or wandb.
     """
@@ -362,6 +364,7 @@ class TrainConfig(Strict):
     seed: int = 0
     encoder: EncoderConfig = EncoderConfig()
     idf: str | None = None
+    use: ModelUse | None = None
     warm_start: WarmStart | Literal["auto", "never"] = "auto"
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -228,7 +228,7 @@ def _finished(
             notes.append(f"{probe[:60]!r} becomes {said}")
     if is_main_process():
         save_model(model, folder.model)
-        use = ModelUse.read(Path(base_folder(config.encoder.base)))
+        use = config.use or ModelUse.read(Path(base_folder(config.encoder.base)))
         if use != ModelUse():
             use.write(folder.model)
         write_model_card(folder.model, config, counts, figures, notes)
