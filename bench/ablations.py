@@ -73,6 +73,9 @@ def main() -> None:
     for name in names:
         folder = given.work / re.sub(r"\W+", "-", name.lower()).strip("-")
         model = _trained(given.work, folder, VARIANTS[name], given.steps)
+        if model is None:
+            print(f"{name}: training did not end; see above", file=sys.stderr)
+            continue
         file = folder / "figures.json"
         if not file.exists():
             both = [_figures(model, weight) for weight in ("0", OWN_WEIGHT)]
@@ -100,7 +103,8 @@ def table(measured: dict[str, tuple[Figures, Figures]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path:
+def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path | None:
+    """The finished model, or None where training stopped with a reason."""
     given = [
         *settings,
         f"optim.steps={steps}",
@@ -117,7 +121,8 @@ def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path:
         words = ["train", str(CONFIG)]
         for setting in given:
             words += ["--set", setting]
-        _lsr(words)
+        if not _lsr(words):
+            return None
     return run.model
 
 
@@ -126,7 +131,8 @@ def _figures(model: Path, own_weight: str) -> Figures:
     with tempfile.TemporaryDirectory() as work:
         file = Path(work) / "report.json"
         options = ["--idf", "model", "--own-terms", own_weight, "--json", str(file)]
-        _lsr(["eval", *folders, "--systems", "learned", "--sparse", str(model), *options])
+        if not _lsr(["eval", *folders, "--systems", "learned", "--sparse", str(model), *options]):
+            raise SystemExit(f"{model} cannot be measured; see above")
         found: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["collections"]
     costs = [_COST.search(each["notes"][0]) for each in found]
     return Figures(
@@ -136,9 +142,10 @@ def _figures(model: Path, own_weight: str) -> Figures:
     )
 
 
-def _lsr(words: list[str]) -> None:
+def _lsr(words: list[str]) -> bool:
+    """Whether a command ended well."""
     code = "import sys; from lsr.cli.app import main; sys.exit(main())"
-    subprocess.run([sys.executable, "-c", code, *words], check=True)
+    return subprocess.run([sys.executable, "-c", code, *words], check=False).returncode == 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from sentence_transformers import SparseEncoder
 
 import lsr.shippedmodels
+from lsr.datasets import open_corpus
 from lsr.documentmodel import DocumentModel
 from lsr.errors import DataError
 from lsr.learned import LearnedEncoder, LearnedOptions
@@ -26,6 +27,8 @@ from lsr.shippedmodels import MODELS, shipped_models
 from lsr.training.models import open_model
 from tests.commands import done, refused
 from tests.learnedmodels import TEXTS, inference_free, symmetric
+
+LIBRARY = Path(__file__).resolve().parent.parent / "data" / "library"
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +184,16 @@ def test_the_shipped_models_are_whole() -> None:
         assert (each.folder / "README.md").is_file()
         assert LearnedEncoder(each.name).encode_queries(["cold water"]).nnz == 2
     assert MODELS.is_symlink()
+
+
+def test_the_shipped_model_is_the_same_without_torch() -> None:
+    texts = [document.full_text for document in open_corpus(str(LIBRARY)).documents()]
+    a, b = (
+        LearnedEncoder("doc-mini", LearnedOptions(precision, own_weight=0.0))
+        .encode_documents(texts)
+        .to_scipy()
+        .toarray()
+        for precision in ("fp32", "int8")
+    )
+    assert _cosines(a, b).min() > 0.998
+    assert (a > 0).sum(axis=1).max() <= 150
