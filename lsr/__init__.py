@@ -4,6 +4,11 @@ The records and values that everything shares. Encoders are in `lsr.bm25` and `l
 and searching in `lsr.index`, measuring in `lsr.evaluation`.
 """
 
+import os
+
+# before any import of ONNX Runtime, which would else send reports of its use to its maker
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from lsr.errors import LsrError
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Document, Qrels, Query, Run, ScoredDoc

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -197,3 +200,18 @@ def test_the_shipped_model_is_the_same_without_torch() -> None:
     )
     assert _cosines(a, b).min() > 0.998
     assert (a > 0).sum(axis=1).max() <= 150
+
+
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    """Left to itself it writes an identifier of the machine into the user's cache, and sends it."""
+    program = (
+        "from lsr.learned import LearnedEncoder, LearnedOptions\n"
+        "print(LearnedEncoder('doc-mini', LearnedOptions('int8')).encode_documents(['a cat']).nnz)"
+    )
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment | home, capture_output=True, text=True
+    )
+    assert int(done.stdout) > 0, done.stderr
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []
