@@ -38,6 +38,8 @@ BARELY = "1.0e-6"
 
 VARIANTS: dict[str, list[str]] = {
     "base": [],
+    "seed 1": ["seed=1"],
+    "seed 2": ["seed=2"],
     "embeddings and decoder trained": ["optim.freeze_embeddings=false"],
     "dense teacher alone": [f"teachers.0.weight={BARELY}"],
     "not anchored in training": ["scores.own_terms=0"],
@@ -116,7 +118,8 @@ def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path 
     if not run.model.exists():
         started = work / "base" / "0-start"
         wanted = folder / "0-start"
-        if "encoder" not in "".join(settings) and started.is_dir() and not wanted.exists():
+        same_start = not any(each.startswith(("encoder", "seed")) for each in settings)
+        if same_start and started.is_dir() and not wanted.exists():
             shutil.copytree(started, wanted)
         words = ["train", str(CONFIG)]
         for setting in given:

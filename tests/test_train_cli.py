@@ -13,6 +13,8 @@ from lsr.cli.app import app
 from lsr.learned import LearnedEncoder
 from lsr.modeluse import ModelUse
 from lsr.ownterms import OwnTerms
+from lsr.training.adaptation import collection_material
+from lsr.training.config import EncoderConfig
 from tests.commands import done, refused
 from tests.tinymodels import WORDS, tiny_base
 
@@ -96,6 +98,15 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert ModelUse.read(Path(outcome["model"])).own_terms == OwnTerms(weight=0.25)
     written = (tmp_path / "adapted" / "config.yaml").read_text()
     assert "own_terms: 0.25" in written
+    assert "first_rank: 2" in written
+    encoder = EncoderConfig(base=str(base))
+    rows = [
+        collection_material(str(corpus), encoder, 0, labelled=labelled).pairs
+        for labelled in (True, False)
+    ]
+    assert rows[0].queries == rows[1].queries
+    assert (rows[0].positives >= 0).all()
+    assert (rows[1].positives == -1).all()
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from lsr.datasets import open_corpus
 from lsr.documentmodel import resolved_precision
@@ -14,7 +17,7 @@ from lsr.training.basecheckpoint import base_folder
 from lsr.training.config import EncoderConfig, TrainConfig
 from lsr.training.configfile import config_of
 from lsr.training.material import Material, material_of
-from lsr.training.pairs import PairsBuilder
+from lsr.training.pairs import NO_ROW, PairsBuilder
 from lsr.training.pseudoqueries import pseudo_pairs, word_idf
 from lsr.training.run import Outcome, train_model
 from lsr.training.starting import base_tokenizer
@@ -52,7 +55,8 @@ def adapt_model(
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
     config = _config(model, corpus, output, steps, dense, settings)
-    material = collection_material(corpus, config.encoder, config.seed, progress)
+    labelled = config.stages[0].scores.own_terms == 0
+    material = collection_material(corpus, config.encoder, config.seed, progress, labelled=labelled)
     return train_model(config, progress, report, material=material)
 
 
@@ -61,13 +65,16 @@ def _config(
 ) -> TrainConfig:
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
-    Where the model is used with own words, it learns what they lack.
+    Where the model is used with own words, it learns what they lack. They find the document that a
+    query was made of, so that is none of its candidates: a network that is asked for it beside them
+    learns to say nothing (LOG.md).
     """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
     own = ModelUse.read(Path(base_folder(model))).own_terms
-    mining = {"teacher": "ensemble", "per_query": 8, "last_rank": 24, "margin": None}
+    ranks = {"first_rank": 1 if own is None else 2, "last_rank": 24}
+    mining = {"teacher": "ensemble", "per_query": 8, **ranks, "margin": None}
     stage = {
         "name": "adapt",
         "data": {
@@ -94,9 +101,17 @@ def _config(
 
 
 def collection_material(
-    corpus: str, encoder: EncoderConfig, seed: int, progress: Progress = no_progress
+    corpus: str,
+    encoder: EncoderConfig,
+    seed: int,
+    progress: Progress = no_progress,
+    *,
+    labelled: bool = True,
 ) -> Material:
     """A title, a sentence and keywords of each document as queries.
+
+    Args:
+        labelled: whether the document is the query's positive.
 
     Raises:
         InputError: no document has text that a query can be made of.
@@ -112,6 +127,8 @@ def collection_material(
     pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
     if not len(pairs):
         raise InputError(f"{corpus} has no text to make queries of")
+    if not labelled:
+        pairs = replace(pairs, positives=np.full_like(pairs.positives, NO_ROW))
     tokenizer = base_tokenizer(encoder.base)
     return material_of(
         pairs,
