@@ -17,6 +17,8 @@ from lsr.sparse import CSR
 
 __all__ = ["encode_dense", "encode_sparse", "take_sparse"]
 
+SPARSE_CHUNK = 250
+"""Texts encoded between two reports; a learned model takes about ten seconds for them."""
 DENSE_CHUNK = 512
 """Texts encoded between two points from which an interrupted run can go on."""
 
@@ -113,11 +115,14 @@ def _check_dense(encoded: NDArray[np.float32], texts: Sequence[str], model: Vect
 def _reported(
     batches: Iterator[list[str]], stage: str, total: int, progress: Progress
 ) -> Iterator[Sequence[str]]:
+    """The batches in parts, so that slow encoders are heard of, and what they made is kept."""
     done = 0
     for batch in batches:
-        yield batch
-        done += len(batch)
-        progress(stage, done, total)
+        for start in range(0, len(batch), SPARSE_CHUNK):
+            part = batch[start : start + SPARSE_CHUNK]
+            yield part
+            done += len(part)
+            progress(stage, done, total)
 
 
 def _report_dense(progress: Progress, before: int, total: int, done: int) -> None:

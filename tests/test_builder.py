@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,8 @@ def test_progress(tmp_path: Path) -> None:
         assert done == sorted(done)
         assert done[-1] == 2_300
     assert {total for stage, _, total in stages if stage in ("encode", "dense")} == {2_300}
+    encoded = [0, *(done for stage, done, _ in stages if stage == "encode")]
+    assert max(b - a for a, b in pairwise(encoded)) <= 250  # a network takes seconds for so many
 
 
 def test_into_an_empty_folder_and_into_new_ones(tmp_path: Path) -> None:
