@@ -186,7 +186,9 @@ def is_sparse_export(folder: Path) -> bool:
 
 def packaged_graph(folder: Path) -> Path | None:
     """The graph in eight bits that a model's folder brings along, or None."""
-    return folder / GRAPH_FOLDER if is_sparse_export(folder / GRAPH_FOLDER) else None
+    graph = folder / GRAPH_FOLDER
+    is_whole = is_sparse_export(graph) and (graph / GRAPH_FILE).is_file()  # the hub's come without
+    return graph if is_whole else None
 
 
 def _session(path: Path, given: dict[str, NDArray[np.generic]]) -> Any:
