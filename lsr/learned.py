@@ -32,6 +32,9 @@ from lsr.wordpieces import WordPieces
 
 __all__ = ["PRECISIONS", "LearnedEncoder", "LearnedOptions"]
 
+OWN_MARK = "own:"
+"""Before the names of own terms."""
+
 IdfSource = Literal["model", "corpus"]
 
 
@@ -167,9 +170,9 @@ class LearnedEncoder:
         self._network = wrapped(self._opened(), self._source.key)
 
     def term(self, term: int) -> str:
-        """The token of a term; of an own one the stem."""
+        """The token of a term; of an own one its stem, marked, as a token may be the same."""
         if term >= self._n_pieces and self._own is not None:
-            return self._own.term(term - self._n_pieces)
+            return OWN_MARK + self._own.term(term - self._n_pieces)
         return self._tokens[term]
 
     def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
@@ -222,8 +225,14 @@ class LearnedEncoder:
         return self._opened().encode(texts, "query")._replace(n_terms=self.n_terms)
 
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
-        """The terms of these tokens, or None where there is none."""
-        return [self._numbers.get(text) for text in texts]
+        """The terms of these tokens and marked stems, or None where there is none."""
+        found = [self._numbers.get(text) for text in texts]
+        if self._own is not None:
+            for place, text in enumerate(texts):
+                if found[place] is None and text.startswith(OWN_MARK):
+                    (own,) = self._own.find_terms([text.removeprefix(OWN_MARK)])
+                    found[place] = None if own is None else self._n_pieces + own
+        return found
 
     def own_terms(self, text: str) -> NDArray[np.int32] | None:
         """The tokens of the text, where a network makes the query; None where the table does."""

@@ -19,6 +19,7 @@ from lsr.modeluse import USE_FILE, ModelUse
 from lsr.ownterms import OwnTerms, side_by_side
 from lsr.sparse import CSR
 from lsr.types import Document
+from tests.commands import done
 from tests.learnedmodels import inference_free, symmetric
 
 FIRST = ["the cat cat dog", "the wolves of Zlatoust", ""]
@@ -73,7 +74,7 @@ def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> No
     assert np.allclose(scores, apart + 2.5 * _dense(bm25.encode_queries(QUERIES)) @ impacts.T)
     assert scores[0].argmax() == 1
     assert np.array_equal(_dense(own.encode_queries(QUERIES[:1])), queries[:1])
-    assert own.term(own.n_terms - 1) in {"zlatoust", "wolv"}
+    assert own.term(own.n_terms - 1) in {"own:zlatoust", "own:wolv"}
     own.save(tmp_path)
     own.save(tmp_path)
     again = LearnedEncoder.load(tmp_path)
@@ -108,7 +109,7 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
     assert _encoder(folder, None, idf="model").identity.parameters["idf"] == "model"
     asked.encode_corpus([["Häuser und Katzen"]])
     own = {asked.term(term) for term in range(len(asked.vocabulary), asked.n_terms)}
-    assert {"haus", "katz"} <= own
+    assert {"own:haus", "own:katz"} <= own
     silent = _encoder(folder, 0.0)
     assert "own_weight" not in silent.identity.parameters
     assert silent.encode_corpus([["Katzen"]]).n_terms == silent.n_terms == len(silent.vocabulary)
@@ -117,6 +118,23 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
         (folder / USE_FILE).write_text(json.dumps(wrong))
         with pytest.raises(DataError, match="does not say how the model is used"):
             LearnedEncoder(str(folder))
+
+
+def test_own_terms_have_names_of_their_own(model: Path, tmp_path: Path) -> None:
+    encoder = _encoder(model, 2.0)
+    texts = ["the cat and the wolves", "a cat"]
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
+    build_collection(documents, tmp_path / "index", sparse=encoder)
+    names = [encoder.term(term) for term in range(encoder.n_terms)]
+    assert len(set(names)) == len(names)
+    asked = ["cat", "own:cat", "own:wolv", "own:none", "wolv"]
+    cat = encoder.vocabulary.index("cat")
+    own = [names.index(name) for name in ("own:cat", "own:wolv")]
+    assert encoder.find_terms(asked) == [cat, *own, None, None]
+    done("index", "export", tmp_path / "index", tmp_path / "vectors.jsonl")
+    lines = (tmp_path / "vectors.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])["vector"]
+    assert {"own:cat", "own:wolv"} <= set(first)
 
 
 def test_pruning_leaves_own_words(model: Path) -> None:
