@@ -21,7 +21,7 @@ from lsr.types import Document
 
 __all__ = ["LEARNED_LIMIT", "demo"]
 
-LEARNED_LIMIT = 3_000
+LEARNED_LIMIT = 5_000
 """Docstrings that a learned model encodes within three minutes on two cores."""
 
 
