@@ -183,7 +183,8 @@ def test_evaluated_beside_bm25(model: Path, tmp_path: Path) -> None:
     (folder / "qrels" / "test.tsv").write_text(
         "query-id\tcorpus-id\tscore\nq1\twolf\t1\nq2\tstar\t1\n"
     )
-    report = json.loads(done("eval", folder, "--sparse", model, *OPTIONS, "--json", "-"))
+    words = ("eval", folder, "--systems", "bm25", "--sparse", model, *OPTIONS)
+    report = json.loads(done(*words, "--json", "-"))
     text = json.dumps(report)
     assert '"learned"' in text
     assert '"bm25"' in text

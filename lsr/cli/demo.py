@@ -95,4 +95,5 @@ def _is_ready(folder: Path, sparse: str, needs_dense: bool) -> bool:
         manifest = Manifest.read(folder)
     except IndexStateError:
         return False
-    return manifest.sparse.name == sparse and (not needs_dense or manifest.dense is not None)
+    is_by = manifest.sparse.name in (sparse, Path(sparse).resolve().name)
+    return is_by and (not needs_dense or manifest.dense is not None)

@@ -11,13 +11,7 @@ import typer
 
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.index import AsJson
-from lsr.cli.models import (
-    MaxActive,
-    Precision,
-    PruneRatio,
-    learned_options,
-    open_learned,
-)
+from lsr.cli.models import MaxActive, Precision, PruneRatio, learned_options, open_learned
 from lsr.datasets import open_corpus, open_queries
 from lsr.errors import InputError
 from lsr.records import Columns

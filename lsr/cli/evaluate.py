@@ -46,12 +46,13 @@ def evaluate(
         str, typer.Option(help="The sentence-transformers model of the dense system.")
     ] = DEFAULT_DENSE_MODEL,
     sparse: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="The learned sparse model of the systems learned and learned:hybrid, as lsr index "
-            "build takes it."
+            help="The learned sparse model of the systems learned, which is put to --systems, and "
+            f"learned:hybrid, as lsr index build takes it; {DEFAULT_MODEL} else.",
+            show_default=False,
         ),
-    ] = DEFAULT_MODEL,
+    ] = None,
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
@@ -101,6 +102,8 @@ def evaluate(
     Differences from the first system are tested query by query.
     """
     names = _names(systems)
+    if sparse is not None and not set(names) & set(LEARNED):
+        names.append("learned")
     chosen = learned_options(precision, max_active, prune_ratio, idf, own_terms)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
@@ -123,7 +126,7 @@ def evaluate(
                 tune_split,
                 tune_queries,
                 tune_sparse,
-                sparse,
+                sparse or DEFAULT_MODEL,
                 chosen,
             )
             report = _evaluate_one(corpus, options, names, measures, Path(work), progress)
