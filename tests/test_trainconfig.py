@@ -8,7 +8,7 @@ import pytest
 
 from lsr.errors import DataError, InputError
 from lsr.training.config import Anchored, Kl, MarginMse, Mlm, Table, TrainConfig
-from lsr.training.configfile import read_config, written_config
+from lsr.training.configfile import config_of, read_config, written_config
 from lsr.training.presets import PRESETS
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -114,3 +114,12 @@ def test_environment_variables_are_filled_in(
     config = read(tmp_path, PLAIN.replace("pairs.jsonl", "${PAIRS}/pairs.jsonl"))
     assert config.stages[0].data is not None
     assert config.stages[0].data.sources[0].path == "somewhere/pairs.jsonl"
+
+
+def test_a_wrong_value_is_named_and_not_what_holds_it() -> None:
+    given = {"output": "o", "stages": [{"scores": {"own_terms": -1}}]}
+    with pytest.raises(InputError) as refused:
+        config_of(given, (), "a.yaml")
+    told = str(refused.value)
+    assert told.startswith("a.yaml: 'stages.0.scores.own_terms' is -1: ")
+    assert told.count(";") == 0

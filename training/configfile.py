@@ -156,7 +156,11 @@ def _put(given: Any, keys: list[str], value: Any, name: str) -> None:
 def _complaint(error: ValidationError) -> str:
     """All that is wrong, in one sentence; unknown keys with the nearest known one."""
     said = []
-    for each in error.errors():
+    found = error.errors()
+    for each in found:
+        inside = [other["loc"] for other in found if len(other["loc"]) > len(each["loc"])]
+        if any(loc[: len(each["loc"])] == each["loc"] for loc in inside):
+            continue  # what holds a wrong value is wrong by it
         where = ".".join(str(part) for part in each["loc"])
         if each["type"] == "extra_forbidden":
             key = str(each["loc"][-1])
