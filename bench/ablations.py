@@ -42,7 +42,7 @@ VARIANTS: dict[str, list[str]] = {
     "seed 2": ["seed=2"],
     "embeddings and decoder trained": ["optim.freeze_embeddings=false"],
     "dense teacher alone": [f"teachers.0.weight={BARELY}"],
-    "not anchored in training": ["scores.own_terms=0"],
+    "not anchored in training": ["scores.own_terms=null"],
     "plain FLOPS (a query table of ones)": ["encoder.query.weights=ones"],
     "BM25 teacher alone": [f"teachers.1.weight={BARELY}"],
     "learned query table": ["encoder.query.learned=true", "optim.table_lr=5.0e-3"],

@@ -20,7 +20,9 @@ def _systems() -> dict[str, Measured]:
     return {
         "bm25": _measured([0.2, 0.4, 0.6]),
         "dense": _measured([0.5, 0.5, 0.5]),
+        "hybrid": _measured([0.6, 0.6, 0.6]),
         "learned": _measured([0.4, 0.6, 0.8], terms=201.26, flops=1.256),
+        "learned:hybrid": _measured([0.7, 0.7, 0.7]),
     }
 
 
@@ -38,7 +40,7 @@ def test_the_tables() -> None:
     assert "| learned | 0.6000 | 0.6000 | 0.6000 |" in text
     assert "| dense | 0.2500" not in text, "no mean without all collections"
     assert "| time * | +0.2000 (+0.200 to +0.200)" in text
-    assert "| 201 | 1.26 | 1.00 |" in text
+    assert "| +0.1000 (+0.100 to +0.100) | 201 | 1.26 | 1.00 |" in text
 
 
 def test_what_lsr_models_shows() -> None:

@@ -182,7 +182,7 @@ def test_runs_share_what_teachers_made(base: Path, pairs: Path, tmp_path: Path) 
     stage = {
         "teachers": [{"kind": "bm25"}, {"kind": "dense", "model": str(base)}],
         "optim": {"steps": 2},
-        "scores": {"own_terms": 2.0},
+        "scores": {"own_terms": {"weight": 2.0}},
     }
     cache = tmp_path / "cache"
     for name in ("one", "two"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
@@ -91,13 +93,15 @@ def test_a_finished_model_whose_table_is_learned_now(config: Path, tmp_path: Pat
 
 def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_path: Path) -> None:
     trained = json.loads(done("train", config, "--json"))["model"]
-    ModelUse(own_terms=OwnTerms(weight=0.25)).write(Path(trained))
+    own = OwnTerms(weight=0.25, k1=1.5, b=0.5)
+    ModelUse(own_terms=own).write(Path(trained))
     words = ("adapt", trained, corpus, tmp_path / "adapted", "--steps", 2, "--dense", "none")
     outcome = json.loads(done(*words, "--set", "optim.queries=4", "--json"))
     assert any("drawn towards the idf" in note for note in outcome["notes"])
-    assert ModelUse.read(Path(outcome["model"])).own_terms == OwnTerms(weight=0.25)
+    assert ModelUse.read(Path(outcome["model"])).own_terms == own
     written = (tmp_path / "adapted" / "config.yaml").read_text()
-    assert "own_terms: 0.25" in written
+    scores = yaml.safe_load(written)["stages"][0]["scores"]
+    assert scores["own_terms"] == asdict(own)
     assert "first_rank: 2" in written
     encoder = EncoderConfig(base=str(base))
     rows = [

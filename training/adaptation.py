@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +55,7 @@ def adapt_model(
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
     config = _config(model, corpus, output, steps, dense, settings)
-    labelled = config.stages[0].scores.own_terms == 0
+    labelled = config.stages[0].scores.own_terms is None
     material = collection_material(corpus, config.encoder, config.seed, progress, labelled=labelled)
     return train_model(config, progress, report, material=material)
 
@@ -84,7 +84,7 @@ def _config(
         },
         "teachers": teachers,
         "ensemble": {"scale": 12, "label_share": 0.0},
-        "scores": {"own_terms": 0.0 if own is None else own.weight},
+        "scores": {"own_terms": None if own is None else asdict(own)},
         "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
         "optim": {
             "steps": steps,

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lsr.modeluse import ModelUse
+from lsr.ownterms import OwnTerms
 from lsr.training.encoderconfig import (
     Anchored,
     ClsMlm,
@@ -241,13 +242,13 @@ class ScoreConfig(Strict):
             queries of all lengths.
         temperature: a number; auto: from the spread of scores in the first batch; learned: from
             there on with the model.
-        own_terms: weight of the BM25 score that is added as in search (`OwnTerms`), so that the
-            model learns what that lacks.
+        own_terms: the BM25 score of own words that is added as in search, so that the model learns
+            what that lacks; none without.
     """
 
     divide_by_query_mass: bool = True
     temperature: Positive | Literal["auto", "learned"] = "auto"
-    own_terms: NotNegative = 0.0
+    own_terms: OwnTerms | None = None
 
 
 class Regularizer(Strict):

@@ -15,7 +15,6 @@ from torch import nn
 
 from lsr.encoder import Progress
 from lsr.errors import InputError
-from lsr.ownterms import OwnTerms
 from lsr.training.batches import BatchPlan
 from lsr.training.best import BestModel
 from lsr.training.candidateloss import CandidateLoss
@@ -136,7 +135,7 @@ def _steps(
     has_table = query_table(model) is not None
     if wants_recall and not has_table:
         raise InputError("the loss term_recall needs a table on the query side")
-    weight = stage.scores.own_terms
+    own = stage.scores.own_terms
     return Steps(
         model=model,
         plan=plan,
@@ -152,7 +151,7 @@ def _steps(
         special=frozenset(special_ids(model.tokenizer).tolist()),
         seed=config.seed,
         queries_of=queries_by_document(pairs) if wants_recall else None,
-        own=own_rows(material.pairs, OwnTerms(weight)) if weight else None,
+        own=None if own is None else own_rows(material.pairs, own),
     )
 
 
