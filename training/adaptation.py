@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-
-import numpy as np
 
 from lsr.datasets import open_corpus
 from lsr.documentmodel import resolved_precision
@@ -17,7 +14,7 @@ from lsr.training.basecheckpoint import base_folder
 from lsr.training.config import EncoderConfig, TrainConfig
 from lsr.training.configfile import config_of
 from lsr.training.material import Material, material_of
-from lsr.training.pairs import NO_ROW, PairsBuilder
+from lsr.training.pairs import PairsBuilder
 from lsr.training.pseudoqueries import pseudo_pairs, word_idf
 from lsr.training.run import Outcome, train_model
 from lsr.training.starting import base_tokenizer
@@ -55,8 +52,7 @@ def adapt_model(
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
     config = _config(model, corpus, output, steps, dense, settings)
-    labelled = config.stages[0].scores.own_terms is None
-    material = collection_material(corpus, config.encoder, config.seed, progress, labelled=labelled)
+    material = collection_material(corpus, config.encoder, config.seed, progress)
     return train_model(config, progress, report, material=material)
 
 
@@ -65,15 +61,14 @@ def _config(
 ) -> TrainConfig:
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
-    Where the model is used with own words, it learns what they lack. They find the document that a
-    query was made of, so that is none of its candidates: a network that is asked for it beside them
-    learns to say nothing (LOG.md).
+    Where the model is used with own words, the network is trained without them all the same: they
+    find the document that a query was made of, and beside them it forgets what it knows (LOG.md).
     """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
     own = ModelUse.read(Path(base_folder(model))).own_terms
-    ranks = {"first_rank": 1 if own is None else 2, "last_rank": 24}
+    ranks = {"first_rank": 1, "last_rank": 24}
     mining = {"teacher": "ensemble", "per_query": 8, **ranks, "margin": None}
     stage = {
         "name": "adapt",
@@ -84,7 +79,6 @@ def _config(
         },
         "teachers": teachers,
         "ensemble": {"scale": 12, "label_share": 0.0},
-        "scores": {"own_terms": None if own is None else asdict(own)},
         "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
         "optim": {
             "steps": steps,
@@ -105,13 +99,10 @@ def collection_material(
     encoder: EncoderConfig,
     seed: int,
     progress: Progress = no_progress,
-    *,
-    labelled: bool = True,
 ) -> Material:
     """A title, a sentence and keywords of each document as queries.
 
-    Args:
-        labelled: whether the document is the query's positive.
+    The document is the query's positive.
 
     Raises:
         InputError: no document has text that a query can be made of.
@@ -127,8 +118,6 @@ def collection_material(
     pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
     if not len(pairs):
         raise InputError(f"{corpus} has no text to make queries of")
-    if not labelled:
-        pairs = replace(pairs, positives=np.full_like(pairs.positives, NO_ROW))
     tokenizer = base_tokenizer(encoder.base)
     return material_of(
         pairs,
