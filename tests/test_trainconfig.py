@@ -123,3 +123,6 @@ def test_a_wrong_value_is_named_and_not_what_holds_it() -> None:
     told = str(refused.value)
     assert told.startswith("a.yaml: 'stages.0.scores.own_terms' is -1: ")
     assert told.count(";") == 0
+    given = {"output": "o", "stages": [{"scores": {"own_terms": {"weight": -1}}}]}
+    with pytest.raises(InputError, match=r"^a\.yaml: own terms: weight is -1\.0; "):
+        config_of(given, (), "a.yaml")

@@ -68,8 +68,13 @@ def _config(
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
     own = ModelUse.read(Path(base_folder(model))).own_terms
-    ranks = {"first_rank": 1, "last_rank": 24}
-    mining = {"teacher": "ensemble", "per_query": 8, **ranks, "margin": None}
+    mining = {
+        "teacher": "ensemble",
+        "per_query": 8,
+        "first_rank": 1,
+        "last_rank": 24,
+        "margin": None,
+    }
     stage = {
         "name": "adapt",
         "data": {

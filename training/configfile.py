@@ -59,6 +59,8 @@ def config_of(given: dict[str, Any], settings: Sequence[str], where: str) -> Tra
         return TrainConfig.model_validate(_with_variables(_over_preset(given)))
     except ValidationError as error:
         raise InputError(f"{where}: {_complaint(error)}") from error
+    except InputError as error:  # of a part that checks itself, such as own terms
+        raise InputError(f"{where}: {error}") from error
 
 
 def written_config(config: TrainConfig) -> str:
