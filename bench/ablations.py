@@ -4,8 +4,8 @@
 
 Every run is `lsr train configs/doc-mini.yaml` with so many steps and the settings of `VARIANTS`,
 from the same started head where the encoder is the same, with one cache of the teachers' vectors.
-It is measured by `lsr eval` with the model's own idf, with own words and without. Runs that are
-done are not done again. Writes WORK/ablations.md and prints it.
+It is measured by `lsr eval` with the model's own idf, with own words as the config's `use` has
+them and without. Runs that are done are not done again. Writes WORK/ablations.md and prints it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ __all__ = ["main"]
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "doc-mini.yaml"
 SETS = ("cacm", "time", "cranfield", "medline")
-OWN_WEIGHT = "12"
 BARELY = "1.0e-6"
 """Weight of a teacher that mines and groups as before, and teaches nothing."""
 
@@ -43,6 +42,10 @@ VARIANTS: dict[str, list[str]] = {
     "embeddings and decoder trained": ["optim.freeze_embeddings=false"],
     "dense teacher alone": [f"teachers.0.weight={BARELY}"],
     "not anchored in training": ["scores.own_terms=null"],
+    "dense teacher alone and not anchored in training": [
+        "scores.own_terms=null",
+        f"teachers.0.weight={BARELY}",
+    ],
     "plain FLOPS (a query table of ones)": ["encoder.query.weights=ones"],
     "BM25 teacher alone": [f"teachers.1.weight={BARELY}"],
     "learned query table": ["encoder.query.learned=true", "optim.table_lr=5.0e-3"],
@@ -80,7 +83,7 @@ def main() -> None:
             continue
         file = folder / "figures.json"
         if not file.exists():
-            both = [_figures(model, weight) for weight in ("0", OWN_WEIGHT)]
+            both = [_figures(model, options) for options in (["--own-terms", "0"], [])]
             file.write_text(json.dumps([vars(each) for each in both], indent=1), "utf-8")
         alone, beside = (Figures(**each) for each in json.loads(file.read_text("utf-8")))
         measured[name] = (alone, beside)
@@ -129,12 +132,12 @@ def _trained(work: Path, folder: Path, settings: list[str], steps: int) -> Path 
     return run.model
 
 
-def _figures(model: Path, own_weight: str) -> Figures:
+def _figures(model: Path, options: list[str]) -> Figures:
     folders = [str(data_folder() / "eval" / name) for name in SETS]
     with tempfile.TemporaryDirectory() as work:
         file = Path(work) / "report.json"
-        options = ["--idf", "model", "--own-terms", own_weight, "--json", str(file)]
-        if not _lsr(["eval", *folders, "--systems", "learned", "--sparse", str(model), *options]):
+        words = ["eval", *folders, "--systems", "learned", "--sparse", str(model), *options]
+        if not _lsr([*words, "--idf", "model", "--json", str(file)]):
             raise SystemExit(f"{model} cannot be measured; see above")
         found: list[dict[str, Any]] = json.loads(file.read_text("utf-8"))["collections"]
     costs = [_COST.search(each["notes"][0]) for each in found]

@@ -17,7 +17,7 @@ from lsr.training.configfile import config_of
 from lsr.training.curves import plot_curves, read_metrics
 from lsr.training.models import open_model
 from lsr.training.run import train_model
-from lsr.training.trainer import last_checkpoint
+from lsr.training.trainer import last_checkpoint, training_arguments
 from tests.tinymodels import WORDS, tiny_base
 
 TEXTS = [" ".join(WORDS[n : n + 8]) for n in range(20, 90, 5)]
@@ -94,6 +94,30 @@ def test_a_checkpoint_without_its_mark_is_not_used(tmp_path: Path) -> None:
             (folder / "complete").touch()
     assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert last_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "machine", "halves"),
+    [
+        ("auto", "bf16", True),
+        ("auto", "fp32", False),
+        ("bf16", "fp32", True),
+        ("fp32", "bf16", False),
+    ],
+)
+def test_half_precision_by_itself_only_where_the_machine_computes_in_it(
+    given: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str,
+    machine: str,
+    halves: bool,
+) -> None:
+    monkeypatch.setattr("lsr.training.trainer.resolved_precision", lambda precision: machine)
+    given["stages"][0]["optim"]["precision"] = wanted
+    config = config_of(given, [], "test")
+    optim = config.stages[0].optim
+    assert training_arguments(config, optim, tmp_path, evaluating=False).bf16 is halves
 
 
 def test_the_best_model_is_kept(tmp_path: Path) -> None:

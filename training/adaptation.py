@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsr.datasets import open_corpus
-from lsr.documentmodel import resolved_precision
 from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
 from lsr.modeluse import ModelUse
@@ -92,7 +91,7 @@ def _config(
             "candidates": 2,
             "freeze_embeddings": True,
             "max_grad_norm": 5.0,
-            "precision": resolved_precision("auto"),
+            "precision": "auto",
         },
     }
     given = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}

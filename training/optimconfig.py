@@ -28,7 +28,7 @@ class OptimConfig(Strict):
             matrix too, where the two are tied.
         dropout: of the network while it is trained. On a CPU, drawing the numbers takes longer than
             the products (see LOG.md).
-        precision: of the forward pass.
+        precision: of the forward pass; auto is bfloat16 where the machine computes in it.
     """
 
     steps: Count = 1000
@@ -48,7 +48,7 @@ class OptimConfig(Strict):
     weight_decay: NotNegative = 0.01
     max_grad_norm: Positive = 1.0
     dropout: Share = 0.0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     sampled_columns: Count = 1024
     full_head: bool = False
     compile: bool = False

@@ -27,6 +27,7 @@ from lsr.training.best import BestModel
 from lsr.training.candidateloss import CandidateLoss
 from lsr.training.config import OptimConfig, TrainConfig
 from lsr.training.models import save_model
+from lsr.training.precision import resolved_precision
 from lsr.training.steps import Steps
 
 __all__ = ["LsrTrainer", "last_checkpoint", "training_arguments"]
@@ -40,6 +41,8 @@ def training_arguments(
     config: TrainConfig, optim: OptimConfig, folder: Path, *, evaluating: bool
 ) -> SparseEncoderTrainingArguments:
     """The arguments of one stage, whose checkpoints go into `folder`."""
+    automatic = optim.precision == "auto"
+    precision = resolved_precision("auto") if automatic else optim.precision
     schedules = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
     return SparseEncoderTrainingArguments(
         output_dir=str(folder),
@@ -50,8 +53,8 @@ def training_arguments(
         warmup_steps=round(optim.warmup * optim.steps),
         weight_decay=optim.weight_decay,
         max_grad_norm=optim.max_grad_norm,
-        bf16=optim.precision == "bf16",
-        fp16=optim.precision == "fp16",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         torch_compile=optim.compile,
         seed=config.seed,
         logging_steps=1,
