@@ -100,6 +100,7 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     written = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())["stages"][0]
     assert written["scores"]["own_terms"] is None, "the network forgets beside them"
     assert written["regularizer"]["target_terms"] == 120
+    assert written["optim"]["lr"] == 1e-5, "a finished model is not taught anew"
     rows = collection_material(str(corpus), EncoderConfig(base=str(base)), 0).pairs
     assert (rows.positives >= 0).all()
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
@@ -107,6 +108,16 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert not np.array_equal(tables[0], tables[1])
     weights = [each.encode_documents(TEXTS[:3]).weights for each in (before, after)]
     assert weights[0].shape != weights[1].shape or (weights[0] != weights[1]).any()
+
+
+def test_a_checkpoint_is_taught_faster_than_a_finished_model(
+    base: Path, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "fresh"
+    small = ("--set", "optim.queries=4", "--set", "warm_start=never")
+    done("adapt", base, corpus, out, "--steps", 1, "--dense", "none", *small, "--json")
+    optim = yaml.safe_load((out / "config.yaml").read_text())["stages"][0]["optim"]
+    assert (optim["lr"], optim["head_lr"]) == (5e-5, 3e-4)
 
 
 def test_expansions_from_a_file(corpus: Path, tmp_path: Path) -> None:

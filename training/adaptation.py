@@ -16,7 +16,7 @@ from lsr.training.material import Material, material_of
 from lsr.training.pairs import PairsBuilder
 from lsr.training.pseudoqueries import pseudo_pairs, word_idf
 from lsr.training.run import Outcome, train_model
-from lsr.training.starting import base_tokenizer
+from lsr.training.starting import base_tokenizer, is_sparse_encoder
 from lsr.training.tokens import vocabulary_size
 from lsr.training.watch import Report, no_report
 
@@ -61,11 +61,13 @@ def _config(
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
     Where the model is used with own words, the network is trained without them all the same: they
-    find the document that a query was made of, and beside them it forgets what it knows (LOG.md).
+    find the document that a query was made of, and beside them it forgets what it knows. A finished
+    model is near what teachers say, and at the rates of a new one moves away from it (LOG.md).
     """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
+    lr, head_lr = (1e-5, 5e-5) if is_sparse_encoder(model) else (5e-5, 3e-4)
     own = ModelUse.read(Path(base_folder(model))).own_terms
     mining = {
         "teacher": "ensemble",
@@ -86,8 +88,8 @@ def _config(
         "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
         "optim": {
             "steps": steps,
-            "lr": 5e-5,
-            "head_lr": 3e-4,
+            "lr": lr,
+            "head_lr": head_lr,
             "candidates": 2,
             "freeze_embeddings": True,
             "max_grad_norm": 5.0,
