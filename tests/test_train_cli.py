@@ -103,6 +103,9 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert written["optim"]["lr"] == 1e-5, "a finished model is not taught anew"
     rows = collection_material(str(corpus), EncoderConfig(base=str(base)), 0).pairs
     assert (rows.positives >= 0).all()
+    given = EncoderConfig(base=str(base))
+    assert collection_material(str(corpus), given, 0).lengths.max() == 15
+    assert collection_material(str(corpus), given, 0, most_tokens=10).lengths.max() == 10
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])

@@ -51,7 +51,10 @@ def adapt_model(
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
     config = _config(model, corpus, output, steps, dense, settings)
-    material = collection_material(corpus, config.encoder, config.seed, progress)
+    (stage,) = config.stages
+    material = collection_material(
+        corpus, config.encoder, config.seed, progress, most_tokens=stage.optim.max_document_tokens
+    )
     return train_model(config, progress, report, material=material)
 
 
@@ -105,10 +108,15 @@ def collection_material(
     encoder: EncoderConfig,
     seed: int,
     progress: Progress = no_progress,
+    *,
+    most_tokens: int | None = None,
 ) -> Material:
     """A title, a sentence and keywords of each document as queries.
 
     The document is the query's positive.
+
+    Args:
+        most_tokens: read of a document, if fewer than the encoder reads.
 
     Raises:
         InputError: no document has text that a query can be made of.
@@ -131,6 +139,8 @@ def collection_material(
         tokenizer,
         vocabulary_size(tokenizer),
         max_query_tokens=encoder.max_query_tokens,
-        max_document_tokens=encoder.max_document_tokens,
+        max_document_tokens=min(
+            encoder.max_document_tokens, most_tokens or encoder.max_document_tokens
+        ),
         progress=progress,
     )
