@@ -14,8 +14,9 @@ from lsr.cli.app import app
 from lsr.learned import LearnedEncoder
 from lsr.modeluse import ModelUse
 from lsr.ownterms import OwnTerms
-from lsr.training.adaptation import collection_material
+from lsr.training.adaptation import adapt_model, collection_material
 from lsr.training.config import EncoderConfig
+from lsr.training.material import Material
 from tests.commands import done, refused
 from tests.tinymodels import WORDS, tiny_base
 
@@ -103,9 +104,6 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert written["optim"]["lr"] == 1e-5, "a finished model is not taught anew"
     rows = collection_material(str(corpus), EncoderConfig(base=str(base)), 0).pairs
     assert (rows.positives >= 0).all()
-    given = EncoderConfig(base=str(base))
-    assert collection_material(str(corpus), given, 0).lengths.max() == 15
-    assert collection_material(str(corpus), given, 0, most_tokens=10).lengths.max() == 10
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])
@@ -121,6 +119,27 @@ def test_a_checkpoint_is_taught_faster_than_a_finished_model(
     done("adapt", base, corpus, out, "--steps", 1, "--dense", "none", *small, "--json")
     optim = yaml.safe_load((out / "config.yaml").read_text())["stages"][0]["optim"]
     assert (optim["lr"], optim["head_lr"]) == (5e-5, 3e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"), [((), 15), (("optim.max_document_tokens=10",), 10)]
+)
+def test_adapting_reads_as_much_of_documents_as_it_is_told(
+    base: Path,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: tuple[str, ...],
+    longest: int,
+) -> None:
+    given: list[Material] = []
+
+    def kept(*_: object, material: Material) -> None:
+        given.append(material)
+
+    monkeypatch.setattr("lsr.training.adaptation.train_model", kept)
+    adapt_model(str(base), str(corpus), tmp_path / "out", dense=None, settings=settings)
+    assert given[0].lengths.max() == longest
 
 
 def test_expansions_from_a_file(corpus: Path, tmp_path: Path) -> None:

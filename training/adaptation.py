@@ -51,9 +51,9 @@ def adapt_model(
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
     config = _config(model, corpus, output, steps, dense, settings)
-    (stage,) = config.stages
+    most_tokens = config.stages[0].optim.max_document_tokens
     material = collection_material(
-        corpus, config.encoder, config.seed, progress, most_tokens=stage.optim.max_document_tokens
+        corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
     )
     return train_model(config, progress, report, material=material)
 
@@ -64,8 +64,8 @@ def _config(
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
     Where the model is used with own words, the network is trained without them all the same: they
-    find the document that a query was made of, and beside them it forgets what it knows. A finished
-    model is near what teachers say, and at the rates of a new one moves away from it (LOG.md).
+    find the document that a query was made of, and beside them it forgets what it knows. So does a
+    finished model at the rates of a new one (LOG.md).
     """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:
