@@ -131,7 +131,7 @@ def collection_material(
     documents = builder.build()
     pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
     if not len(pairs):
-        raise InputError(f"{corpus} has no text to make queries of")
+        raise InputError(f"{corpus} has no text to make queries of; give documents with text")
     tokenizer = base_tokenizer(encoder.base)
     return material_of(
         pairs,
