@@ -1,11 +1,12 @@
 """What each part of the shipped recipe is worth: short runs that differ in one thing.
 
-    python -m bench.ablations --work runs/ablations [--steps 150] [--only base,"dense alone"]
+    python -m bench.ablations --work runs/ablations [--steps 150] [--only "base,60 terms"]
 
 Every run is `lsr train configs/doc-mini.yaml` with so many steps and the settings of `VARIANTS`,
 from the same started head where the encoder is the same, with one cache of the teachers' vectors.
 It is measured by `lsr eval` with the model's own idf, with own words as the config's `use` has
-them and without. Runs that are done are not done again. Writes WORK/ablations.md and prints it.
+them and without. Runs that are done are not done again. Writes the table of all runs in WORK to
+WORK/ablations.md and prints it.
 """
 
 from __future__ import annotations
@@ -74,9 +75,10 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("LSR_DATA", str(data_folder()))  # the config names it
     names = given.only.split(",") if given.only else list(VARIANTS)
-    measured: dict[str, tuple[Figures, Figures]] = {}
+    if unknown := [each for each in names if each not in VARIANTS]:
+        parser.error(f"no variant {unknown[0]!r}; there are: {', '.join(VARIANTS)}")
     for name in names:
-        folder = given.work / re.sub(r"\W+", "-", name.lower()).strip("-")
+        folder = _folder(given.work, name)
         model = _trained(given.work, folder, VARIANTS[name], given.steps)
         if model is None:
             print(f"{name}: training did not end; see above", file=sys.stderr)
@@ -85,10 +87,23 @@ def main() -> None:
         if not file.exists():
             both = [_figures(model, options) for options in (["--own-terms", "0"], [])]
             file.write_text(json.dumps([vars(each) for each in both], indent=1), "utf-8")
-        alone, beside = (Figures(**each) for each in json.loads(file.read_text("utf-8")))
-        measured[name] = (alone, beside)
-        (given.work / "ablations.md").write_text(table(measured), "utf-8")
-    print(table(measured))
+        (given.work / "ablations.md").write_text(table(_measured(given.work)), "utf-8")
+    print(table(_measured(given.work)))
+
+
+def _folder(work: Path, name: str) -> Path:
+    return work / re.sub(r"\W+", "-", name.lower()).strip("-")
+
+
+def _measured(work: Path) -> dict[str, tuple[Figures, Figures]]:
+    """Figures of every run in `work` that has some: the network alone, beside own words."""
+    found = {}
+    for name in VARIANTS:
+        file = _folder(work, name) / "figures.json"
+        if file.exists():
+            alone, beside = (Figures(**each) for each in json.loads(file.read_text("utf-8")))
+            found[name] = (alone, beside)
+    return found
 
 
 def table(measured: dict[str, tuple[Figures, Figures]]) -> str:
