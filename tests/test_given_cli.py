@@ -138,6 +138,7 @@ def test_an_index_of_empty_vectors_learns_tokens(tmp_path: Path) -> None:
         (["--vectors", "no-id.jsonl"], "line 2: a vector needs an id, text or a whole number"),
         (["--vectors", "twice.jsonl"], "'c'"),
         (["--vectors", "negative.jsonl"], "line 1: document 'c' has"),
+        (["texts.jsonl", "--vector-format", "scipy"], "and none is given; name it with --vectors"),
         (["--vectors", "blank.jsonl"], "blank.jsonl: is empty"),
         (["texts.jsonl", "--vectors", "good.jsonl"], "has no vector for the document 'x'; give"),
         (
@@ -188,6 +189,13 @@ def test_an_index_that_encodes_texts_takes_no_vectors(tmp_path: Path) -> None:
             sentence
         )
     assert content(tmp_path) == before
+
+
+def test_a_format_without_a_file_of_vectors(tmp_path: Path) -> None:
+    texts = documents_file(tmp_path / "texts.jsonl", "a")
+    words = ("--sparse", "bm25", "--vector-format", "scipy")
+    assert "name it with --vectors FILE" in refused("index", "build", texts, tmp_path / "i", *words)
+    assert not (tmp_path / "i").exists()
 
 
 def test_no_index(tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from lsr.sparse import CSR
 from lsr.types import Document
 from lsr.vectorfiles import FORMATS, VectorFile
 
-__all__ = ["GivenVectors", "VectorFormat", "VectorsPath", "given_vectors", "own_encoder"]
+__all__ = [
+    "GivenVectors",
+    "VectorFormat",
+    "VectorsPath",
+    "check_vector_format",
+    "given_vectors",
+    "own_encoder",
+]
 
 VectorsPath = Annotated[
     Path | None,
@@ -37,6 +44,15 @@ class GivenVectors(NamedTuple):
     documents: Iterable[Document]
     vectors: CSR
     encoder: Encoder
+
+
+def check_vector_format(vectors: Path | None, format_name: str | None) -> None:
+    """Raise InputError where the format of a file is named and there is no file."""
+    if format_name is not None and vectors is None:
+        raise InputError(
+            f"--vector-format {format_name} says how a file of vectors is written, and none is "
+            "given; name it with --vectors FILE, or leave the format out"
+        )
 
 
 def given_vectors(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import complain, print_json, shown_progress
-from lsr.cli.given import VectorFormat, VectorsPath, given_vectors
+from lsr.cli.given import VectorFormat, VectorsPath, check_vector_format, given_vectors
 from lsr.cli.limits import MaxMemory, Threads, build_limits
 from lsr.cli.models import (
     Idf,
@@ -112,6 +112,7 @@ def build(
     if blocks not in BLOCKS:
         raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
     limits = build_limits(threads, max_memory)
+    check_vector_format(vectors, vector_format)
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
     corpus = None if index is None else source

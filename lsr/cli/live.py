@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsr.cli.console import print_json, shown_progress
-from lsr.cli.given import VectorFormat, VectorsPath, given_vectors, own_encoder
+from lsr.cli.given import (
+    VectorFormat,
+    VectorsPath,
+    check_vector_format,
+    given_vectors,
+    own_encoder,
+)
 from lsr.cli.index import AsJson, IndexPath
 from lsr.cli.limits import MaxMemory, Threads, build_limits
 from lsr.datasets import open_corpus
@@ -49,6 +55,7 @@ def add(
     from lsr.index.writer import add_documents
 
     limits = build_limits(threads, max_memory)
+    check_vector_format(vectors, vector_format)
     if source is None and vectors is None:
         raise InputError("the documents to add are missing: lsr index add INDEX SOURCE")
     own = own_encoder(index, vectors)
