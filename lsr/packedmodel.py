@@ -34,6 +34,7 @@ __all__ = [
     "graph_matrices",
     "is_network",
     "packed_matrix",
+    "unpack",
     "unpacked",
     "user_cache",
 ]
@@ -75,18 +76,12 @@ def unpacked(folder: Path) -> Path:
     target = user_cache() / "models" / f"{folder.resolve().name}-{digest.hexdigest()[:16]}"
     if target.is_dir():
         return target
-    from safetensors.numpy import save_file
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=target.parent))
         try:
             whole = work / "model"
-            shutil.copytree(folder, whole, ignore=shutil.ignore_patterns(GRAPH_FOLDER))
-            for file in packed:
-                place = whole / file.relative_to(folder)
-                save_file(_whole(place), place.with_name(PLAIN_FILE), metadata={"format": "pt"})
-                place.unlink()
+            unpack(folder, whole)
             try:
                 whole.rename(target)
             except OSError:
@@ -100,6 +95,22 @@ def unpacked(folder: Path) -> Path:
             f"({error.strerror or error}); free some space there, or set XDG_CACHE_HOME"
         ) from error
     return target
+
+
+def unpack(folder: Path, whole: Path) -> None:
+    """Write a copy of a packed folder with its networks whole, at a path that is free.
+
+    Raises:
+        DataError: a packed file is damaged.
+        OSError: the copy cannot be written; what there is of it stays.
+    """
+    from safetensors.numpy import save_file
+
+    shutil.copytree(folder, whole, ignore=shutil.ignore_patterns(GRAPH_FOLDER))
+    for file in sorted(folder.rglob(PACKED_FILE)):
+        place = whole / file.relative_to(folder)
+        save_file(_whole(file), place.with_name(PLAIN_FILE), metadata={"format": "pt"})
+        place.unlink()
 
 
 def graph_matrices(file: Path, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:

@@ -41,13 +41,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def written(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A packed copy of the model."""
+    """A packed copy of the model, and nothing else."""
+    cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("packed") / "small-one"
     ModelUse("corpus", own_terms=OwnTerms(weight=2.0)).write(model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lsr.packedmodel.SMALLEST", 512)
+        patch.setenv("XDG_CACHE_HOME", str(cache))
         told = json.loads(done("export", model, folder, "--format", "packed", "--json"))
     assert told["worst_cosine"] > 0.99
+    assert not list(cache.rglob("*.safetensors"))
     return folder
 
 

@@ -65,7 +65,9 @@ def export_packed(model: str, folder: Path) -> SparseOnnxExport:
         shutil.copytree(source, staging, ignore=ignored, dirs_exist_ok=True)
         (staging / networks[0].relative_to(source)).unlink()
         _write(networks[0], graph, staging, place, folder.name)
-        again = DocumentModel(ModelFolder.open(str(staging)), "fp32").encode(SAMPLES, "document")
+        whole = Path(work) / "whole"
+        packed.unpack(staging, whole)
+        again = DocumentModel(ModelFolder.open(str(whole)), "fp32").encode(SAMPLES, "document")
         worst = worst_cosine(staging / packed.GRAPH_FOLDER, model, "int8", again)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return SparseOnnxExport(folder, size, worst)
