@@ -18,6 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from bench.exact import data_folder
+from lsr.cli.console import shown_progress
 from lsr.cli.models import learned_options
 from lsr.cli.systems import SystemOptions, Systems
 from lsr.datasets import open_judged_corpus
@@ -58,8 +59,8 @@ def main() -> None:
             learned_options=learned_options(),
         )
         queries = judged_queries(list(corpus.queries()), corpus.qrels(SPLIT))
-        with tempfile.TemporaryDirectory() as work:
-            systems = Systems(corpus, options, Path(work), no_progress, with_dense=False)
+        with tempfile.TemporaryDirectory() as work, shown_progress() as progress:
+            systems = Systems(corpus, options, Path(work), progress, with_dense=False)
             both = [systems.make(system) for system in ("bm25", "learned")]
             asked = list(islice(cycle(queries), max(given.queries, len(queries))))
             passes = [_medians(both, asked, given.depth) for _ in range(given.passes)]
