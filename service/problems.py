@@ -142,7 +142,7 @@ def _reason(error: Mapping[str, Any]) -> dict[str, str]:
         why = f"not valid JSON at character {place[-1]}: {error['ctx']['error'].lower()}"
         return {"path": "body", "message": why}
     if error["type"] == "extra_forbidden":
-        message = "there is no such field"
+        message = "there is no such field; /docs lists those there are"
     elif error["type"] in ("model_attributes_type", "dict_type"):
         message = "this must be a JSON object"
     elif error["type"] == "missing":

@@ -139,7 +139,7 @@ def test_filters(client: TestClient) -> None:
         ({"text": None}, "invalid_request", "body.text"),
         ({}, "invalid_query", "the query is empty"),
         ([], "invalid_request", "body: this must be a JSON object"),
-        ({"text": "a", "query": 1}, "invalid_request", "body.query: there is no such field"),
+        ({"text": "a", "query": 1}, "invalid_request", "body.query: there is no such field; /docs"),
         ({"text": "a", "mode": "dense"}, "invalid_query", "has no dense vectors"),
         ({"text": "a", "mode": "hybrid"}, "invalid_query", "has no dense vectors"),
         ({"text": "a", "mode": "x"}, "invalid_query", "mode is 'x'; choose hybrid, sparse, dense"),
