@@ -59,9 +59,10 @@ def main() -> None:
             learned_options=learned_options(),
         )
         queries = judged_queries(list(corpus.queries()), corpus.qrels(SPLIT))
-        with tempfile.TemporaryDirectory() as work, shown_progress() as progress:
-            systems = Systems(corpus, options, Path(work), progress, with_dense=False)
-            both = [systems.make(system) for system in ("bm25", "learned")]
+        with tempfile.TemporaryDirectory() as work:
+            with shown_progress() as progress:  # not while queries are timed
+                systems = Systems(corpus, options, Path(work), progress, with_dense=False)
+                both = [systems.make(system) for system in ("bm25", "learned")]
             asked = list(islice(cycle(queries), max(given.queries, len(queries))))
             passes = [_medians(both, asked, given.depth) for _ in range(given.passes)]
             systems.close()
