@@ -27,10 +27,7 @@ serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 test: export OMP_NUM_THREADS = 1
 test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 \
-		tests/test_kernels.py tests/test_searcher.py tests/test_joined.py \
-		tests/test_blockestimates.py tests/test_blockvisits.py tests/test_blockscores.py \
-		tests/test_blocksearch.py tests/test_scansearch.py
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -40,7 +37,7 @@ check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/yamllint --strict docker-compose.yml
 
 bench: $(ALL)  ## The exact searcher against its peers
-	$(BIN)/python -m bench.exact
+	$(BIN)/python -m bench.engine.exact
 
 bench-engine: $(PEERS)  ## The engine against its peers, 100,000 documents: about ten minutes
 	$(BIN)/python -m bench.engine --documents 100000 --json reports/engine-100k.json --plot reports
@@ -52,20 +49,20 @@ bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, nei
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
-	$(BIN)/python -m bench.head
-	$(BIN)/python -m bench.trainstep $(LSR_DATA)/eval/scifact
+	$(BIN)/python -m bench.training.head
+	$(BIN)/python -m bench.training.train_step $(LSR_DATA)/eval/scifact
 
 report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
-	$(BIN)/python -m bench.report
+	$(BIN)/python -m bench.relevance.report
 
 report-fresh: $(ALL)  ## make report, and the two README commands timed from a fresh clone
-	$(BIN)/python -m bench.report --fresh
+	$(BIN)/python -m bench.relevance.report --fresh
 
 report-hybrid: $(ALL)  ## The figures of fusion, feedback and explanations beside their targets
-	$(BIN)/python -m bench.report_hybrid
+	$(BIN)/python -m bench.relevance.report_hybrid
 
 report-encoder: $(ALL)  ## The shipped sparse model on seven collections: about twenty minutes at first
-	$(BIN)/python -m bench.encoder_report --model doc-mini
+	$(BIN)/python -m bench.relevance.encoder_report --model doc-mini
 
 setup: $(ALL)  ## Install everything, without running anything
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.exact import data_folder
+from bench.engine.exact import data_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 QUERY = "read+lines+of+a+file"

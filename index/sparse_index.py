@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError, QueryError, StorageError
-from lsr.index.autosearcher import AutoSearcher
-from lsr.index.blockbuilder import build_blocks, typical_config
-from lsr.index.blockindex import BlockIndex
-from lsr.index.calibration import calibrate, pseudo_queries
-from lsr.index.config import BuildConfig, SearchParams
-from lsr.index.docids import DocIds
-from lsr.index.indexfolder import current_content, replace_content
-from lsr.index.tuned import Tuned
-from lsr.retriever import Ranking
+from lsr.index.blocks.block_index import BlockIndex
+from lsr.index.blocks.config import BuildConfig, SearchParams
+from lsr.index.build.block_builder import build_blocks, typical_config
+from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.calibrate import calibrate, pseudo_queries
+from lsr.index.search.calibration_file import Tuned
+from lsr.index.storage.doc_ids import DocIds
+from lsr.index.storage.versioned_folder import current_content, replace_content
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
 __all__ = ["SparseIndex", "Vectors"]
@@ -169,7 +169,7 @@ class SparseIndex:
                 queries are made of documents.
 
         Raises:
-            InputError: see `lsr.index.calibration.calibrate`.
+            InputError: see `lsr.index.search.calibrate.calibrate`.
         """
         if queries is None:
             sample, source = pseudo_queries(self.documents()), "pseudo-queries made of documents"

@@ -1,7 +1,7 @@
 """lsr: learned sparse retrieval.
 
-The records and values that everything shares. Encoders are in `lsr.bm25` and `lsr.dense`, building
-and searching in `lsr.index`, measuring in `lsr.evaluation`.
+The records and values that everything shares. Encoders are in `lsr.encoders.bm25` and
+`lsr.encoders.dense`, building and searching in `lsr.index`, measuring in `lsr.evaluation.evaluate`.
 """
 
 import os
@@ -10,7 +10,10 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from lsr.errors import LsrError
+from lsr.moved import MovedModules
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Document, Qrels, Query, Run, ScoredDoc
 
 __all__ = ["CSR", "Document", "LsrError", "Qrels", "Query", "Run", "ScoredDoc", "SparseVector"]
+
+MovedModules.install()

@@ -152,11 +152,12 @@ class CSR(NamedTuple):
         )
 
     @classmethod
-    def from_scipy(cls, matrix: object) -> CSR:
-        """Build from any SciPy sparse matrix or array; duplicates are summed, zeros dropped."""
-        from scipy.sparse import csr_array
+    def from_scipy(cls, matrix: Any) -> CSR:
+        """Build from any SciPy sparse matrix or array; duplicates are summed, zeros dropped.
 
-        source = csr_array(matrix, copy=True)
+        Nothing of SciPy is imported here: the matrix brings what is needed.
+        """
+        source = matrix.tocsr(copy=True)
         source.sum_duplicates()
         source.eliminate_zeros()
         if source.shape[1] > MAX_TERMS:
@@ -169,14 +170,6 @@ class CSR(NamedTuple):
         )
         result.validate()
         return result
-
-    def to_scipy(self) -> Any:
-        """A `scipy.sparse.csr_array` on the same memory."""
-        from scipy.sparse import csr_array
-
-        return csr_array(
-            (self.weights, self.terms, self.indptr), shape=(self.n_rows, self.n_terms), copy=False
-        )
 
     @staticmethod
     def concatenate(parts: Sequence[CSR]) -> CSR:
@@ -226,19 +219,6 @@ class CSR(NamedTuple):
         if np.any(wrong):
             row = int(np.searchsorted(self.indptr, int(np.argmax(wrong)), side="right")) - 1
             raise InputError(f"row {row} has {what}")
-
-    def transpose(self) -> CSR:
-        """The matrix with rows and terms exchanged (documents by term: inverted lists).
-
-        Row numbers ascend within each list. Empty rows, also trailing ones, are kept as width.
-        """
-        turned = self.to_scipy().tocsc()
-        return CSR(
-            np.asarray(turned.indptr, np.int64),
-            np.asarray(turned.indices, np.int32),
-            np.asarray(turned.data, np.float32),
-            self.n_rows,
-        )
 
     def top_terms(self, m: int) -> CSR:
         """Keep the `m` heaviest entries of each row; among equals the smaller term stays.

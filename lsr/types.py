@@ -1,4 +1,4 @@
-"""The records everything shares: `Query`, `Document`, `Qrels`, `Run` and `ScoredDoc`.
+"""The records everything shares, such as `Query`, `Document`, `Run` and `EncoderIdentity`.
 
 Identifiers are strings outside the engine. Inside it a document is an `int32` **row**, its
 position in the collection; the two are never mixed in one variable name.
@@ -10,7 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["Document", "Metadata", "Qrel", "Qrels", "Query", "Run", "ScoredDoc", "ranked"]
+__all__ = [
+    "Document",
+    "EncoderIdentity",
+    "Metadata",
+    "Qrel",
+    "Qrels",
+    "Query",
+    "Run",
+    "ScoredDoc",
+    "ranked",
+]
 
 Metadata = Mapping[str, object]
 """Field name to value. Scalars, and lists of scalars, can be filtered on."""
@@ -60,6 +70,23 @@ Qrels = dict[str, dict[str, int]]
 
 Run = dict[str, list[ScoredDoc]]
 """query_id to hits, best first: score descending, equal scores by doc_id ascending."""
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which encoder made the vectors: stored in the manifest and compared on use.
+
+    Attributes:
+        kind: "bm25", "dense" and so on: which class reads the encoder's folder.
+        name: what the user called it, for people.
+        sha256: hash of everything that influences its output.
+        parameters: its options, for people.
+    """
+
+    kind: str
+    name: str
+    sha256: str
+    parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
 
 
 def ranked(hits: list[ScoredDoc]) -> list[ScoredDoc]:

@@ -16,12 +16,12 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from lsr.errors import LsrError
+from lsr.service.api.routes import api_router, health_router
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.middleware import BodyLimit, Observer, SafetyHeaders
-from lsr.service.page import page_router
+from lsr.service.page.page import page_router
 from lsr.service.problems import MEDIA_TYPE, install_handlers
-from lsr.service.routes import api_router, health_router
 from lsr.service.settings import Settings
 
 __all__ = ["create_app"]

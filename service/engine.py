@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
-from lsr.explanation import Explanation
-from lsr.hybrid import Notice
-from lsr.index.collection import DEFAULT_K, Answer, Collection, Hit, PrfReport
-from lsr.plan import Mode, SearchPlan, plan_from
+from lsr.index.collection.collection import DEFAULT_K, Answer, Collection, Hit, PrfReport
+from lsr.retrieval.explanation import Explanation
+from lsr.retrieval.hybrid import Notice
+from lsr.retrieval.plan import Mode, SearchPlan, plan_from
+from lsr.retrieval.snippet import Piece
 from lsr.service.examples import example_queries
 from lsr.service.terms import QueryTerms, WordMemory
-from lsr.snippet import Piece
 from lsr.sparse import SparseVector
 from lsr.stopwatch import Stopwatch
 from lsr.types import Document

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lsr.analysis import ENGLISH_STOP_WORDS
-from lsr.index.collection import Collection
+from lsr.encoders.analysis import ENGLISH_STOP_WORDS
+from lsr.index.collection.collection import Collection
 from lsr.types import Document
 
 __all__ = ["N_EXAMPLES", "example_queries"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Set
 
-from lsr.analysis import Analyzer, Token
-from lsr.encoder import Encoder
-from lsr.snippet import MAX_SCANNED_CHARACTERS, Piece, highlight, snippet
+from lsr.encoders.analysis import Analyzer, Token
+from lsr.encoders.protocols import Encoder
+from lsr.retrieval.snippet import MAX_SCANNED_CHARACTERS, Piece, highlight, snippet
 
 __all__ = ["QueryTerms", "WordMemory"]
 

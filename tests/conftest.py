@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lsr.bm25 import Bm25Encoder
-from lsr.index.builder import build_collection
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.index.collection.build import build_collection
 from lsr.types import Document
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's client is imported

@@ -47,9 +47,9 @@ HEAVY = {"torch", "transformers", "sentence_transformers", "faiss", "pyserini", 
 @pytest.mark.parametrize(
     "statement",
     [
-        "import lsr.index.collection, lsr.index.builder",
+        "import lsr.index.collection.collection, lsr.index.collection.build",
         "import lsr.cli",
-        "import lsr.evaluation, lsr.datasets, lsr.dense, lsr.lucene",
+        "import lsr.evaluation.evaluate, lsr.evaluation.lucene, lsr.encoders.dense",
         "import lsr.service.app",
     ],
 )
@@ -60,10 +60,10 @@ def test_imports_load_nothing_heavy(statement: str) -> None:
 def test_searching_a_sparse_collection_loads_no_torch(tmp_path: Path) -> None:
     statement = f"""
 from pathlib import Path
-from lsr.bm25 import Bm25Encoder
-from lsr.datasets import open_corpus
-from lsr.index.builder import build_collection
-from lsr.index.collection import Collection
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.datasets.open import open_corpus
+from lsr.index.collection.build import build_collection
+from lsr.index.collection.collection import Collection
 corpus = open_corpus({str(ROOT / "data" / "library")!r})
 build_collection(corpus.documents(), Path({str(tmp_path / "index")!r}), sparse=Bm25Encoder())
 assert Collection(Path({str(tmp_path / "index")!r})).search("late books").hits
@@ -76,12 +76,16 @@ def test_the_import_check_can_fail() -> None:
 
 
 def test_engine_imports_no_web_framework() -> None:
-    assert not _loaded("import lsr.index.collection") & {"fastapi", "starlette", "uvicorn"}
+    assert not _loaded("import lsr.index.collection.collection") & {
+        "fastapi",
+        "starlette",
+        "uvicorn",
+    }
 
 
 def test_every_module_exports_what_it_defines() -> None:
     for module_info in pkgutil.walk_packages(lsr.__path__, "lsr."):
-        if module_info.name == "lsr.training.tritonhead":
+        if module_info.name == "lsr.training.models.triton_head":
             continue  # needs Triton, which comes with CUDA
         module = importlib.import_module(module_info.name)
         exported = getattr(module, "__all__", None)
@@ -176,7 +180,7 @@ def test_the_readme_python_examples_run(code: str, tmp_path: Path) -> None:
 def test_architecture_names_every_segment_file() -> None:
     from dataclasses import fields
 
-    from lsr.index.segment import Segment
+    from lsr.index.storage.segment import Segment
 
     architecture = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     for field in fields(Segment):
@@ -191,7 +195,34 @@ def test_files_are_short() -> None:
         if not path.is_symlink()
     }
     assert max(counts.values()) <= 400, max(counts, key=lambda path: counts[path])
-    assert sorted(counts.values())[len(counts) // 2] <= 150
+
+
+def test_every_kernel_is_run_with_bounds_checked() -> None:
+    marked = [
+        text
+        for path in (ROOT / "tests" / "index").glob("**/test_*.py")
+        if "pytestmark = pytest.mark.kernel" in (text := path.read_text("utf-8"))
+    ]
+    modules = [
+        path
+        for path in (ROOT / "index").glob("**/*.py")
+        if re.search(r"^@kernel", path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(modules) >= 20
+    for path in modules:
+        exported = re.search(r"^__all__ = \[(.*?)\]", path.read_text("utf-8"), re.M | re.S)
+        names = [path.stem, *re.findall(r'"(\w+)"', exported.group(1) if exported else "")]
+        used = re.compile(rf"\b({'|'.join(names)})\b")
+        assert any(used.search(text) for text in marked), f"no kernel test names {path.stem}"
+
+
+def test_folders_are_rooms() -> None:
+    for folder in ("lsr", *LINKED):
+        for place in (ROOT / folder, *(ROOT / folder).glob("**/")):
+            if place.is_symlink() or "__pycache__" in place.parts:
+                continue
+            files = [path.name for path in place.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= 16, f"{place} is a shelf of {len(files)} files"
 
 
 def test_container_files_keep_their_promises() -> None:

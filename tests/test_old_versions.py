@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.index.collection import Collection
-from lsr.index.config import SearchParams
+from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.index.blocks.config import SearchParams
+from lsr.index.collection.collection import Collection
+from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.sparse_index import SparseIndex
-from lsr.index.writer import add_documents, delete_documents, merge_segments
-from lsr.learned import LearnedEncoder, LearnedOptions
 from lsr.sparse import CSR
 from lsr.types import Document
-from tests.commands import done
+from tests.support.command_line import done
 
 OLD = Path(__file__).parent / "fixtures" / "v0_1"
 EXPECTED: dict[str, Any] = json.loads((OLD / "expected.json").read_text("utf-8"))
@@ -91,7 +91,8 @@ def test_vectors_alone_are_found_as_before(old: Path) -> None:
     found = index.search_batch(CSR.from_rows(rows, 64), SearchParams(k=5, mode="exact"))
     assert found.rows.tolist() == case["rows"]
     assert [[float(score).hex() for score in row] for row in found.scores] == case["scores"]
-    again = SparseIndex.open(index.save(old / "again") or old / "again")
+    index.save(old / "again")
+    again = SparseIndex.open(old / "again")
     assert again.search_batch(CSR.from_rows(rows, 64), SearchParams(k=5)).rows.shape == (8, 5)
 
 

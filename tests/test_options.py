@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from lsr.errors import QueryError
-from lsr.feedback import DenseFeedback, SparseFeedback
-from lsr.fusion import Fusion
 from lsr.options import check_options, option, read_options
-from lsr.plan import Prf, SearchPlan, plan_from
+from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
+from lsr.retrieval.fusion import Fusion
+from lsr.retrieval.plan import Prf, SearchPlan, plan_from
 
 Field = tuple[str, Mapping[str, Any], Any]
 

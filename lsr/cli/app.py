@@ -9,24 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lsr.cli import (
-    calibrate,
-    demo,
-    encode,
-    evaluate,
-    expand,
-    export,
-    exportmodel,
-    idf,
-    index,
-    live,
-    modellist,
-    search,
-    serve,
-    train,
-    tune,
-    vectors,
-)
+from lsr.cli.commands.adapt import adapt
+from lsr.cli.commands.demo import demo
+from lsr.cli.commands.encode import encode
+from lsr.cli.commands.eval import evaluate
+from lsr.cli.commands.expand import expand
+from lsr.cli.commands.export import export_model
+from lsr.cli.commands.export_onnx import export_onnx
+from lsr.cli.commands.idf import idf
+from lsr.cli.commands.index import app as index_app
+from lsr.cli.commands.models import models
+from lsr.cli.commands.search import search
+from lsr.cli.commands.serve import serve
+from lsr.cli.commands.train import train
+from lsr.cli.commands.tune import tune
 from lsr.cli.console import complain
 from lsr.errors import LsrError
 
@@ -60,25 +56,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-index.app.command("add")(live.add)
-index.app.command("delete")(live.delete)
-index.app.command("merge")(live.merge)
-index.app.command("calibrate")(calibrate.calibrate)
-index.app.command("export")(vectors.export)
-app.add_typer(index.app, name="index")
-app.command("search")(search.search)
-app.command("eval")(evaluate.evaluate)
-app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
-app.command("tune")(tune.tune)
-app.command("encode")(encode.encode)
-app.command("export")(exportmodel.export_model)
-app.command("models")(modellist.models)
-app.command("idf")(idf.idf)
-app.command("expand")(expand.expand)
-app.command("train")(train.train)
-app.command("adapt")(train.adapt)
-app.command("export-onnx")(export.export_onnx)
+app.add_typer(index_app, name="index")
+app.command("search")(search)
+app.command("eval")(evaluate)
+app.command("serve")(serve)
+app.command("demo")(demo)
+app.command("tune")(tune)
+app.command("encode")(encode)
+app.command("export")(export_model)
+app.command("models")(models)
+app.command("idf")(idf)
+app.command("expand")(expand)
+app.command("train")(train)
+app.command("adapt")(adapt)
+app.command("export-onnx")(export_onnx)
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from lsr.encoder import Progress as ProgressCallback
+from lsr.progress import Progress as ProgressCallback
 
 __all__ = ["complain", "print_json", "print_table", "shown_progress"]
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from lsr.training.losses.infonce import infonce, infonce_rows
 from lsr.training.losses.kl import kl, kl_rows
-from lsr.training.losses.marginmse import margin_mse, margin_pairs
-from lsr.training.losses.termrecall import term_recall
+from lsr.training.losses.margin_mse import margin_mse, margin_pairs
+from lsr.training.losses.term_recall import term_recall
 
 __all__ = [
     "infonce",

@@ -1,7 +1,7 @@
 """Kullback-Leibler divergence of the student's distribution from the teachers'.
 
 KL(p || q) = sum_d p_d (log p_d - log q_d), with q = softmax of the student's scores over the
-candidates; p comes from `lsr.training.ensemble.targets` (Geng et al. 2024).
+candidates; p comes from `lsr.training.losses.ensemble.targets` (Geng et al. 2024).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ gradients are then added, not averaged. `lp` is a plain sum: parts with `n_docum
 
 from __future__ import annotations
 
-from lsr.training.regularizers.antizero import anti_zero, inverse_mass
-from lsr.training.regularizers.dfflops import DocumentFrequencies, df_activation, df_flops
+from lsr.training.regularizers.anti_zero import anti_zero, inverse_mass
+from lsr.training.regularizers.df_flops import DocumentFrequencies, df_activation, df_flops
 from lsr.training.regularizers.flops import (
     active_terms,
     flops,
@@ -25,9 +25,9 @@ from lsr.training.regularizers.flops import (
     retrieval_flops,
     with_others,
 )
-from lsr.training.regularizers.idfflops import idf_flops
+from lsr.training.regularizers.idf_flops import idf_flops
 from lsr.training.regularizers.lp import lp
-from lsr.training.regularizers.topk import top_k
+from lsr.training.regularizers.top_k import top_k
 
 __all__ = [
     "DocumentFrequencies",

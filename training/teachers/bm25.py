@@ -3,7 +3,8 @@
     score(q, d) = sum over the terms t of q of idf(t) * tf / (tf + k1 * (1 - b + b * |d| / avg|d|))
     idf(t) = ln(1 + (N - df + 0.5) / (df + 0.5))
 
-as in `lsr.bm25` (Robertson et al. 1994, as Lucene computes it), a query's terms counted once each.
+as in `lsr.encoders.bm25` (Robertson et al. 1994, as Lucene computes it), a query's terms counted
+once each.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import Progress, no_progress
 from lsr.errors import InputError
-from lsr.retriever import Ranking
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR
 from lsr.training.teachers.protocol import Rows, Scores, unprepared
-from lsr.training.teachers.sparserows import SparseRows
+from lsr.training.teachers.sparse_matrix import SparseRows
 
 __all__ = ["Bm25Scorer", "TokenRows"]
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.dense import DenseEncoder
-from lsr.encoder import Progress, VectorEncoder, no_progress
+from lsr.encoders.cache.vector_cache import Tick, VectorCache
+from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.protocols import VectorEncoder
 from lsr.errors import InputError
-from lsr.retriever import Ranking
-from lsr.training.nearest import nearest_rows
-from lsr.training.precision import Precision, computing_in, resolved_precision
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.retriever import Ranking
+from lsr.training.models.precision import Precision, computing_in, resolved_precision
 from lsr.training.teachers.identity import model_sha256
+from lsr.training.teachers.nearest import nearest_rows
 from lsr.training.teachers.protocol import Rows, Scores, padded, unprepared
-from lsr.training.vectorcache import Tick, VectorCache
 
 __all__ = ["DenseScorer", "open_dense"]
 

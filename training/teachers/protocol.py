@@ -8,9 +8,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import Progress
 from lsr.errors import InputError
-from lsr.retriever import Ranking
+from lsr.progress import Progress
+from lsr.retrieval.retriever import Ranking
 
 __all__ = ["Rows", "Scores", "Teacher", "padded", "unprepared", "unranked"]
 

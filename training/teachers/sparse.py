@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoder import Progress, no_progress
+from lsr.encoders.cache.vector_cache import Tick, VectorCache
 from lsr.errors import ModelError
-from lsr.retriever import Ranking
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR
-from lsr.training.models import open_model
+from lsr.training.models.sparse_encoder import open_model
 from lsr.training.teachers.identity import model_sha256
 from lsr.training.teachers.loading import loaded
 from lsr.training.teachers.protocol import Rows, Scores, unprepared
-from lsr.training.teachers.sparserows import SparseRows
-from lsr.training.vectorcache import Tick, VectorCache
+from lsr.training.teachers.sparse_matrix import SparseRows
 
 __all__ = ["SparseScorer", "open_sparse"]
 

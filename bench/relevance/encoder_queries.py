@@ -1,0 +1,91 @@
+"""The time of a query by the shipped sparse model over BM25's, on the same collections.
+
+    python -m bench.relevance.encoder_queries [--model doc-mini] [--sets scifact,nfcorpus] [--depth
+    10]
+
+From text to ranked ids, one query at a time on one pinned core, both over our engine. Queries of a
+collection are repeated to `--queries` a pass; passes of both systems alternate, and the median of
+their ratios counts. Documents are encoded once, and kept as `lsr eval` keeps them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from bench.engine.exact import data_folder
+from lsr.cli.console import shown_progress
+from lsr.datasets.open import open_judged_corpus
+from lsr.encoders.learned.packed_model import user_cache
+from lsr.encoders.registry import learned_options
+from lsr.evaluation.evaluate import System, judged_queries
+from lsr.evaluation.systems import SystemOptions, Systems
+from lsr.progress import no_progress
+from lsr.types import Query
+
+__all__ = ["main"]
+
+SETS = "scifact,nfcorpus,cranfield,medline,vaswani,cacm,time"
+SPLIT = "test"
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description="query time of a learned model over BM25's")
+    parser.add_argument("--model", default="doc-mini")
+    parser.add_argument("--sets", default=SETS)
+    parser.add_argument("--queries", type=int, default=1_000)
+    parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--depth", type=int, default=10)
+    given = parser.parse_args()
+    print("| | BM25, us | learned, us | learned ÷ BM25 |\n|---|---|---|---|")
+    ratios = []
+    for name in given.sets.split(","):
+        source = str(data_folder() / "eval" / name)
+        corpus = open_judged_corpus(source)
+        options = SystemOptions(
+            source,
+            SPLIT,
+            given.depth,
+            "none",
+            0.9,
+            0.4,
+            user_cache() / "vectors",
+            learned=given.model,
+            learned_options=learned_options(),
+        )
+        queries = judged_queries(list(corpus.queries()), corpus.qrels(SPLIT))
+        with tempfile.TemporaryDirectory() as work:
+            with shown_progress() as progress:  # not while queries are timed
+                systems = Systems(corpus, options, Path(work), progress, with_dense=False)
+                both = [systems.make(system) for system in ("bm25", "learned")]
+            asked = list(islice(cycle(queries), max(given.queries, len(queries))))
+            passes = [_medians(both, asked, given.depth) for _ in range(given.passes)]
+            systems.close()
+        ratio = statistics.median(ours / bm25 for bm25, ours in passes)
+        bm25_us, ours_us = (statistics.median(side) for side in zip(*passes, strict=True))
+        ratios.append(ratio)
+        print(f"| {name} | {bm25_us:.0f} | {ours_us:.0f} | {ratio:.2f} |", flush=True)
+    print(f"| mean | | | {statistics.mean(ratios):.2f} |")
+
+
+def _medians(systems: Sequence[System], queries: Sequence[Query], depth: int) -> list[float]:
+    """Microseconds of a query in the middle, by system, on one core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        return [
+            statistics.median(system.answer(queries, depth, no_progress).query_ms) * 1e3
+            for system in systems
+        ]
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Documents in, a published collection out: the stages of a build, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.errors import StorageError
+from lsr.index.build.limits import BuildLimits
+from lsr.index.collection.segment_writer import Draft
+from lsr.index.storage.commit import publish
+from lsr.index.storage.manifest import Manifest
+from lsr.index.storage.names import ENCODER, numbered
+from lsr.index.storage.staging import Staging
+from lsr.progress import Progress, no_progress
+from lsr.sparse import CSR
+from lsr.types import Document
+
+__all__ = ["build_collection"]
+
+
+def build_collection(
+    documents: Iterable[Document],
+    target: Path,
+    *,
+    sparse: Encoder,
+    dense: VectorEncoder | None = None,
+    vectors: CSR | None = None,
+    blocks: bool | None = None,
+    limits: BuildLimits | None = None,
+    source: str = "",
+    vector_cache: Path | None = None,
+    progress: Progress = no_progress,
+) -> Manifest:
+    """Build a collection and publish it at `target`, replacing one that is there.
+
+    Until the last moment nothing at `target` changes; an exception, an interrupt or a kill leaves
+    it as it was. Dense vectors encoded by an interrupted build are used by the next.
+
+    Args:
+        documents: read once; at least one.
+        target: the collection's folder, or where it shall be.
+        sparse: gives the vectors of the inverted lists; keeps its statistics in the collection.
+        dense: gives dense vectors as well.
+        vectors: the documents' sparse vectors, in their order, where they were made elsewhere;
+            `sparse` then encodes queries only.
+        blocks: whether to build a block index for approximate search; None for large collections.
+        limits: of building it; the defaults of `BuildLimits` else.
+        source: what the documents are, for people.
+        vector_cache: a folder where dense vectors stay after the build, for later builds.
+
+    Raises:
+        InputError: no documents, an id that is empty or repeated, vectors that do not fit,
+            too little memory for blocks, or `target` is something else.
+        StorageError: the disk is full, there is no permission, or another writer is at work.
+    """
+    try:
+        with Staging(target) as staging, Draft(staging, progress) as draft:
+            draft.read(documents, source)
+            draft.encode_sparse(sparse, vectors)
+            encoder = numbered(ENCODER, staging.generation)
+            (staging.folder / encoder).mkdir()
+            sparse.save(staging.folder / encoder)
+            if dense is not None:
+                if vector_cache is not None:
+                    vector_cache.mkdir(parents=True, exist_ok=True)
+                draft.encode_dense(dense, vector_cache or staging.kept)
+            return publish(
+                staging,
+                [draft.finish(sparse.n_terms, is_exact=True, blocks=blocks, limits=limits)],
+                sparse=sparse.identity,
+                dense=dense.identity if dense is not None else None,
+                encoder=encoder,
+                source=source,
+                forget_kept=True,
+                progress=progress,
+            )
+    except OSError as error:
+        raise StorageError(
+            f"{target} cannot be written ({error.strerror or error}); nothing was changed, "
+            "so free some space or choose another place and build again"
+        ) from error

@@ -1,0 +1,380 @@
+"""A collection opened for reading: documents, both sides of search, and one `search` call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.protocols import Encoder
+from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError, StorageError
+from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
+from lsr.index.collection.multi_segment import AnySegment, JoinedSegment
+from lsr.index.collection.multi_store import AnyStore
+from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
+from lsr.index.collection.snapshot import Generation
+from lsr.index.collection.tuned_plan import Profile
+from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
+from lsr.index.search.calibration_file import Tuned
+from lsr.index.storage.manifest import Manifest
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.explanation import Explanation, QueryTerm, explain, query_terms
+from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
+from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
+from lsr.sparse import CSR, MAX_TERMS, SparseVector
+from lsr.stopwatch import Stopwatch
+from lsr.types import Document
+
+__all__ = ["DEFAULT_K", "Answer", "Collection", "FeedbackDocument", "Hit", "PrfReport"]
+
+DEFAULT_K = 10
+UNIT_TOLERANCE = 1e-3
+"""A caller's dense vector whose length differs more than this from 1 is brought to it."""
+
+_STALE = Notice(
+    "profile_stale",
+    "the tuned profile belongs to other models and is not used; run lsr tune again",
+)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found document and its score; `explanation` when the plan asks for one."""
+
+    document: Document
+    score: float
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True)
+class FeedbackDocument:
+    """A document that feedback learned from, and its score in the list it was picked from."""
+
+    doc_id: str
+    score: float
+
+
+@dataclass(frozen=True)
+class PrfReport:
+    """What feedback did.
+
+    Attributes:
+        reason: why it was not applied, or None.
+        terms: the sparse query as it was last searched; only when the plan explains in full.
+    """
+
+    applied: bool
+    reason: str | None
+    feedback: tuple[FeedbackDocument, ...] = ()
+    terms: tuple[QueryTerm, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search gives.
+
+    Attributes:
+        mode: hybrid, sparse or dense.
+        hits: best first: score descending, then dense raw score descending, then doc_id.
+        total: hits that can be paged through with this plan's window.
+        plan: what was done, with nothing left open.
+        took_ms: milliseconds by stage, and their total.
+    """
+
+    text: str
+    mode: Mode
+    hits: tuple[Hit, ...]
+    total: int
+    plan: SearchPlan
+    generation: int
+    prf: PrfReport
+    warnings: tuple[Notice, ...]
+    took_ms: dict[str, float]
+
+
+class Collection:
+    """One generation of a collection; it keeps it while newer ones are published.
+
+    A document is a row. Deleted rows have numbers too, and are never found.
+
+    Args:
+        path: the collection's folder.
+        verify: compare every file with its checksum first. Leave it on unless the files are
+            trusted: a damaged index may give wrong answers.
+
+    Attributes:
+        segment, store: vectors and documents of all segments, rows counted through.
+        hybrid: both sides, or the one there is, behind one search.
+
+    Raises:
+        IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
+    """
+
+    def __init__(self, path: Path, *, verify: bool = True) -> None:
+        self.path = path
+        while True:
+            self.manifest = Manifest.read(path)
+            try:
+                self._open(verify)
+                return
+            except IndexCorruptError:
+                if Manifest.read(path).generation == self.manifest.generation:
+                    raise
+
+    def _open(self, verify: bool) -> None:
+        if verify:
+            for damage in self.manifest.damage(self.path):
+                raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
+        self.encoder: Encoder = load_encoder(self.path, self.manifest)
+        self.profile = Profile.read(self.path)
+        self._generation = Generation(self.path, self.manifest)
+        self.segment: AnySegment = self._generation.segment
+        self.store: AnyStore = self._generation.store
+        searcher = self._generation.searcher
+        self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
+        self._dense = self._dense_side()
+        self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
+
+    def _dense_side(self) -> DenseRetriever | None:
+        if self.manifest.dense is None:
+            return None
+        return DenseRetriever(
+            self.manifest.dense,
+            self.segment,
+            self._generation.open_vectors,
+            onnx_folder(self.path),
+        )
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return self.manifest.n_documents
+
+    def live_rows(self) -> NDArray[np.int32]:
+        """The rows of all documents that can be found, ascending."""
+        if isinstance(self.segment, JoinedSegment) and self.segment.alive is not None:
+            return np.flatnonzero(self.segment.alive).astype(np.int32)
+        return np.arange(self.segment.n_rows, dtype=np.int32)
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes this collection can be searched in; the first is the default."""
+        return MODES if self.manifest.dense else ("sparse",)
+
+    @property
+    def dense(self) -> DenseRetriever:
+        """The dense side; faiss and the model are loaded when they are first needed.
+
+        Raises:
+            QueryError: the collection was built without one.
+        """
+        if self._dense is None:
+            raise QueryError(
+                f"{self.path} has no dense vectors; build it again with --dense, or search sparse"
+            )
+        return self._dense
+
+    @property
+    def default_plan(self) -> SearchPlan:
+        """The tuned plan, if there is one that fits, else the defaults."""
+        if self.profile is not None and self.profile.fits(self.manifest):
+            return self.profile.plan
+        return SearchPlan()
+
+    def retriever(self, plan: SearchPlan) -> HybridRetriever:
+        """A plan over this collection as a `Retriever`."""
+        return HybridRetriever(self.hybrid, plan, self.segment)
+
+    def calibrate(
+        self,
+        texts: Sequence[str] | None,
+        target_recall: float,
+        *,
+        k: int = DEFAULT_K,
+        progress: Progress = no_progress,
+    ) -> Tuned:
+        """Find parameters of approximate search for a recall, and store them with the collection.
+
+        They are measured on the largest segment, and used by searches that are opened later.
+
+        Args:
+            texts: queries; None for queries made of documents.
+
+        Raises:
+            InputError: no segment has a block index, or see `lsr.index.search.calibrate.calibrate`.
+        """
+        parts = [part for part in self._generation.parts if part.blocks is not None]
+        if not parts:
+            raise InputError(
+                f"{self.path} has no blocks for approximate search, which small indexes do "
+                "without: exact search is fast there; to try, build it with --blocks always"
+            )
+        part = max(parts, key=lambda each: each.record.n_rows)
+        assert part.blocks is not None
+        searcher = AutoSearcher(part.blocks, part.segment.tie_order)
+        if texts is None:
+            rng = np.random.default_rng(0)
+            live = part.live_rows()
+            drawn = rng.choice(live, min(len(live), MOST_QUERIES), replace=False)
+            vectors = part.store.sparse_vectors(np.sort(drawn).tolist(), self.encoder.n_terms)
+            queries, source = pseudo_queries(vectors), "queries made of documents"
+        else:
+            queries, source = self.encoder.encode_queries(texts), "given queries"
+        tuned = calibrate(searcher, queries, target_recall, k=k, source=source, progress=progress)
+        try:
+            tuned.write(self.path)
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} cannot be written ({error.strerror or error}); nothing was stored"
+            ) from error
+        return tuned
+
+    def warm_up(self, mode: str | None = None) -> None:
+        """Do now what would slow the first search down: compile kernels, load models.
+
+        Args:
+            mode: the mode that will be searched; by default the collection's first.
+        """
+        plan = replace(SearchPlan(), mode=mode).resolved(self.modes)  # type: ignore[arg-type]
+        if plan.mode != "dense":
+            self.sparse.warm_up()
+        if plan.mode != "sparse":
+            self.dense.warm_up()
+
+    def search(
+        self,
+        text: str,
+        *,
+        k: int | None = None,
+        offset: int = 0,
+        mode: str | None = None,
+        where: Mapping[str, object] | None = None,
+        plan: SearchPlan | None = None,
+        sparse_vector: SparseVector | None = None,
+        dense_vector: NDArray[np.float32] | None = None,
+    ) -> Answer:
+        """Search, and fetch the documents found.
+
+        Args:
+            text: the query. May be blank when vectors are given.
+            k: hits wanted; 10 by default. Where fewer documents match, fewer come.
+            offset: hits to leave out at the front. Pages put together are one long answer.
+            mode: hybrid, sparse or dense; stands above the plan's.
+            where: metadata values that every hit must have.
+            plan: how to search; `default_plan` else.
+            sparse_vector, dense_vector: used in place of what the models would make of the text;
+                dense: float32, shape (dimension,), brought to unit length.
+
+        Raises:
+            QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
+                vector do not fit the collection.
+            UnavailableError, RetrieverError, ModelError: a side cannot answer.
+        """
+        watch = Stopwatch()
+        plan = plan or self.default_plan
+        if mode is not None:
+            plan = plan_from({"mode": mode}, plan)
+        query = self._query(text, sparse_vector, dense_vector)
+        k = DEFAULT_K if k is None else k
+        self._check_page(plan, k, offset)
+        allowed = self.store.mask(where) if where else None
+        watch.lap("filter")
+        outcome = self.hybrid.search(query, plan, allowed, reach=offset + k)
+        watch.lap("plan")
+        watch.took_ms["plan"] -= sum(outcome.took_ms.values())
+        watch.took_ms.update(outcome.took_ms)
+        return self._answer(outcome, offset, offset + k, watch)
+
+    def _query(
+        self, text: str, sparse: SparseVector | None, dense: NDArray[np.float32] | None
+    ) -> HybridQuery:
+        if not text.strip() and sparse is None and dense is None:
+            raise QueryError("the query is empty; write at least one word")
+        if dense is not None:
+            if self._dense is None:
+                raise QueryError(
+                    "the query has a dense vector and this collection has none; build it again "
+                    "with --dense, or leave the vector out"
+                )
+            dimension = self.segment.dimension
+            if dense.shape != (dimension,):
+                raise QueryError(
+                    f"the dense vector has shape {dense.shape}; this collection needs "
+                    f"{dimension} numbers"
+                )
+            if not np.isfinite(dense).all():
+                raise QueryError("the dense vector holds a number that is not finite")
+            length = float(np.linalg.norm(dense.astype(np.float64)))
+            if length > 0 and abs(length - 1) > UNIT_TOLERANCE:
+                dense = (dense / length).astype(np.float32)
+        if sparse is not None:
+            try:
+                CSR.from_vectors([sparse], MAX_TERMS)
+            except InputError as error:
+                raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
+        return HybridQuery(text, sparse, dense)
+
+    def _check_page(self, plan: SearchPlan, k: int, offset: int) -> None:
+        if k < 1:
+            raise QueryError(f"{k} hits were asked for; ask for at least 1")
+        if offset < 0:
+            raise QueryError(f"the offset is {offset}; it must be 0 or more")
+        reach = min(offset + k, self.n_documents)
+        if plan.resolved(self.modes).mode == "hybrid" and reach > plan.window:
+            raise QueryError(
+                f"offset and limit reach hit {offset + k:,} and fusion looks at the best "
+                f"{plan.window:,} of each side; set window to at least {reach:,}, the same on "
+                "every page"
+            )
+
+    def _answer(self, outcome: Outcome, first: int, last: int, watch: Stopwatch) -> Answer:
+        rows = outcome.rows[first:last]
+        documents = self.store.documents(rows.tolist())
+        watch.lap("fetch")
+        told: list[Explanation] | list[None] = [None] * len(rows)
+        plan = outcome.plan
+        if plan.explain != "none":
+            told = explain(self.hybrid, outcome, first, last, self.segment.doc_ids)
+        parts = zip(documents, outcome.scores[first:last].tolist(), told, strict=True)
+        hits = tuple(Hit(*part) for part in parts)
+        feedback = zip(
+            self.segment.doc_ids(outcome.prf.rows), outcome.prf.scores.tolist(), strict=True
+        )
+        terms = query_terms(self.sparse, outcome) if plan.explain == "full" else []
+        prf = PrfReport(
+            outcome.prf.applied,
+            outcome.prf.reason,
+            tuple(FeedbackDocument(*pair) for pair in feedback),
+            tuple(terms),
+        )
+        if plan.explain != "none":
+            watch.lap("explain")
+        total = len(outcome.final.rows)
+        total = min(total, plan.window) if plan.mode == "hybrid" else total
+        stale = () if self.profile is None or self.profile.fits(self.manifest) else (_STALE,)
+        return Answer(
+            text=outcome.query.text,
+            mode=plan.mode or "sparse",
+            hits=hits,
+            total=total,
+            plan=plan,
+            generation=self.manifest.generation,
+            prf=prf,
+            warnings=(*stale, *outcome.notices),
+            took_ms=watch.total(),
+        )
+
+    def document(self, doc_id: str) -> Document:
+        """A document by id. Raises NotFoundError when there is none."""
+        row = self.store.row(doc_id)
+        if row is None:
+            raise NotFoundError(f"there is no document {doc_id!r} in {self.path.name}")
+        return self.store.document(row)
+
+    def close(self) -> None:
+        """Close the databases. Searches that are running fail."""
+        self._generation.close()

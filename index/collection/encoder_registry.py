@@ -1,0 +1,44 @@
+"""The models of a collection: which class reads the encoder's folder, where an export may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.learned.encoder import LearnedEncoder
+from lsr.encoders.precomputed import GivenEncoder
+from lsr.encoders.protocols import Encoder
+from lsr.errors import IndexVersionError
+from lsr.index.storage.manifest import Manifest
+
+__all__ = ["LOADERS", "load_encoder", "onnx_folder"]
+
+LOADERS: dict[str, Callable[[Path], Encoder]] = {
+    "bm25": Bm25Encoder.load,
+    "given": GivenEncoder.load,
+    "learned": LearnedEncoder.load,
+}
+"""By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""
+
+_ONNX = "onnx"
+"""Where in a collection's folder its dense model may lie exported."""
+
+
+def load_encoder(collection: Path, manifest: Manifest) -> Encoder:
+    """The sparse encoder of a collection.
+
+    Raises:
+        IndexVersionError: this version of lsr has no such encoder.
+        IndexCorruptError: its files cannot be read.
+    """
+    kind = manifest.sparse.kind
+    if kind not in LOADERS:
+        raise IndexVersionError(f"{collection} needs an encoder {kind!r} that this lsr lacks")
+    return LOADERS[kind](collection / manifest.encoder)
+
+
+def onnx_folder(collection: Path) -> Path | None:
+    """The folder where the collection's dense model lies exported to ONNX, or None."""
+    folder = collection / _ONNX
+    return folder if folder.exists() else None

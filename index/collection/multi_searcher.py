@@ -1,0 +1,139 @@
+"""Search across segments: each gives its best, and the best of these are the answer.
+
+Scores of a document do not depend on its neighbours, so the answer is what one segment of all
+living documents would give, to the bit: by score descending, then doc_id ascending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.index.collection.multi_segment import JoinedSegment
+from lsr.index.collection.segment_reader import Searcher
+from lsr.index.kernels.merge import merge_rankings
+from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.retriever import Ranking
+from lsr.sparse import CSR, SparseVector
+
+__all__ = ["JoinedSearcher", "JoinedVectors", "merged"]
+
+Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+class JoinedSearcher:
+    """The sparse searchers of all parts as one `Searcher`."""
+
+    def __init__(self, segment: JoinedSegment) -> None:
+        self._segment = segment
+        self._searchers: list[Searcher] = [part.open_searcher() for part in segment.parts]
+
+    def search_batch(
+        self, queries: CSR, k: int, allowed: Mask | None = None, *, n_threads: int = 1
+    ) -> Ranking:
+        """As `ExactSearcher.search_batch`; `allowed` has a flag for each row of all segments."""
+        return _search(
+            self._segment,
+            k,
+            allowed,
+            lambda part, most, mask: self._searchers[part].search_batch(
+                queries, most, mask, n_threads=n_threads
+            ),
+        )
+
+    def score(self, query: SparseVector, rows: Rows) -> NDArray[np.float32]:
+        """As `ExactSearcher.score`."""
+        scores = np.empty(len(rows), np.float32)
+        for part, places, local in self._segment.ranges.split(rows):
+            scores[places] = self._searchers[part].score(query, local)
+        return scores
+
+    def document_weights(self, terms: NDArray[np.int32], rows: Rows) -> NDArray[np.float32]:
+        """As `ExactSearcher.document_weights`."""
+        weights = np.empty((len(rows), len(terms)), np.float32)
+        for part, places, local in self._segment.ranges.split(rows):
+            weights[places] = self._searchers[part].document_weights(terms, local)
+        return weights
+
+    def warm_up(self) -> None:
+        """Compile, or load from Numba's cache, what the first query needs."""
+        for searcher in self._searchers:
+            searcher.warm_up()
+        self.search_batch(CSR.empty(1, 0), 1)
+
+
+class JoinedVectors:
+    """The dense vectors of all parts as one `VectorIndex`.
+
+    Attributes:
+        has_vector: which rows have one: bool, shape (n_rows,).
+        is_exact: whether every part compares every vector.
+    """
+
+    def __init__(self, segment: JoinedSegment) -> None:
+        self._segment = segment
+        self._indexes: list[VectorIndex] = [part.open_vectors() for part in segment.parts]
+        self.has_vector: Mask = np.concatenate([index.has_vector for index in self._indexes])
+        self.is_exact = all(index.is_exact for index in self._indexes)
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: Mask | None = None
+    ) -> tuple[Rows, NDArray[np.float32]]:
+        """As `VectorIndex.search`."""
+        return _search(
+            self._segment,
+            k,
+            allowed,
+            lambda part, most, mask: Ranking(*self._indexes[part].search(queries, most, mask)),
+        )
+
+    def score(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+        """As `VectorIndex.score`."""
+        scores = np.empty(len(rows), np.float32)
+        for part, places, local in self._segment.ranges.split(rows):
+            scores[places] = self._indexes[part].score(query, local)
+        return scores
+
+
+def _search(
+    segment: JoinedSegment,
+    k: int,
+    allowed: Mask | None,
+    search: Callable[[int, int, Mask | None], Ranking],
+) -> Ranking:
+    masks = segment.masks(allowed)
+    if len(masks) == 1 or k < 1:  # a wrong k is refused by the part's own search
+        return search(0, k, masks[0])
+    found = []
+    for part, mask in enumerate(masks):
+        most = min(k, max(1, segment.parts[part].record.n_documents))
+        found.append(search(part, most, mask))
+    return merged(found, segment.ranges.first_rows, segment.tie_order, k)
+
+
+def merged(
+    rankings: Sequence[Ranking],
+    first_rows: NDArray[np.int64],
+    tie_order: NDArray[np.int32],
+    k: int,
+) -> Ranking:
+    """The `k` best of several rankings of the same queries over different rows.
+
+    Args:
+        first_rows: what to add to each ranking's rows.
+        tie_order: of all rows; among equal scores the smaller comes first.
+    """
+    n_queries = len(rankings[0].rows)
+    found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
+    merge_rankings(
+        np.concatenate([ranking.rows for ranking in rankings], axis=1),
+        np.concatenate([ranking.scores for ranking in rankings], axis=1),
+        np.cumsum([0, *(ranking.rows.shape[1] for ranking in rankings)]),
+        first_rows,
+        tie_order,
+        *found,
+    )
+    return found

@@ -1,0 +1,188 @@
+"""Several segments, or one with deleted rows, behind the interface of one segment.
+
+A row is counted through: the first row of a segment follows the last of the one before it. Deleted
+rows keep their numbers and are never found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import QueryError
+from lsr.index.collection.segment_reader import Part
+from lsr.index.storage.segment import Segment, frozen
+
+__all__ = ["AnySegment", "JoinedSegment", "RowRanges", "check_mask"]
+
+_ROWS_AT_ONCE = 10_000
+
+Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+class RowRanges:
+    """Where the rows of each part are.
+
+    Args:
+        lengths: rows of each part.
+
+    Attributes:
+        n_rows: of all parts.
+        first_rows: the first row of each part, int64.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self._edges = np.cumsum([0, *lengths])
+        self.n_rows = int(self._edges[-1])
+        self.first_rows = self._edges[:-1].copy()
+
+    def __iter__(self) -> Iterator[slice]:
+        """The rows of each part."""
+        return (slice(first, last) for first, last in pairwise(self._edges.tolist()))
+
+    def split(
+        self, rows: NDArray[np.int32]
+    ) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.int32]]]:
+        """Which part, which places in `rows`, and what rows they are within the part."""
+        owners = np.searchsorted(self._edges, rows, side="right") - 1
+        for owner in np.unique(owners).tolist():
+            places = np.flatnonzero(owners == owner)
+            yield owner, places, (rows[places] - self._edges[owner]).astype(np.int32)
+
+
+class JoinedSegment:
+    """The rows of all parts, one after the other.
+
+    Args:
+        parts: at least one.
+        tie_order: int32, shape (n_rows,): the place of each row when they are sorted by doc_id.
+
+    Attributes:
+        ranges: which rows are whose.
+        alive: which rows are not deleted: bool, shape (n_rows,); None when all are alive.
+    """
+
+    def __init__(self, parts: Sequence[Part], tie_order: NDArray[np.int32]) -> None:
+        self.parts = tuple(parts)
+        self.tie_order = tie_order
+        self._segments = [part.segment for part in parts]
+        self.ranges = RowRanges([segment.n_rows for segment in self._segments])
+        self.alive: Mask | None = None
+        if any(part.alive is not None for part in parts):
+            alive = np.ones(self.n_rows, bool)
+            for part, rows in zip(parts, self.ranges, strict=True):
+                alive[rows] = True if part.alive is None else part.alive
+            self.alive = frozen(alive)
+
+    @property
+    def n_rows(self) -> int:
+        """Deleted rows included: the length of masks and of `tie_order`."""
+        return self.ranges.n_rows
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return sum(part.record.n_documents for part in self.parts)
+
+    @property
+    def n_terms(self) -> int:
+        return max(segment.n_terms for segment in self._segments)
+
+    @property
+    def n_postings(self) -> int:
+        return sum(segment.n_postings for segment in self._segments)
+
+    @property
+    def dimension(self) -> int:
+        """Of the dense vectors; 0 without a dense side."""
+        return self._segments[0].dimension
+
+    @property
+    def lists_nbytes(self) -> int:
+        """Bytes of the inverted lists and identifiers."""
+        return sum(segment.lists_nbytes for segment in self._segments)
+
+    @property
+    def vectors_nbytes(self) -> int:
+        """Bytes of the dense vectors."""
+        return sum(segment.vectors_nbytes for segment in self._segments)
+
+    def masks(self, allowed: Mask | None) -> list[Mask | None]:
+        """Which rows of each part may be found; None where all may.
+
+        Args:
+            allowed: bool, shape (n_rows,), or None.
+
+        Raises:
+            QueryError: `allowed` has another length.
+        """
+        if allowed is None:
+            return [part.alive for part in self.parts]
+        check_mask(allowed, self.n_rows)
+        if self.alive is not None:
+            allowed = allowed & self.alive
+        return [frozen(allowed[rows]) for rows in self.ranges]
+
+    def doc_ids(self, rows: Rows) -> list[str]:
+        """The identifiers of rows, in their order."""
+        found = [""] * len(rows)
+        for owner, places, local in self.ranges.split(rows):
+            doc_ids = self._segments[owner].doc_ids(local)
+            for place, doc_id in zip(places.tolist(), doc_ids, strict=True):
+                found[place] = doc_id
+        return found
+
+    def dense_vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """The dense vectors of rows, shape (n, dimension)."""
+        vectors = np.empty((len(rows), self.dimension), np.float32)
+        for owner, places, local in self.ranges.split(rows):
+            vectors[places] = self._segments[owner].dense_vectors(local)
+        return vectors
+
+    def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many documents hold each term, deleted ones not counted."""
+        frequency = np.zeros(len(terms), np.int64)
+        for segment in self._segments:
+            frequency += segment.document_frequency(terms)
+        if self.alive is None or len(self._deleted_frequency) == 0:
+            return frequency
+        known = np.minimum(terms, len(self._deleted_frequency) - 1)
+        deleted = np.where(terms == known, self._deleted_frequency[known], 0)
+        return frequency - deleted
+
+    @cached_property
+    def _deleted_frequency(self) -> NDArray[np.int64]:
+        """How many deleted documents hold each term, shape (n_terms,). From the stored vectors."""
+        frequency = np.zeros(self.n_terms, np.int64)
+        for part in self.parts:
+            if part.alive is None:
+                continue
+            rows = np.flatnonzero(~part.alive).tolist()
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                some = rows[start : start + _ROWS_AT_ONCE]
+                vectors = part.store.sparse_vectors(some, self.n_terms)
+                frequency += np.bincount(vectors.terms, minlength=self.n_terms)
+        return frequency
+
+    @cached_property
+    def has_terms(self) -> Mask:
+        """Which rows hold any term, shape (n_rows,). Found with the first use."""
+        return frozen(np.concatenate([segment.has_terms for segment in self._segments]))
+
+
+AnySegment = Segment | JoinedSegment
+"""What the rest of the code needs of rows is the same in both."""
+
+
+def check_mask(allowed: Mask, n_rows: int) -> None:
+    """Raise QueryError when a mask is not of shape (n_rows,)."""
+    if allowed.shape != (n_rows,):
+        raise QueryError(
+            f"the filter has shape {allowed.shape}; one flag for each of {n_rows} documents is "
+            "needed"
+        )

@@ -1,0 +1,78 @@
+"""The databases of all segments behind the interface of one, rows counted through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.index.collection.multi_segment import JoinedSegment
+from lsr.index.storage.document_store import DocumentStore, checked_filter
+from lsr.sparse import CSR
+from lsr.types import Document
+
+__all__ = ["AnyStore", "JoinedStore"]
+
+
+class JoinedStore:
+    """Documents of all parts; those in deleted rows cannot be asked for by id.
+
+    Attributes:
+        fields: of the metadata, those of deleted documents included.
+    """
+
+    def __init__(self, segment: JoinedSegment) -> None:
+        self._segment = segment
+        self._stores = [part.store for part in segment.parts]
+        fields = (field for store in self._stores for field in store.fields)
+        self.fields: tuple[str, ...] = tuple(sorted(set(fields)))
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return self._segment.n_documents
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """As `DocumentStore.documents`."""
+        found: dict[int, Document] = {}
+        for part, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+            documents = self._stores[part].documents(local.tolist())
+            found.update(zip(places.tolist(), documents, strict=True))
+        return [found[place] for place in range(len(rows))]
+
+    def document(self, row: int) -> Document:
+        """As `DocumentStore.document`."""
+        return self.documents([row])[0]
+
+    def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
+        """As `DocumentStore.sparse_vectors`."""
+        parts, order = [], [np.zeros(0, np.intp)]
+        for part, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+            parts.append(self._stores[part].sparse_vectors(local.tolist(), n_terms))
+            order.append(places)
+        taken = np.argsort(np.concatenate(order)).tolist()
+        return CSR.concatenate([CSR.empty(0, n_terms), *parts]).take(taken)
+
+    def row(self, doc_id: str) -> int | None:
+        """The row of an id that is not deleted, or None."""
+        for part, first in zip(self._segment.parts, self._segment.ranges.first_rows, strict=True):
+            row = part.store.row(doc_id)
+            if row is not None and (part.alive is None or part.alive[row]):
+                return int(first) + row
+        return None
+
+    def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
+        """As `DocumentStore.mask`; bool, shape (n_rows,)."""
+        wanted = dict(checked_filter(where, self.fields))
+        masks = [
+            store.mask(wanted)
+            if all(field in store.fields for field in wanted)
+            else np.zeros(store.n_documents, bool)
+            for store in self._stores
+        ]
+        return np.concatenate(masks)
+
+
+AnyStore = DocumentStore | JoinedStore
+"""What the rest of the code needs of documents is the same in both."""

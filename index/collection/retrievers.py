@@ -1,0 +1,262 @@
+"""The two sides of a collection, and the hybrid of both, as `Retriever`s."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.dense import open_dense_encoder
+from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.errors import IndexVersionError, QueryError
+from lsr.index.collection.multi_searcher import JoinedVectors
+from lsr.index.collection.multi_segment import AnySegment, check_mask
+from lsr.index.collection.multi_store import AnyStore
+from lsr.index.collection.segment_reader import Searcher
+from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
+from lsr.retrieval.plan import SearchPlan
+from lsr.retrieval.retriever import Ranking
+from lsr.sparse import CSR, SparseVector
+from lsr.types import EncoderIdentity, Query, Run, ScoredDoc
+
+__all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever", "open_model"]
+
+_SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
+"""How models write tokens that are not words."""
+
+
+class SparseRetriever:
+    """An encoder and the inverted lists of what it encoded: a `SparseSide`."""
+
+    floor: float | None = 0.0
+
+    def __init__(
+        self, encoder: Encoder, searcher: Searcher, segment: AnySegment, store: AnyStore
+    ) -> None:
+        self._encoder = encoder
+        self._name = encoder.identity.name
+        self._searcher = searcher
+        self._segment = segment
+        self._store = store
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def encode(self, texts: Sequence[str]) -> CSR:
+        """Query vectors, one row for each text."""
+        return self._encoder.encode_queries(texts)
+
+    def search(self, queries: CSR, k: int, allowed: NDArray[np.bool_] | None = None) -> Ranking:
+        """As `ExactSearcher.search_batch`."""
+        return self._searcher.search_batch(queries, k, allowed)
+
+    def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `ExactSearcher.score`."""
+        return self._searcher.score(query, rows)
+
+    def vectors(self, rows: NDArray[np.int32]) -> CSR:
+        """Documents' vectors, from the store."""
+        return self._store.sparse_vectors(rows.tolist(), self._segment.n_terms)
+
+    def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether documents have any term, shape (n,)."""
+        return self._segment.has_terms[rows]
+
+    def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
+        """Words that at most a share `max_df` of documents have; tokens that are no words not."""
+        most = max_df * self._segment.n_documents
+        return (self._segment.document_frequency(terms) <= most) & self._is_word[terms]
+
+    @cached_property
+    def _is_word(self) -> NDArray[np.bool_]:
+        """Which terms are no special tokens, shape (n_terms,). Found with the first feedback."""
+        terms = (self._encoder.term(term) for term in range(self._encoder.n_terms))
+        words = (term[:1] not in "[<" or not _SPECIAL.fullmatch(term) for term in terms)
+        return np.fromiter(words, bool, self._encoder.n_terms)
+
+    def document_weights(
+        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `ExactSearcher.document_weights`."""
+        return self._searcher.document_weights(terms, rows)
+
+    def term(self, term: int) -> str:
+        """The text of a term."""
+        return self._encoder.term(term)
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The terms that a query's text itself holds; None when its vector has no others."""
+        return self._encoder.own_terms(text)
+
+    def retrieve(
+        self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Run:
+        """See `Retriever`."""
+        vectors = self.encode([query.text for query in queries])
+        return _run(queries, self.search(vectors, k, allowed), self._segment)
+
+    def warm_up(self) -> None:
+        """Compile the kernels, or load them from Numba's cache."""
+        self.encode([""])  # vectors made elsewhere take no other text
+        self._searcher.warm_up()
+
+
+class DenseRetriever:
+    """A dense model and the vectors that it made. A `lsr.retrieval.retriever.DenseSide`.
+
+    Model and faiss are loaded when they are first needed.
+
+    Args:
+        open_vectors: opens the vectors of `segment` for search.
+        onnx: a folder where the model may lie exported to ONNX.
+
+    Raises:
+        IndexVersionError: on loading, when the model's weights differ from those of the build.
+        UnavailableError: on loading, when the packages it needs are not installed.
+    """
+
+    floor: float | None = -1.0
+
+    def __init__(
+        self,
+        identity: EncoderIdentity,
+        segment: AnySegment,
+        open_vectors: Callable[[], VectorIndex | JoinedVectors],
+        onnx: Path | None = None,
+    ) -> None:
+        self._identity = identity
+        self._segment = segment
+        self._open_vectors = open_vectors
+        self._onnx = onnx
+        self._index: VectorIndex | JoinedVectors | None = None
+        self._encoder: VectorEncoder | None = None
+        self._loading = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self._identity.name
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every vector is compared, and not only those that a graph leads to."""
+        return self._vectors.is_exact
+
+    @property
+    def _vectors(self) -> VectorIndex | JoinedVectors:
+        if self._index is None:
+            with self._loading:
+                if self._index is None:
+                    self._index = self._open_vectors()
+        return self._index
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Query vectors, shape (n_texts, dimension)."""
+        with self._loading:
+            if self._encoder is None:
+                self._encoder = open_model(self._identity, self._onnx)
+        return self._encoder.encode_queries(texts)
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Ranking:
+        """The `k` best rows by inner product, as `VectorIndex.search`.
+
+        Raises:
+            QueryError: `k` is below 1, or `allowed` has another length than the collection.
+        """
+        if k < 1:
+            raise QueryError(f"k is {k}; ask for at least 1")
+        if allowed is not None:
+            check_mask(allowed, self._segment.n_rows)
+        return Ranking(*self._vectors.search(queries, k, allowed))
+
+    def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `VectorIndex.score`."""
+        return self._vectors.score(query, rows)
+
+    def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Documents' vectors, shape (n, dimension); zeros where there is none."""
+        return self._segment.dense_vectors(rows)
+
+    def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether documents have a vector, shape (n,)."""
+        has_vector: NDArray[np.bool_] = self._vectors.has_vector[rows]
+        return has_vector
+
+    def retrieve(
+        self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Run:
+        """See `Retriever`."""
+        vectors = self.encode([query.text for query in queries])
+        return _run(queries, self.search(vectors, k, allowed), self._segment)
+
+    def warm_up(self) -> None:
+        """Load the model and the vectors."""
+        self.search(self.encode(["warm up"]), 1)
+
+
+class HybridRetriever:
+    """A `SearchPlan` over both sides, as a `Retriever`.
+
+    A fusion returns at most the union of its windows.
+
+    Queries are encoded one by one, so that an answer does not depend on its neighbours.
+    """
+
+    name = "hybrid"
+
+    def __init__(self, searcher: HybridSearcher, plan: SearchPlan, segment: AnySegment) -> None:
+        self.searcher = searcher
+        self.plan = plan
+        self._segment = segment
+
+    def retrieve(
+        self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Run:
+        """See `Retriever`. Equal scores are by dense raw score, then by doc_id."""
+        if k < 1:
+            raise QueryError(f"k is {k}; ask for at least 1")
+        run: Run = {}
+        for query in queries:
+            outcome = self.searcher.search(HybridQuery(query.text), self.plan, allowed, reach=k)
+            doc_ids = self._segment.doc_ids(outcome.rows[:k])
+            lines = zip(repeat(query.query_id), doc_ids, outcome.scores[:k].tolist(), strict=False)
+            run[query.query_id] = list(map(ScoredDoc._make, lines))
+        return run
+
+
+def _run(queries: Sequence[Query], ranking: Ranking, segment: AnySegment) -> Run:
+    run: Run = {}
+    for query, rows, scores in zip(queries, ranking.rows, ranking.scores, strict=True):
+        n_hits = int(np.count_nonzero(rows >= 0))
+        doc_ids = segment.doc_ids(rows[:n_hits])
+        lines = zip(repeat(query.query_id), doc_ids, scores[:n_hits].tolist(), strict=False)
+        run[query.query_id] = list(map(ScoredDoc._make, lines))
+    return run
+
+
+def open_model(identity: EncoderIdentity, onnx: Path | None) -> VectorEncoder:
+    """The dense model that a collection's vectors were made by.
+
+    Args:
+        onnx: a folder where it lies exported to ONNX, or None.
+
+    Raises:
+        IndexVersionError: the model of that name has other weights now.
+        UnavailableError: the packages it needs are not installed.
+    """
+    encoder = open_dense_encoder(identity.name, onnx_folder=onnx, sha256=identity.sha256)
+    if encoder.identity.sha256 != identity.sha256:
+        raise IndexVersionError(
+            f"the dense model {identity.name!r} is not the one that made the vectors of this "
+            "index; build the index again"
+        )
+    return encoder

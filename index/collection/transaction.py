@@ -1,0 +1,149 @@
+"""`Edit`: one change of a published collection on its way, from the lock to the publication."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from lsr.encoders.protocols import Encoder
+from lsr.errors import IndexCorruptError, StorageError
+from lsr.index.collection.deletions import Deletions
+from lsr.index.collection.segment_writer import Draft
+from lsr.index.collection.snapshot import open_parts
+from lsr.index.storage.commit import publish
+from lsr.index.storage.manifest import Manifest, SegmentRecord
+from lsr.index.storage.names import ENCODER, numbered
+from lsr.index.storage.segment import Segment
+from lsr.index.storage.staging import Staging
+from lsr.progress import Progress
+
+__all__ = ["Edit", "editing"]
+
+_IDENTIFIERS = ("id_bytes.npy", "id_indptr.npy", "tie_order.npy")
+
+
+class Edit:
+    """The generation that is published, and what shall become of its segments.
+
+    Attributes:
+        staging: where new files go.
+        before: the manifest that is published.
+        parts: its segments.
+
+    Raises:
+        IndexStateError: the generation cannot be read.
+    """
+
+    def __init__(
+        self, collection: Path, staging: Staging, opened: ExitStack, progress: Progress
+    ) -> None:
+        self.staging = staging
+        self.before = staging.before or Manifest.read(collection)
+        self.progress = progress
+        self._collection = collection
+        segments = self.before.segments
+        names = {f"{record.name}/{name}" for record in segments for name in _IDENTIFIERS}
+        names |= {record.deleted for record in segments if record.deleted is not None}
+        self.check(names)
+        self.parts = open_parts(collection, self.before, opened)
+        self._deletions = [Deletions(part, staging.generation) for part in self.parts]
+        self._merged: set[str] = set()
+
+    def check(self, names: Container[str]) -> None:
+        """Compare files with their checksums before new ones are derived from them.
+
+        Raises:
+            IndexCorruptError: a file has changed.
+        """
+        for damage in self.before.damage(self._collection, names):
+            raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
+
+    def delete(self, doc_ids: Sequence[str]) -> set[str]:
+        """Mark these documents deleted. Returns which of them there were."""
+        return {doc_id for each in self._deletions for doc_id in each.delete(doc_ids)}
+
+    def records(self) -> list[SegmentRecord]:
+        """The segments as they are after the deletions so far."""
+        return [each.record for each in self._deletions]
+
+    def merge(self, records: Sequence[SegmentRecord], draft: Draft, *, with_sparse: bool) -> None:
+        """Write the documents of these segments into the draft.
+
+        Args:
+            with_sparse: whether they keep their sparse vectors; else they are encoded later.
+        """
+        self._merged = {record.name for record in records}
+        done, total = 0, sum(record.n_documents for record in records)
+        for each in self._deletions:
+            if each.record.name in self._merged:
+                self.check(self.before.files_below(each.record.name))
+                rows = each.live_rows()
+                draft.take_over(each.part, rows, with_sparse=with_sparse, before=done, total=total)
+                done += len(rows)
+
+    def had_blocks(self) -> bool | None:
+        """True when a segment that is merged has a block index, so that its successor has one."""
+        with_blocks = {part.record.name for part in self.parts if part.blocks is not None}
+        return True if with_blocks & self._merged else None
+
+    def save_encoder(self, encoder: Encoder) -> str:
+        """Write the encoder, if it has changed. Returns its folder's name."""
+        if encoder.identity.sha256 == self.before.sparse.sha256:
+            return self.before.encoder
+        name = numbered(ENCODER, self.staging.generation)
+        (self.staging.folder / name).mkdir()
+        encoder.save(self.staging.folder / name)
+        return name
+
+    def publish(
+        self,
+        new: tuple[SegmentRecord, Segment] | None = None,
+        encoder: tuple[Encoder, str] | None = None,
+        *,
+        forget_kept: bool = False,
+    ) -> Manifest:
+        """Write tombstones, and make the change visible.
+
+        Segments that were merged, or have no documents any more, go; the last one stays.
+
+        Args:
+            new: the segment that was drafted.
+            encoder: the sparse encoder and its folder, where they may have changed.
+            forget_kept: as `Staging.publish`.
+        """
+        rest = [each for each in self._deletions if each.record.name not in self._merged]
+        least = rest[-1:] if new is None else []
+        rest = [each for each in rest if each.record.n_documents] or least
+        for each in rest:
+            each.save(self.staging.folder)
+        segments = [(each.record, each.part.segment) for each in rest]
+        return publish(
+            self.staging,
+            segments if new is None else [*segments, new],
+            sparse=encoder[0].identity if encoder else self.before.sparse,
+            dense=self.before.dense,
+            encoder=encoder[1] if encoder else self.before.encoder,
+            source=self.before.source,
+            forget_kept=forget_kept,
+            progress=self.progress,
+        )
+
+
+@contextmanager
+def editing(collection: Path, progress: Progress) -> Iterator[Edit]:
+    """Lock a collection for one change.
+
+    Raises:
+        IndexStateError: there is no index, or it cannot be read.
+        StorageError: another writer is at work, or the machine refuses to write.
+    """
+    Manifest.read(collection)  # where there is no index, nothing is made either
+    try:
+        with Staging(collection) as staging, ExitStack() as opened:
+            yield Edit(collection, staging, opened, progress)
+    except OSError as error:
+        raise StorageError(
+            f"{collection} cannot be written ({error.strerror or error}); nothing was changed, so "
+            "free some space or get permission, and try again"
+        ) from error

@@ -1,0 +1,195 @@
+"""Changes of a collection that is there: documents added, replaced, deleted; segments merged.
+
+Nothing on disk is changed. A change writes at most one new segment, and a new file of tombstones
+beside each segment that it deletes from, and publishes them as the next generation. Readers keep
+the generation they opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsr.encoders.protocols import CorpusEncoder, Encoder, VectorEncoder
+from lsr.errors import InputError, NotFoundError
+from lsr.index.build.limits import BuildLimits
+from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
+from lsr.index.collection.merge_policy import MergePolicy
+from lsr.index.collection.retrievers import open_model
+from lsr.index.collection.segment_writer import Draft
+from lsr.index.collection.transaction import Edit, editing
+from lsr.index.storage.manifest import Manifest
+from lsr.progress import Progress, no_progress
+from lsr.sparse import CSR
+from lsr.types import Document
+
+__all__ = ["Change", "add_documents", "delete_documents", "merge_segments"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done.
+
+    Attributes:
+        manifest: of the collection as it is now.
+        n_added: documents that are new.
+        n_replaced: documents that stand in place of an older version.
+        n_deleted: documents that cannot be found any more.
+        n_merged: segments whose documents were written into a new one.
+    """
+
+    manifest: Manifest
+    n_added: int = 0
+    n_replaced: int = 0
+    n_deleted: int = 0
+    n_merged: int = 0
+
+
+def add_documents(
+    collection: Path,
+    documents: Iterable[Document],
+    *,
+    vectors: CSR | None = None,
+    sparse: Encoder | None = None,
+    dense: VectorEncoder | None = None,
+    source: str = "",
+    policy: MergePolicy | None = None,
+    limits: BuildLimits | None = None,
+    progress: Progress = no_progress,
+) -> Change:
+    """Add documents; one whose doc_id is there replaces the older version.
+
+    They are encoded by the collection's own models. An encoder with corpus statistics learns from
+    them first; documents that are there keep their vectors, until `merge_segments`.
+
+    Args:
+        collection: the collection's folder.
+        documents: read once; at least one, each doc_id once.
+        vectors: the documents' sparse vectors, in their order, where they were made elsewhere.
+        sparse: the collection's sparse encoder with terms added, where `vectors` need them.
+        dense: the collection's dense model, where it is loaded already.
+        source: what the documents are, for people.
+        policy: which segments are merged into the new one; the defaults of `MergePolicy` else.
+        limits: of building blocks; the defaults of `BuildLimits` else.
+
+    Raises:
+        InputError: no documents, an id that is empty or repeated, vectors or models that do not
+            fit the collection, or too little memory for blocks.
+        IndexStateError: there is no index, it is damaged, or its dense model has changed.
+        StorageError: the disk is full, there is no permission, or another writer is at work.
+    """
+    with editing(collection, progress) as edit, Draft(edit.staging, progress) as draft:
+        draft.read(documents, source)
+        n_new = draft.n_documents
+        edit.check(edit.before.files_below(edit.before.encoder))
+        encoder = load_encoder(collection, edit.before)
+        if sparse is not None:
+            encoder = _extended(encoder, sparse)
+        draft.encode_sparse(encoder, vectors)
+        folder = edit.save_encoder(encoder)
+        if edit.before.dense is not None:
+            draft.encode_dense(_model(collection, edit, dense), edit.staging.kept)
+        replaced = edit.delete(draft.doc_ids())
+        merged = (policy or MergePolicy()).chosen(edit.records(), n_new)
+        edit.merge(merged, draft, with_sparse=True)
+        new = draft.finish(encoder.n_terms, is_exact=False, blocks=edit.had_blocks(), limits=limits)
+        manifest = edit.publish(new, (encoder, folder), forget_kept=True)
+    n_replaced = len(replaced)
+    return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
+
+
+def delete_documents(
+    collection: Path,
+    doc_ids: Iterable[str],
+    *,
+    ignore_missing: bool = False,
+    progress: Progress = no_progress,
+) -> Change:
+    """Delete documents by id. They take space until their segment is merged.
+
+    Args:
+        ignore_missing: ids that are not there are no error.
+
+    Raises:
+        NotFoundError: there is no document of one of the ids; nothing was deleted.
+        IndexStateError: there is no index, or it is damaged.
+        StorageError: the disk is full, there is no permission, or another writer is at work.
+    """
+    wanted = list(dict.fromkeys(doc_ids))
+    with editing(collection, progress) as edit:
+        found = edit.delete(wanted)
+        missing = [doc_id for doc_id in wanted if doc_id not in found]
+        if missing and not ignore_missing:
+            others = f", nor of {len(missing) - 1:,} other ids" if len(missing) > 1 else ""
+            raise NotFoundError(
+                f"there is no document {missing[0]!r} in {collection.name}{others}; nothing was "
+                "deleted, so check the ids, or ask to ignore those that are missing"
+            )
+        manifest = edit.publish() if found else edit.before
+    return Change(manifest, n_deleted=len(found))
+
+
+def merge_segments(
+    collection: Path, *, limits: BuildLimits | None = None, progress: Progress = no_progress
+) -> Change:
+    """Write all documents that are not deleted into one segment.
+
+    An encoder with corpus statistics takes them anew from these documents and encodes all of them
+    again, so the result is what a build from these documents would be. Other vectors are copied.
+    Readers go on meanwhile. Where there is nothing to merge, nothing is done.
+
+    Args:
+        limits: of building blocks; the defaults of `BuildLimits` else.
+
+    Raises:
+        InputError: the memory allowed for blocks does not suffice.
+        IndexStateError: there is no index, or it is damaged.
+        StorageError: the disk is full, there is no permission, or another writer is at work.
+    """
+    with editing(collection, progress) as edit:
+        before = edit.before
+        edit.check(before.files_below(before.encoder))
+        encoder = load_encoder(collection, before)
+        learns = isinstance(encoder, CorpusEncoder)
+        (first, *others) = before.segments
+        if not others and not first.n_deleted and (first.is_exact or not learns):
+            return Change(before)
+        with Draft(edit.staging, progress) as draft:
+            edit.merge(before.segments, draft, with_sparse=not learns)
+            if isinstance(encoder, CorpusEncoder):
+                encoder = encoder.fresh()
+                draft.encode_sparse(encoder)
+            folder = edit.save_encoder(encoder)
+            new = draft.finish(
+                encoder.n_terms, is_exact=True, blocks=edit.had_blocks(), limits=limits
+            )
+            manifest = edit.publish(new, (encoder, folder))
+    return Change(manifest, n_merged=len(before.segments))
+
+
+def _extended(own: Encoder, other: Encoder) -> Encoder:
+    """The other encoder, if it is the collection's own with terms added. Raises InputError."""
+    if other.identity.sha256 != own.identity.sha256:
+        terms = [own.term(term) for term in range(own.n_terms)]
+        extends = other.identity.kind == own.identity.kind and other.n_terms >= own.n_terms
+        if not extends or terms != [other.term(term) for term in range(own.n_terms)]:
+            raise InputError(
+                f"the encoder {other.identity.name!r} does not have the terms of this index in "
+                "their order; take the index's own encoder and add terms at its end"
+            )
+    return other
+
+
+def _model(collection: Path, edit: Edit, given: VectorEncoder | None) -> VectorEncoder:
+    """The collection's dense model, given or opened. Raises InputError when it is another."""
+    identity = edit.before.dense
+    assert identity is not None
+    if given is None:
+        return open_model(identity, onnx_folder(collection))
+    if given.identity.sha256 != identity.sha256:
+        raise InputError(
+            f"the dense model {given.identity.name!r} is not {identity.name!r}, which made the "
+            "vectors of this index; leave it out, or build the index again"
+        )
+    return given

@@ -1,0 +1,246 @@
+"""Fills the database of documents and vectors of one segment.
+
+Metadata is kept twice: as JSON with the document, to be given back as it came, and as
+(field, value, row) lines, so that a filter on equality is a look-up.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import IndexCorruptError, InputError, StorageError
+from lsr.index.storage.document_store import DocumentStore, Table, canonical
+from lsr.sparse import CSR
+from lsr.types import Document
+
+__all__ = ["StoreWriter", "readable"]
+
+_SCHEMA = """
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY,
+    doc_id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    metadata TEXT NOT NULL
+);
+CREATE TABLE metadata (
+    field TEXT NOT NULL,
+    value TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    PRIMARY KEY (field, value, row)
+) WITHOUT ROWID;
+CREATE TABLE sparse_vectors (row INTEGER PRIMARY KEY, terms BLOB NOT NULL, weights BLOB NOT NULL);
+CREATE TABLE dense_vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+"""
+_COLUMNS: dict[Table, tuple[str, ...]] = {
+    "documents": ("row", "doc_id", "title", "text", "metadata"),
+    "metadata": ("field", "value", "row"),
+    "sparse_vectors": ("row", "terms", "weights"),
+    "dense_vectors": ("row", "vector"),
+}
+_BATCH = 1_000
+
+
+class StoreWriter:
+    """Fills a new database. Nothing is durable before `close`.
+
+    Raises:
+        StorageError: the machine refuses to write (also from every method).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.n_documents = 0
+        with _refusals():
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = OFF")
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute("BEGIN")
+
+    def add_documents(self, documents: Iterable[Document]) -> Iterator[int]:
+        """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
+
+        Raises:
+            InputError: an id is empty or was seen before, or metadata cannot be written as JSON.
+        """
+        stream = iter(documents)
+        while batch := list(islice(stream, _BATCH)):
+            for document in batch:
+                self._add(document)
+            yield self.n_documents
+
+    def _add(self, document: Document) -> None:
+        row = self.n_documents
+        place = f"document {row + 1} of the source"
+        if not document.doc_id:
+            raise InputError(f"{place} has an empty doc_id; give every document an id")
+        for field in document.metadata:
+            if not isinstance(field, str):
+                raise InputError(
+                    f"{place} ({document.doc_id!r}) has a metadata field named {field!r}; "
+                    "names must be text"
+                )
+        try:
+            metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
+            fields = (document.doc_id, document.title, document.text, metadata)
+            "".join(fields).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
+            ) from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
+            ) from error
+        try:
+            self._execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (row, *fields))
+        except sqlite3.IntegrityError as error:
+            raise InputError(
+                f"{place} repeats the doc_id {document.doc_id!r} of an earlier one; "
+                "ids must be unique"
+            ) from error
+        lines = {
+            (field, canonical(value), row)
+            for field, values in document.metadata.items()
+            for value in (values if isinstance(values, list | tuple) else [values])
+            if isinstance(value, str | int | float)
+        }
+        with _refusals():
+            self._connection.executemany("INSERT INTO metadata VALUES (?, ?, ?)", lines)
+        self.n_documents += 1
+
+    def texts(self) -> Iterator[list[str]]:
+        """What encoders see, in row order, in batches."""
+        cursor = self._connection.execute("SELECT title, text FROM documents ORDER BY row")
+        while batch := cursor.fetchmany(_BATCH):
+            yield [Document("", text, title).full_text for title, text in batch]
+
+    def doc_ids(self) -> list[str]:
+        """All ids in row order."""
+        rows = self._connection.execute("SELECT doc_id FROM documents ORDER BY row")
+        return [doc_id for (doc_id,) in rows]
+
+    def add_sparse(self, documents: CSR) -> None:
+        """Store the sparse vector of each row: terms int32, weights float32, little-endian."""
+        vectors = (documents.row(row) for row in range(documents.n_rows))
+        lines = (
+            (row, vector.terms.astype("<i4").tobytes(), vector.weights.astype("<f4").tobytes())
+            for row, vector in enumerate(vectors)
+        )
+        with _refusals():
+            self._connection.executemany("INSERT INTO sparse_vectors VALUES (?, ?, ?)", lines)
+
+    def add_dense(self, vectors: NDArray[np.float32]) -> None:
+        """Store the dense vector of each row: float32, little-endian."""
+        lines = ((row, vector.astype("<f4").tobytes()) for row, vector in enumerate(vectors))
+        with _refusals():
+            self._connection.executemany("INSERT INTO dense_vectors VALUES (?, ?)", lines)
+
+    def copy(
+        self, store: DocumentStore, rows: NDArray[np.int32], *, sparse: bool, dense: bool
+    ) -> Iterator[int]:
+        """Take rows of a finished database over as the next rows, with their metadata.
+
+        Args:
+            rows: in any order; the order of the other database is kept.
+            sparse, dense: whether to take these vectors over too.
+
+        Yields:
+            How many of `rows` are there, after each batch.
+
+        Raises:
+            IndexCorruptError: the other database cannot be read, or repeats an id of this one.
+        """
+        first = self.n_documents
+        wanted = np.full(store.n_documents, -1, np.int64)
+        wanted[np.sort(rows)] = first + np.arange(len(rows))
+        places = wanted.tolist()
+        tables: list[Table] = ["documents", "metadata"]
+        if sparse:
+            tables.append("sparse_vectors")
+        if dense:
+            tables.append("dense_vectors")
+        for table in tables:
+            at = _COLUMNS[table].index("row")
+            marks = ", ".join("?" * len(_COLUMNS[table]))
+            lines = (
+                (*line[:at], places[line[at]], *line[at + 1 :])
+                for line in store.lines(table)
+                if places[line[at]] >= 0
+            )
+            while batch := list(islice(lines, _BATCH)):
+                with _refusals():
+                    self._insert(f"INSERT INTO {table} VALUES ({marks})", batch)
+                if table == "documents":
+                    self.n_documents += len(batch)
+                    yield self.n_documents - first
+
+    def _insert(self, statement: str, lines: Sequence[Sequence[object]]) -> None:
+        try:
+            self._connection.executemany(statement, lines)
+        except sqlite3.IntegrityError as error:
+            raise IndexCorruptError(
+                f"two segments hold the same document ({error}); run lsr index verify, and build "
+                "the index again"
+            ) from error
+
+    def sparse_vectors(self, n_terms: int) -> CSR:
+        """All sparse vectors that were stored, in row order; the width is `n_terms`."""
+        lengths = self._connection.execute(
+            "SELECT length(terms) / 4 FROM sparse_vectors ORDER BY row"
+        ).fetchall()
+        indptr = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum([length for (length,) in lengths], out=indptr[1:])
+        terms, weights = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
+        lines = self._connection.execute("SELECT terms, weights FROM sparse_vectors ORDER BY row")
+        edges = indptr.tolist()
+        for (start, end), (some_terms, some_weights) in zip(pairwise(edges), lines, strict=True):
+            terms[start:end] = np.frombuffer(some_terms, "<i4")
+            weights[start:end] = np.frombuffer(some_weights, "<f4")
+        return CSR(indptr, terms, weights, n_terms)
+
+    def close(self) -> None:
+        """Commit, and leave one self-contained file."""
+        with _refusals():
+            self._connection.execute("COMMIT")
+            self._connection.execute("ANALYZE")
+        self._connection.close()
+
+    def abandon(self) -> None:
+        """Close without caring for what was written."""
+        self._connection.close()
+
+    def _execute(self, statement: str, values: Sequence[object]) -> None:
+        with _refusals():
+            self._connection.execute(statement, values)
+
+
+def readable(documents: Iterable[Document], source: str) -> Iterator[Document]:
+    """The documents; what goes wrong with reading is not taken for trouble with writing."""
+    try:
+        yield from documents
+    except OSError as error:
+        raise InputError(
+            f"{source or 'the source'} cannot be read ({error.strerror or error}); check it, "
+            "and try again"
+        ) from error
+
+
+class _refusals:  # noqa: N801
+    """Turns SQLite's word for a full or read-only disk into a StorageError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.OperationalError):
+            raise StorageError(
+                f"the documents cannot be stored ({error}); free some space or choose another place"
+            ) from error

@@ -1,0 +1,51 @@
+"""Names of what a collection folder holds; `index/storage/manifest.py` says what each of them is.
+
+Folders and files are numbered by the generation that wrote them, and no number is used twice.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = [
+    "DELETED",
+    "ENCODER",
+    "GRAPH_FILE",
+    "SEGMENT",
+    "STORE_FILE",
+    "TIE_ORDER",
+    "highest_number",
+    "is_ours",
+    "numbered",
+]
+
+SEGMENT = "segment"
+ENCODER = "encoder"
+DELETED = "deleted"
+TIE_ORDER = "tie_order"
+
+STORE_FILE = "documents.sqlite"
+"""In a segment's folder, beside its arrays."""
+
+GRAPH_FILE = "vectors.hnsw"
+"""In a segment's folder, where it has so many dense vectors that they need one."""
+
+_OURS = re.compile(r"(?:segment|encoder|tie_order|generation)-(\d{6,})(?:\.npy)?")
+"""`generation-000001` is of format 1."""
+
+
+def numbered(kind: str, generation: int) -> str:
+    """The name of what a generation wrote: `segment-000003`."""
+    return f"{kind}-{generation:06d}"
+
+
+def is_ours(name: str) -> bool:
+    """Whether something in a collection's folder is named like a part of a generation."""
+    return _OURS.fullmatch(name) is not None
+
+
+def highest_number(collection: Path) -> int:
+    """The largest generation that anything in the folder is named after; 0 when nothing is."""
+    found = (_OURS.fullmatch(path.name) for path in collection.iterdir())
+    return max((int(match[1]) for match in found if match), default=0)

@@ -1,0 +1,170 @@
+"""A segment: the inverted lists and identifiers of some documents, immutable, as plain arrays.
+
+On disk it is a folder of `.npy` files, opened by memory mapping. Rows count from 0 within the
+segment, in the order in which documents came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import IndexCorruptError
+from lsr.index.storage.doc_ids import DocIds
+from lsr.index.storage.inverted_lists import inverted_lists
+from lsr.sparse import CSR
+
+__all__ = ["Segment", "frozen"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """All arrays are read-only.
+
+    Attributes:
+        list_indptr: int64, shape (n_terms + 1,); list t is the slice `[t]:[t + 1]`.
+        list_rows: int32, shape (n_postings,), ascending in each list.
+        list_weights: float32, shape (n_postings,), above 0.
+        tie_order: int32, shape (n_documents,): place of each row when doc_ids are sorted.
+        id_indptr: int64, shape (n_documents + 1,), and
+        id_bytes: uint8: the doc_ids in UTF-8, one after the other.
+        vectors: float32, shape (n_documents, dimension); dimension 0 without a dense side.
+    """
+
+    list_indptr: NDArray[np.int64]
+    list_rows: NDArray[np.int32]
+    list_weights: NDArray[np.float32]
+    tie_order: NDArray[np.int32]
+    id_indptr: NDArray[np.int64]
+    id_bytes: NDArray[np.uint8]
+    vectors: NDArray[np.float32]
+
+    @property
+    def n_documents(self) -> int:
+        return len(self.tie_order)
+
+    @property
+    def n_rows(self) -> int:
+        """As `n_documents`: a segment by itself knows of no deletions."""
+        return len(self.tie_order)
+
+    @property
+    def dimension(self) -> int:
+        """Of the dense vectors; 0 without a dense side."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def n_terms(self) -> int:
+        return len(self.list_indptr) - 1
+
+    @property
+    def n_postings(self) -> int:
+        return len(self.list_rows)
+
+    @property
+    def lists_nbytes(self) -> int:
+        """Bytes of the inverted lists and identifiers: the sparse side without dense vectors."""
+        return sum(
+            int(getattr(self, field.name).nbytes)
+            for field in fields(self)
+            if field.name != "vectors"
+        )
+
+    @property
+    def vectors_nbytes(self) -> int:
+        """Bytes of the dense vectors."""
+        return int(self.vectors.nbytes)
+
+    def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many documents hold each term; 0 for terms without a list."""
+        if self.n_terms == 0:
+            return np.zeros(len(terms), np.int64)
+        known = np.minimum(terms, self.n_terms - 1)
+        lengths: NDArray[np.int64] = self.list_indptr[known + 1] - self.list_indptr[known]
+        return np.where(terms < self.n_terms, lengths, 0)
+
+    @cached_property
+    def has_terms(self) -> NDArray[np.bool_]:
+        """Which documents hold any term, shape (n_documents,). Found with the first use."""
+        has_terms = np.zeros(self.n_documents, bool)
+        has_terms[self.list_rows] = True
+        return frozen(has_terms)
+
+    def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
+        """The identifiers of rows, in their order."""
+        return DocIds(self.tie_order, self.id_indptr, self.id_bytes).of(rows)
+
+    def dense_vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """The dense vectors of rows, shape (n, dimension)."""
+        return self.vectors[rows]
+
+    @classmethod
+    def build(
+        cls, doc_ids: Sequence[str], documents: CSR, vectors: NDArray[np.float32] | None = None
+    ) -> Segment:
+        """Turn document vectors, one row for each id, into inverted lists.
+
+        Raises:
+            ValueError: the counts of ids, rows and vectors differ.
+        """
+        n = len(doc_ids)
+        if documents.n_rows != n or (vectors is not None and len(vectors) != n):
+            raise ValueError(f"{n} ids, {documents.n_rows} rows: one row for each id is needed")
+        lists = inverted_lists(documents)
+        ids = DocIds.build(doc_ids)
+        return cls(
+            frozen(lists.indptr),
+            frozen(lists.terms),
+            frozen(lists.weights),
+            frozen(ids.tie_order),
+            frozen(ids.indptr),
+            frozen(ids.text),
+            frozen(np.zeros((n, 0), np.float32) if vectors is None else vectors),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write one `.npy` file for each array into `folder`, which exists."""
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+
+    @classmethod
+    def load(cls, folder: Path) -> Segment:
+        """Open what `save` wrote, memory-mapped.
+
+        Raises:
+            IndexCorruptError: a file is missing or is not such an array.
+        """
+        arrays: dict[str, Any] = {}
+        for field in fields(cls):
+            path = folder / f"{field.name}.npy"
+            try:
+                arrays[field.name] = frozen(_open_array(path))
+            except (OSError, EOFError, ValueError) as error:
+                raise IndexCorruptError(
+                    f"{path} cannot be read ({error}); build the index again"
+                ) from error
+        return cls(**arrays)
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only, contiguous, plain-ndarray view: the one array type that kernels are given."""
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view = view[...]
+    view.flags.writeable = False
+    return view
+
+
+def _open_array(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        array = np.load(path, allow_pickle=False)
+        if array.size:
+            raise
+    return array

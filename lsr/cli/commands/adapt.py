@@ -1,0 +1,47 @@
+"""`lsr adapt`: a model fitted to a collection without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.index_options import AsJson
+from lsr.cli.training_run import run_training
+
+__all__ = ["adapt"]
+
+
+def adapt(
+    model: Annotated[str, typer.Argument(help="A model folder, or a hub id.")],
+    corpus: Annotated[str, typer.Argument(help="The collection, as lsr index build takes it.")],
+    out: Annotated[Path, typer.Argument(help="The folder of the run; the model is in its model/.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 300,
+    dense: Annotated[
+        str, typer.Option(help="The dense teacher beside BM25, or none.")
+    ] = "all-MiniLM-L6-v2",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE over the stage's config.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a model to a collection that has no labels.
+
+    Queries are made of titles, sentences and keywords; BM25 and a dense model are the teachers.
+    """
+    from lsr.training.loop.adapt import adapt_model
+
+    run_training(
+        lambda progress, report: adapt_model(
+            model,
+            corpus,
+            out,
+            steps=steps,
+            dense=None if dense == "none" else dense,
+            settings=settings or (),
+            progress=progress,
+            report=report,
+        ),
+        as_json,
+    )

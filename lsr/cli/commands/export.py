@@ -1,0 +1,89 @@
+"""`lsr export`: a learned sparse model in the layouts that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.console import print_json, shown_progress
+from lsr.cli.encoder_options import MaxActive, PruneRatio
+from lsr.cli.index_options import AsJson
+from lsr.datasets.open import open_corpus
+from lsr.encoders.registry import learned_options, open_learned
+from lsr.errors import InputError
+
+__all__ = ["FORMATS", "export_model"]
+
+FORMATS = ("onnx", "onnx-int8", "packed", "sentence-transformers", "opensearch", "anserini")
+
+
+def export_model(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A folder that a SparseEncoder was saved in, or a hub id."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    format_name: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "onnx",
+    corpus: Annotated[
+        str | None,
+        typer.Option(help="For anserini: the documents whose impacts are written."),
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(help="For anserini: weights are multiplied by this and rounded.")
+    ] = 100.0,
+    max_active: MaxActive = None,
+    prune_ratio: PruneRatio = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Export a learned sparse model.
+
+    An export to ONNX encodes documents without torch, and is itself a MODEL; its vectors are
+    compared with torch's first. A packed model is a quarter of its size, for both. The one for
+    Anserini is of a collection: impacts in whole numbers.
+    """
+    if format_name not in FORMATS:
+        raise InputError(f"there is no format {format_name!r}; choose {', '.join(FORMATS)}")
+    if (corpus is None) == (format_name == "anserini"):
+        raise InputError("--corpus goes with --format anserini, which needs it; give both or none")
+    told: dict[str, object] = {"folder": str(out), "format": format_name, "model": model}
+    if format_name.startswith("onnx"):
+        from lsr.training.export.onnx import export_sparse_onnx
+
+        precision = "int8" if format_name == "onnx-int8" else "fp32"
+        done = export_sparse_onnx(model, out, precision)  # type: ignore[arg-type]
+        told |= {"size_bytes": done.size_bytes, "worst_cosine": done.worst_cosine}
+    elif format_name == "packed":
+        from lsr.training.export.packed import export_packed
+
+        done = export_packed(model, out)
+        told |= {"size_bytes": done.size_bytes, "worst_cosine": done.worst_cosine}
+    elif corpus is not None:
+        from lsr.training.export.anserini import export_anserini
+
+        options = learned_options("auto", max_active, prune_ratio)
+        with shown_progress() as progress:
+            impacts = export_anserini(
+                open_learned(model, options),
+                open_corpus(corpus).documents(),
+                out,
+                scale=scale,
+                progress=progress,
+            )
+        told |= {"n_documents": impacts.n_documents}
+    else:
+        from lsr.training.export import opensearch
+
+        if format_name == "opensearch":
+            opensearch.export_opensearch(model, out)
+        else:
+            opensearch.export_sentence_transformers(model, out)
+    if as_json:
+        print_json(told)
+        return
+    cosine = told.get("worst_cosine")
+    compared = f", worst cosine to torch {cosine:.6f}" if isinstance(cosine, float) else ""
+    typer.echo(f"{out}: {model} for {format_name}{compared}")

@@ -1,0 +1,54 @@
+"""`lsr export-onnx`: a dense model for serving without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.console import print_json
+from lsr.cli.index_options import AsJson
+
+__all__ = ["export_onnx"]
+
+
+def export_onnx(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A sentence-transformers model: a folder or hub id."),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            help="The folder to write; by default the place in the user's cache where MODEL is "
+            "looked for by name.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Export a dense model to ONNX, so that it is used without torch and with the same vectors.
+
+    The result is compared with the model in torch, and only kept when the vectors agree.
+    """
+    from lsr.encoders import dense_onnx_export as export
+    from lsr.encoders.dense_onnx import cached_export
+
+    done = export.export_onnx(model, folder or cached_export(model))
+    if as_json:
+        print_json(
+            {
+                "folder": str(done.folder),
+                "model": done.identity.name,
+                "sha256": done.identity.sha256,
+                **done.identity.parameters,
+                "size_bytes": done.size_bytes,
+                "worst_cosine": done.worst_cosine,
+            }
+        )
+        return
+    typer.echo(
+        f"{done.folder}: {model} in ONNX, {done.size_bytes / 1e6:.1f} MB, "
+        f"worst cosine to torch {done.worst_cosine:.8f}"
+    )

@@ -1,0 +1,22 @@
+"""`lsr index`: a file a command."""
+
+from __future__ import annotations
+
+import typer
+
+from lsr.cli.commands.index.add import add
+from lsr.cli.commands.index.build import build
+from lsr.cli.commands.index.calibrate import calibrate
+from lsr.cli.commands.index.delete import delete
+from lsr.cli.commands.index.export import export
+from lsr.cli.commands.index.info import info
+from lsr.cli.commands.index.merge import merge
+from lsr.cli.commands.index.verify import verify
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Build, change, describe and check an index."
+)
+for command in (build, info, verify, add, delete, merge, calibrate, export):
+    app.command(command.__name__)(command)

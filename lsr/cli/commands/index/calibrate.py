@@ -1,0 +1,57 @@
+"""`lsr index calibrate`: approximate search with a wanted recall."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.console import print_json, shown_progress
+from lsr.cli.index_options import AsJson, IndexPath
+from lsr.datasets.open import open_queries
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    index: IndexPath,
+    recall: Annotated[
+        float, typer.Option(help="Share of the true hits that are to be found, above 0, to 1.")
+    ] = 0.97,
+    queries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Queries: JSON lines with _id and text, or id TAB text; else made of documents."
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="Hits that recall is measured over.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how approximate search reaches a recall, and store it with the index.
+
+    Later searches are exact or approximate, whichever is faster. Delete tuned.json in the index to
+    have exact search only. Indexes have blocks for approximate search from 100,000 documents on, or
+    by lsr index build --blocks always.
+    """
+    from lsr.index.collection.collection import Collection
+
+    collection = Collection(index)
+    texts = None if queries is None else [query.text for query in open_queries(queries)]
+    with shown_progress() as progress:
+        tuned = collection.calibrate(texts, recall, k=k, progress=progress)
+    collection.close()
+    if as_json:
+        print_json({"index": str(index), **tuned.to_dict()})
+        return
+    params = tuned.params
+    chosen = (
+        f"query_cut {params.query_cut}, heap_factor {params.heap_factor}, n_knn {params.n_knn}"
+        if params.mode != "exact"
+        else "exact search only: no parameters reach it"
+    )
+    typer.echo(
+        f"{index}: recall {tuned.recall:.4f} (wanted {recall}) by {chosen}; "
+        f"{tuned.approximate_us:,.0f} µs a query, exactly {tuned.exact_us:,.0f} µs; "
+        f"{tuned.n_queries:,} {tuned.source}"
+    )

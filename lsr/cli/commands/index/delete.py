@@ -1,0 +1,46 @@
+"""`lsr index delete`: documents deleted by id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.change import print_change
+from lsr.cli.console import shown_progress
+from lsr.cli.index_options import AsJson, IndexPath
+from lsr.datasets.lines import numbered_lines
+from lsr.errors import InputError
+
+__all__ = ["delete"]
+
+
+def delete(
+    index: IndexPath,
+    doc_ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[DOC_ID]...", help="Ids of documents.")
+    ] = None,
+    ids_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file with an id on each line, besides those named."),
+    ] = None,
+    ignore_missing: Annotated[
+        bool, typer.Option("--ignore-missing", help="Ids that are not there are no error.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete documents by id: all of those named, or none when one is not there.
+
+    Their bytes stay on disk until their segment is merged.
+    """
+    from lsr.index.collection.update import delete_documents
+
+    wanted = list(doc_ids or [])
+    if ids_from is not None:
+        wanted += [line for _, line in numbered_lines(ids_from) if line]
+    if not wanted:
+        raise InputError("no document was named; give ids, or --ids-from a file that has some")
+    with shown_progress() as progress:
+        change = delete_documents(index, wanted, ignore_missing=ignore_missing, progress=progress)
+    print_change(index, change, as_json)

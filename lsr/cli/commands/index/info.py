@@ -1,0 +1,57 @@
+"""`lsr index info`: what an index holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from lsr.cli.console import print_json
+from lsr.cli.index_options import AsJson, IndexPath
+from lsr.index.collection.tuned_plan import Profile
+from lsr.index.storage.manifest import FORMAT_VERSION, Manifest
+
+__all__ = ["described_index", "info"]
+
+
+def info(index: IndexPath, as_json: AsJson = False) -> None:
+    """Say what an index holds."""
+    manifest = Manifest.read(index)
+    described = described_index(manifest)
+    profile = Profile.read(index)
+    if profile is not None:
+        fits = profile.fits(manifest)
+        described["tuned"] = profile.created if fits else "for other models; run lsr tune again"
+    if as_json:
+        print_json(described)
+        return
+    del described["segments"]
+    for name, value in described.items():
+        shown = f"{value:,}" if isinstance(value, int) else value
+        if isinstance(value, dict):
+            options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
+            shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
+        typer.echo(f"{name:14} {'none' if shown is None else shown}")
+    for segment in manifest.segments:
+        deleted = f", {segment.n_deleted:,} deleted" if segment.n_deleted else ""
+        typer.echo(f"{segment.name:14} {segment.n_documents:,} documents{deleted}")
+
+
+def described_index(manifest: Manifest) -> dict[str, object]:
+    """What a manifest says, as plain values."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "generation": manifest.generation,
+        "created": manifest.created,
+        "lsr_version": manifest.lsr_version,
+        "source": manifest.source,
+        "n_documents": manifest.n_documents,
+        "n_deleted": manifest.n_deleted,
+        "n_terms": manifest.n_terms,
+        "n_postings": manifest.n_postings,
+        "sparse": asdict(manifest.sparse),
+        "dense": asdict(manifest.dense) if manifest.dense else None,
+        "n_files": len(manifest.files),
+        "size_bytes": manifest.size_bytes,
+        "segments": [asdict(segment) for segment in manifest.segments],
+    }

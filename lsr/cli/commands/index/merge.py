@@ -1,0 +1,29 @@
+"""`lsr index merge`: all segments of an index into one."""
+
+from __future__ import annotations
+
+from lsr.cli.build_options import MaxMemory, Threads, build_limits
+from lsr.cli.change import print_change
+from lsr.cli.console import shown_progress
+from lsr.cli.index_options import AsJson, IndexPath
+
+__all__ = ["merge"]
+
+
+def merge(
+    index: IndexPath,
+    threads: Threads = None,
+    max_memory: MaxMemory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Merge all segments of an index into one, and free what deleted documents take.
+
+    BM25 takes its statistics anew from the documents that are left. An interrupted merge changes
+    nothing.
+    """
+    from lsr.index.collection.update import merge_segments
+
+    limits = build_limits(threads, max_memory)
+    with shown_progress() as progress:
+        change = merge_segments(index, limits=limits, progress=progress)
+    print_change(index, change, as_json)

@@ -1,0 +1,43 @@
+"""`lsr train`: a sparse encoder from a config file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lsr.cli.console import complain, shown_progress
+from lsr.cli.index_options import AsJson
+from lsr.cli.training_run import run_training
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML file; configs/ has examples.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE over the config, such as optim.lr=3e-5; repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(help="Print the whole config, counts and an estimate of the cost; no more."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a sparse encoder.
+
+    Interrupted, the same command goes on from the last checkpoint, and ends with the same model.
+    """
+    from lsr.training.config.yaml_file import read_config, written_config
+    from lsr.training.loop.run import estimate, train_model
+
+    wanted = read_config(config, settings or ())
+    if dry_run:
+        typer.echo(written_config(wanted), nl=False)
+        with shown_progress() as progress:
+            for line in estimate(wanted, progress):
+                complain(line)
+        return
+    run_training(lambda progress, report: train_model(wanted, progress, report), as_json)

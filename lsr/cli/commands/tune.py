@@ -1,0 +1,152 @@
+"""`lsr tune`: the weight and the feedback that suit an index, by judged queries."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.cli.index_options import AsJson, IndexPath
+from lsr.cli.plan_options import Settings, plan_fields
+from lsr.datasets.open import open_qrels, open_queries
+from lsr.errors import InputError
+from lsr.retrieval.plan import SearchPlan, plan_from
+
+if TYPE_CHECKING:
+    from lsr.evaluation.tuning import Tuned, Tuner
+
+__all__ = ["described", "tune"]
+
+
+def tune(
+    index: IndexPath,
+    queries: Annotated[
+        Path, typer.Option(help="Queries: JSON lines with _id and text, or id TAB text.")
+    ],
+    qrels: Annotated[Path, typer.Option(help="Judgements: BEIR's three columns or TREC's four.")],
+    metric: Annotated[
+        str, typer.Option(help="What to improve, as ir_measures writes it.")
+    ] = "nDCG@10",
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts that are held out in turn.")] = 5,
+    max_queries: Annotated[
+        int, typer.Option(min=0, help="Judged queries used, spread evenly; 0 for all.")
+    ] = 500,
+    sparse_feedback: Annotated[
+        bool, typer.Option("--sparse-feedback", help="Tune feedback to the sparse query too.")
+    ] = False,
+    settings: Settings = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what was found, and store nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose fusion weight and feedback by cross-validation, and store them with the index.
+
+    A weight other than the default, and feedback, are kept only when they pay on queries that they
+    were not chosen on. Later searches of the index use what was stored, where a request does not
+    say otherwise. An interrupted run stores nothing.
+    """
+    from lsr.evaluation.evaluate import judged_queries
+    from lsr.evaluation.tuning import Tuner, spread
+    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.tuned_plan import Profile
+
+    judgements = open_qrels(qrels)
+    judged = judged_queries(open_queries(queries), judgements)
+    if not judged:
+        raise InputError(f"no query of {queries} has judgements in {qrels}; check that they match")
+    base = plan_from(plan_fields(settings=settings), SearchPlan())
+    collection = Collection(Path(index))
+    with shown_progress() as progress:
+        tuner = Tuner(
+            collection.hybrid,
+            collection.segment.doc_ids,
+            spread(judged, max_queries),
+            judgements,
+            metric=metric,
+            base=base,
+            sparse_feedback=sparse_feedback,
+            progress=progress,
+        )
+        tuned = tuner.tune(folds=folds)
+        evidence = described(tuner, tuned, folds)
+    stored = None
+    if not dry_run:
+        manifest = collection.manifest
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        stored = Profile(
+            tuned.profile_plan,
+            manifest.sparse,
+            manifest.dense,
+            manifest.generation,
+            created,
+            evidence,
+        ).save(Path(index))
+    collection.close()
+    if as_json:
+        path = str(stored) if stored else None
+        print_json({"plan": tuned.plan, "stored": path, **evidence})
+    else:
+        _print(index, tuned, evidence, stored)
+
+
+def described(tuner: Tuner, tuned: Tuned, folds: int) -> dict[str, Any]:
+    """What was measured, as plain values: by candidate its value, test and cost."""
+    candidates = {}
+    for name, candidate in tuned.candidates.items():
+        cost = tuner.cost_ms(candidate.plan)
+        against = candidate.against
+        candidates[name] = {
+            "dev": candidate.dev,
+            "held_out": candidate.held_out,
+            "p_value": against.p_value if against else None,
+            "wins_ties_losses": [against.wins, against.ties, against.losses] if against else None,
+            "median_ms": float(np.median(cost)),
+            "p95_ms": float(np.percentile(cost, 95)),
+            "plan": candidate.plan.as_dict(),
+        }
+    return {
+        "metric": tuner.metric,
+        "n_queries": tuner.n_queries,
+        "folds": folds,
+        "chosen": tuned.chosen,
+        "candidates": candidates,
+    }
+
+
+def _print(index: Path, tuned: Tuned, evidence: dict[str, Any], stored: Path | None) -> None:
+    header = ["candidate", "dev", "held out", "p", "wins/ties/losses", "median ms", "p95 ms"]
+    lines = []
+    for name, figures in evidence["candidates"].items():
+        p_value, counts = figures["p_value"], figures["wins_ties_losses"]
+        lines.append(
+            [
+                f"{name} (kept)" if name == tuned.chosen else name,
+                f"{figures['dev']:.4f}",
+                f"{figures['held_out']:.4f}",
+                "" if p_value is None else f"{p_value:.3f}",
+                "" if counts is None else "/".join(map(str, counts)),
+                f"{figures['median_ms']:.2f}",
+                f"{figures['p95_ms']:.2f}",
+            ]
+        )
+    title = f"{index}: {evidence['metric']} of {evidence['n_queries']:,} queries"
+    print_table(
+        f"{title}, {evidence['folds']} folds; each against the one kept before", header, lines
+    )
+    plan = tuned.plan
+    typer.echo(f"weight_sparse {plan.fusion.weight_sparse} ({plan.fusion.norm})")
+    if plan.prf.interpolate == "none":
+        typer.echo("no feedback")
+    else:
+        typer.echo(
+            f"feedback {plan.prf.interpolate}: depth {plan.prf.depth}, beta {plan.prf.dense.beta}, "
+            f"weight_sparse_pre {plan.prf.weight_sparse_pre}, sparse "
+            f"{plan.prf.sparse.beta if plan.prf.sparse.enabled else 'off'}"
+        )
+    if stored is not None:
+        complain(f"stored in {stored}; delete the file to go back to the defaults")

@@ -1,0 +1,206 @@
+"""BM25 as a sparse encoder: impacts for documents, counts for queries.
+
+The dot product of the two is the BM25 score as Lucene computes it (Robertson et al. 1994, without
+the constant factor k1 + 1, which changes no ranking):
+
+    impact(t, d) = ln(1 + (N - df + 0.5) / (df + 0.5)) * tf / (tf + k1 * (1 - b + b * |d| / avg|d|))
+
+Lengths are exact here; Lucene stores them in eight bits. The vocabulary and the statistics are
+part of the encoder: `encode_corpus` extends both, and identifiers of known terms never change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.analysis import Analyzer
+from lsr.errors import IndexCorruptError, InputError
+from lsr.sparse import CSR
+from lsr.types import EncoderIdentity
+
+__all__ = ["Bm25Encoder"]
+
+MAX_K1 = 1_000
+
+
+class Bm25Encoder:
+    """BM25 over stemmed words.
+
+    Args:
+        k1: how slowly repeated words saturate; 0 to 1,000.
+        b: how much long documents are held back; 0 to 1.
+        language: the stemmer, as in `Analyzer`.
+
+    The defaults of k1 and b are Anserini's.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+
+    def __init__(self, *, k1: float = 0.9, b: float = 0.4, language: str = "english") -> None:
+        if not 0 <= k1 <= MAX_K1:
+            raise InputError(f"k1 is {k1}; it must be from 0 to {MAX_K1}")
+        if not 0 <= b <= 1:
+            raise InputError(f"b is {b}; it must be from 0 to 1")
+        self.k1 = float(k1)
+        self.b = float(b)
+        self.analyzer = Analyzer(language)
+        self._vocabulary: dict[str, int] = {}
+        self._terms: list[str] = []
+        self._document_frequency: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._n_documents = 0
+        self._n_words = 0
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        parameters = self._parameters()
+        digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
+        digest.update(f"{self._n_documents} {self._n_words}\n".encode())
+        digest.update("\n".join(self._terms).encode())
+        digest.update(self._document_frequency.tobytes())
+        return EncoderIdentity("bm25", "bm25", digest.hexdigest(), parameters)
+
+    @property
+    def n_terms(self) -> int:
+        return len(self._terms)
+
+    def term(self, term: int) -> str:
+        return self._terms[term]
+
+    def fresh(self) -> Bm25Encoder:
+        """An encoder with the same options that has seen no corpus."""
+        return Bm25Encoder(k1=self.k1, b=self.b, language=self.analyzer.language)
+
+    def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
+        """Add the texts to the statistics, then return their impacts under them.
+
+        On an encoder that has statistics already this appends: rows encoded earlier keep the
+        impacts of their time, until they are encoded again by a `fresh` encoder.
+        """
+        matrix = CSR.from_rows(self._count_growing(text) for batch in batches for text in batch)
+        matrix = matrix._replace(n_terms=self.n_terms)
+        lengths = _row_sums(matrix)
+        grown = np.zeros(self.n_terms, np.int64)
+        grown[: len(self._document_frequency)] = self._document_frequency
+        grown += np.bincount(matrix.terms, minlength=self.n_terms)
+        self._document_frequency = grown
+        self._n_documents += matrix.n_rows
+        self._n_words += int(lengths.sum())
+        return self._impacts(matrix)
+
+    def encode_documents(self, texts: Sequence[str]) -> CSR:
+        """Impacts under the present statistics; words outside the vocabulary are left out.
+
+        They still count for the document's length, as they would in a full encoding.
+        """
+        stems = [self.analyzer.terms(text) for text in texts]
+        lengths = np.array([len(words) for words in stems], np.float64)
+        return self._impacts(self._count_known(stems), lengths)
+
+    def encode_queries(self, texts: Sequence[str]) -> CSR:
+        """How often each known term occurs in each text."""
+        if len(texts) == 1:
+            return CSR.one_row(self.counts_of(texts[0]), self.n_terms)
+        return self._count_known([self.analyzer.terms(text) for text in texts])
+
+    def counts_of(self, text: str) -> Counter[int]:
+        """The known terms of one query, and how often each occurs; faster than `encode_queries`."""
+        known = self._vocabulary
+        return Counter(known[stem] for stem in self.analyzer.terms(text) if stem in known)
+
+    def find_terms(self, texts: Sequence[str]) -> list[int | None]:
+        """The stems' terms, or None where the vocabulary lacks one."""
+        return [self._vocabulary.get(stem) for stem in texts]
+
+    def own_terms(self, text: str) -> None:  # noqa: ARG002
+        """None: a query's vector has the terms of its text and no others."""
+        return
+
+    def _count_growing(self, text: str) -> Counter[int]:
+        counts: Counter[int] = Counter()
+        for stem in self.analyzer.terms(text):
+            term = self._vocabulary.get(stem)
+            if term is None:
+                term = self._vocabulary[stem] = len(self._terms)
+                self._terms.append(stem)
+            counts[term] += 1
+        return counts
+
+    def _count_known(self, stems: Sequence[Sequence[str]]) -> CSR:
+        known = self._vocabulary
+        indptr, terms, counts = [0], [], []
+        for words in stems:
+            row = Counter(known[stem] for stem in words if stem in known)
+            for term in sorted(row):
+                terms.append(term)
+                counts.append(row[term])
+            indptr.append(len(terms))
+        return CSR(
+            np.array(indptr, np.int64),
+            np.array(terms, np.int32),
+            np.array(counts, np.float32),
+            self.n_terms,
+        )
+
+    def _impacts(self, counts: CSR, lengths: NDArray[np.float64] | None = None) -> CSR:
+        if counts.nnz == 0:
+            return counts
+        words = _row_sums(counts) if lengths is None else lengths
+        average = self._n_words / self._n_documents
+        df = self._document_frequency
+        idf = np.log1p((self._n_documents - df + 0.5) / (df + 0.5))
+        held_back = self.k1 * (1 - self.b + self.b * words / average)
+        tf = counts.weights.astype(np.float64)
+        impacts = idf[counts.terms] * tf / (tf + np.repeat(held_back, np.diff(counts.indptr)))
+        return counts._replace(weights=impacts.astype(np.float32))
+
+    def _parameters(self) -> dict[str, str | int | float | bool]:
+        return {"k1": self.k1, "b": self.b, "language": self.analyzer.language}
+
+    def save(self, folder: Path) -> None:
+        """Write `encoder.json`, `vocabulary.txt` (a term a line) and `document_frequency.npy`."""
+        state = {"kind": "bm25", **self._parameters()}
+        state |= {"n_documents": self._n_documents, "n_words": self._n_words}
+        (folder / "encoder.json").write_text(json.dumps(state, indent=2) + "\n")
+        (folder / "vocabulary.txt").write_text("".join(f"{t}\n" for t in self._terms), "utf-8")
+        np.save(folder / "document_frequency.npy", self._document_frequency)
+
+    @classmethod
+    def load(cls, folder: Path) -> Bm25Encoder:
+        """Read what `save` wrote.
+
+        Raises:
+            IndexCorruptError: a file is missing, or the files do not fit together.
+        """
+        try:
+            state = json.loads((folder / "encoder.json").read_text("utf-8"))
+            encoder = cls(k1=state["k1"], b=state["b"], language=state["language"])
+            encoder._terms = (folder / "vocabulary.txt").read_text("utf-8").split("\n")[:-1]
+            encoder._document_frequency = np.load(folder / "document_frequency.npy")
+            encoder._n_documents = state["n_documents"]
+            encoder._n_words = state["n_words"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, InputError) as error:
+            raise IndexCorruptError(
+                f"{folder}: the BM25 encoder cannot be read ({error}); build the index again"
+            ) from error
+        encoder._vocabulary = {stem: term for term, stem in enumerate(encoder._terms)}
+        if len(encoder._vocabulary) != len(encoder._document_frequency):
+            raise IndexCorruptError(
+                f"{folder}: {len(encoder._vocabulary):,} terms but "
+                f"{len(encoder._document_frequency):,} frequencies; build the index again"
+            )
+        return encoder
+
+
+def _row_sums(counts: CSR) -> NDArray[np.float64]:
+    sums = np.zeros(counts.nnz + 1, np.float64)
+    np.cumsum(counts.weights, dtype=np.float64, out=sums[1:])
+    rows: NDArray[np.float64] = sums[counts.indptr[1:]] - sums[counts.indptr[:-1]]
+    return rows

@@ -1,0 +1,252 @@
+"""Dense encoders exported to ONNX: the vectors of `lsr.encoders.dense`, served without torch.
+
+`lsr.encoders.dense_onnx_export` writes such a folder: the graph from token ids to unit vectors
+(model.onnx), the tokenizer, which truncates and pads (tokenizer.json), and a description with the
+SHA-256 of both (lsr-onnx.json). ONNX Runtime is imported when an encoder is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import DataError, InputError, UnavailableError
+from lsr.types import EncoderIdentity
+
+__all__ = [
+    "DESCRIPTION_FILE",
+    "MODEL_FILE",
+    "OUTPUT",
+    "TOKENIZER_FILE",
+    "TOKEN_COLUMNS",
+    "OnnxDescription",
+    "OnnxEncoder",
+    "cached_export",
+    "is_export",
+    "sha256_of",
+]
+
+FORMAT_VERSION = 1
+DESCRIPTION_FILE = "lsr-onnx.json"
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+OUTPUT = "unit_vector"
+TOKEN_COLUMNS = {
+    "input_ids": "ids",
+    "attention_mask": "attention_mask",
+    "token_type_ids": "type_ids",
+}
+"""Inputs that a graph may have, and the attribute of a tokenizer's encoding that feeds each."""
+
+
+@dataclass(frozen=True)
+class OnnxDescription:
+    """What `lsr-onnx.json` says of an export.
+
+    Attributes:
+        model: the name that the model was exported by.
+        sha256: the torch model's identity hash, so that indexes made with either go with both.
+        dimension: length of a vector.
+        max_tokens: a longer text is truncated; 0 when there is no limit.
+        inputs: names of the graph's inputs, all int64, shape (batch, tokens).
+        prompt: put before every text.
+        files: name to SHA-256 of the other files.
+    """
+
+    model: str
+    sha256: str
+    dimension: int
+    max_tokens: int
+    inputs: tuple[str, ...]
+    prompt: str
+    files: dict[str, str]
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        parameters: dict[str, str | int | float | bool] = {
+            "dimension": self.dimension,
+            "max_tokens": self.max_tokens,
+        }
+        return EncoderIdentity("dense", self.model, self.sha256, parameters)
+
+    def write(self, folder: Path) -> None:
+        """Write the description into the folder that it is of."""
+        content = {"format_version": FORMAT_VERSION, **asdict(self)}
+        content["checksum"] = _checksum(content)
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> OnnxDescription:
+        """Read and check the description of an export.
+
+        Raises:
+            InputError: there is none, another version of lsr wrote it, or it is damaged.
+        """
+        path = folder / DESCRIPTION_FILE
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            checksum = content.pop("checksum")
+            version = content["format_version"]
+            if version == FORMAT_VERSION and checksum == _checksum(content):
+                del content["format_version"]
+                return cls(**{**content, "inputs": tuple(content["inputs"])})
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(
+                f"{folder} holds no model exported to ONNX (there is no {DESCRIPTION_FILE}); make "
+                f"one with: lsr export-onnx MODEL {folder}"
+            ) from error
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _damaged(path, "it is not a description", "MODEL") from error
+        if version != FORMAT_VERSION:
+            reason = f"it has format {version} and this lsr reads {FORMAT_VERSION}"
+        else:
+            reason = "it has changed since it was written"
+        raise _damaged(path, reason, str(content.get("model", "MODEL")))
+
+    def check_files(self, folder: Path) -> None:
+        """Compare every file with its checksum.
+
+        Raises:
+            InputError: names the first that is missing or differs.
+        """
+        for name, sha256 in self.files.items():
+            path = folder / name
+            try:
+                found = sha256_of(path)
+            except OSError as error:
+                raise _damaged(path, f"it is lost ({error.strerror})", self.model) from error
+            if found != sha256:
+                raise _damaged(path, "it has changed since it was written", self.model)
+
+
+class OnnxEncoder:
+    """A `VectorEncoder` over an export, on the CPU. May be used from several threads at once.
+
+    Each batch is computed on OMP_NUM_THREADS threads; without that variable, on one a core.
+
+    Args:
+        folder: what `lsr export-onnx` wrote.
+        batch_size: texts encoded at once; more take longer here, as they leave the cache.
+
+    Raises:
+        InputError: the folder is no export, or a file of it is missing or damaged.
+        UnavailableError: onnxruntime is not installed.
+    """
+
+    def __init__(self, folder: Path, *, batch_size: int = 8) -> None:
+        self._description = OnnxDescription.read(folder)
+        self.name = self._description.model
+        if importlib.util.find_spec("onnxruntime") is None:
+            raise UnavailableError(
+                f"the dense model in {folder} needs onnxruntime, which is not installed; "
+                "run: pip install 'lsr-search[onnx]'"
+            )
+        self._description.check_files(folder)
+        self._session = _open_session(folder / MODEL_FILE, self.name)
+        self._tokenizer = _open_tokenizer(folder / TOKENIZER_FILE)
+        self._batch_size = batch_size
+
+    @property
+    def dimension(self) -> int:
+        return self._description.dimension
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return self._description.identity
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
+
+        Args:
+            texts: encoded longest first, so that a batch holds texts of one length.
+            progress: called with the number of texts done so far.
+        """
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
+        for start in range(0, len(order), self._batch_size):
+            part = order[start : start + self._batch_size]
+            vectors[part] = self._encode_batch([texts[i] for i in part])
+            if progress is not None:
+                progress(start + len(part))
+        return vectors
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
+        return self.encode_documents(texts)
+
+    def _encode_batch(self, texts: list[str]) -> Any:
+        prompt = self._description.prompt
+        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
+        tokens = {
+            name: np.array([getattr(one, TOKEN_COLUMNS[name]) for one in encodings], np.int64)
+            for name in self._description.inputs
+        }
+        return self._session.run([OUTPUT], tokens)[0]
+
+
+def is_export(folder: Path) -> bool:
+    """Whether the folder says that it is one, be it whole or not."""
+    return (folder / DESCRIPTION_FILE).is_file()
+
+
+def cached_export(model: str) -> Path:
+    """Where the export of the model of that name is looked for; it need not be there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[-64:].strip(".-")
+    digest = hashlib.sha256(model.encode()).hexdigest()
+    return cache / "lsr" / "onnx" / f"{readable or 'model'}-{digest[:12]}"
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _open_session(path: Path, model: str) -> Any:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    options.intra_op_num_threads = int(threads) if threads.isdecimal() else 0  # 0: one a core
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised
+    # idle threads would spin between queries, on cores that the sparse side needs
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
+        raise _damaged(path, f"onnxruntime {onnxruntime.__version__} refuses it", model) from error
+
+
+def _open_tokenizer(path: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+def _damaged(path: Path, reason: str, model: str) -> DataError:
+    return DataError(
+        f"{reason}, so this export cannot be used; make it again with: lsr export-onnx {model} "
+        f"{path.parent}",
+        path=path,
+    )
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""Where a learned sparse model's vectors come from: its folder, and the network in it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.model_folder import ModelFolder
+from lsr.encoders.learned.onnx_network import OnnxDocuments, is_sparse_export, packaged_graph
+from lsr.encoders.learned.packed_model import GRAPH_FOLDER
+from lsr.errors import InputError
+from lsr.sparse import CSR
+
+__all__ = ["PRECISIONS", "LearnedSource", "Network", "Precision", "precision_of"]
+
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+class Network(Protocol):
+    """Encodes texts by a network: `torch_network.DocumentModel`, or an export to ONNX."""
+
+    @property
+    def n_terms(self) -> int: ...
+
+    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
+        """Vectors, one row per text; a blank text is an empty row."""
+        ...
+
+
+@dataclass(frozen=True)
+class LearnedSource:
+    """The model that made the documents' vectors, and how.
+
+    Attributes:
+        name: what it is called. place: its folder, or hub id.
+        sha256: of the files that its vectors depend on.
+        precision, max_active, prune_ratio, idf: as in
+        `lsr.encoders.learned.encoder.LearnedOptions`, resolved.
+        min_idf: see `lsr.encoders.learned.recommended.ModelUse`.
+        own_terms: how own terms join, or None.
+    """
+
+    name: str
+    place: str
+    sha256: str
+    precision: str
+    max_active: int | None
+    prune_ratio: float
+    idf: str
+    min_idf: float = 0.0
+    own_terms: OwnTerms | None = None
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> LearnedSource:
+        """As `asdict` wrote it."""
+        own = state.get("own_terms")
+        return cls(**(state | {"own_terms": own and OwnTerms(**own)}))
+
+    @property
+    def key(self) -> str:
+        """Of the network and how it computes: same key, same vectors."""
+        return f"{self.sha256} {self.precision}"
+
+    def open(self) -> Network:
+        """The network. Raises InputError when the model is gone, or another one now."""
+        again = "put it back, or build the index again with the model that is there now"
+        try:
+            folder = ModelFolder.open(self.place)
+        except InputError as error:
+            raise InputError(
+                f"the sparse model {self.name!r} is not at {self.place} any more, and documents "
+                f"cannot be encoded without it; {again}"
+            ) from error
+        if folder.sha256() != self.sha256:
+            raise InputError(
+                f"the sparse model at {self.place} is not the one it was, and vectors of two "
+                f"models do not go together; {again}"
+            )
+        if is_sparse_export(folder.path):
+            return OnnxDocuments(folder.path)
+        if self.precision.startswith("onnx"):
+            return OnnxDocuments(folder.path / GRAPH_FOLDER)
+        from lsr.encoders.learned.torch_network import DocumentModel
+
+        return DocumentModel(folder, self.precision)  # type: ignore[arg-type]
+
+
+def precision_of(folder: Path, precision: Precision) -> str:
+    """What a precision that was asked for means for the model in this folder.
+
+    "auto" is bf16 in torch where torch and the machine have it, the graph in eight bits where the
+    model brings one along, else fp32 in torch.
+
+    Raises:
+        InputError: the model is an export, which has a precision of its own, or brings no graph.
+    """
+    if is_sparse_export(folder):
+        if precision != "auto":
+            raise InputError(
+                f"{folder} is an export to ONNX, which has a precision of its own; leave the "
+                "precision at auto"
+            )
+        return OnnxDocuments.precision_of(folder)
+    graph = packaged_graph(folder)
+    if precision == "int8":
+        if graph is None:
+            raise InputError(
+                f"{folder} brings no graph in eight bits along; for one export the model: "
+                "lsr export MODEL OUT --format packed"
+            )
+        return OnnxDocuments.precision_of(graph)
+    resolved: str = precision
+    if importlib.util.find_spec("sentence_transformers") is not None:
+        from lsr.encoders.learned.torch_network import resolved_precision
+
+        resolved = resolved_precision(precision)
+    faster = precision == "auto" and resolved != "bf16" and graph is not None
+    if graph is not None and faster and importlib.util.find_spec("onnxruntime") is not None:
+        return OnnxDocuments.precision_of(graph)
+    return resolved  # good enough for queries without torch; documents are refused when they come

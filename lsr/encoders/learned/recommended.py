@@ -1,0 +1,66 @@
+"""How a model is used best, as its authors found: a small file in its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.errors import DataError, InputError
+
+__all__ = ["USE_FILE", "ModelUse"]
+
+USE_FILE = "use.json"
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """What is done unless something else is asked for.
+
+    Attributes:
+        idf: whose table weighs queries: the model's own, or the collection's.
+        min_idf: tokens of a query that weigh less by the table are left out: they are in most
+            documents, so that they cost much and tell little.
+        own_terms: how a document's own words join its vector, or None.
+
+    Raises:
+        InputError: there is no such source of the table, or the minimum is not a number from 0.
+    """
+
+    idf: Literal["model", "corpus"] = "model"
+    min_idf: float = 0.0
+    own_terms: OwnTerms | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_idf < math.inf:
+            raise InputError(f"min_idf is {self.min_idf}; give a number from 0 on")
+        if self.idf not in ("model", "corpus"):
+            raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelUse:
+        """What the model in this folder says; the defaults if nothing.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = folder / USE_FILE
+        if not path.is_file():
+            return cls()
+        try:
+            said = json.loads(path.read_text("utf-8"))
+            own = said.get("own_terms")
+            return cls(**(said | {"own_terms": None if own is None else OwnTerms(**own)}))
+        except (OSError, ValueError, TypeError, AttributeError, InputError) as error:
+            raise DataError(
+                f"does not say how the model is used ({error}); put it right, or take it away to "
+                "use the model without",
+                path=path,
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write the file that `read` reads."""
+        (folder / USE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")

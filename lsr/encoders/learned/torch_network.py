@@ -1,0 +1,301 @@
+"""The network of a learned sparse model, in torch: documents, and queries where they need it.
+
+Beside `lsr.encoders.dense` and `lsr.encoders.dense_onnx_graph`, the only file that reaches torch,
+and only when a model is loaded. What is stock (a masked language model and SPLADE pooling) is
+computed without holding batch x length x vocabulary:
+
+    w_t(d) = ln(1 + relu(max_i z[i, t]))
+
+(Formal et al. 2021; the maximum of a rising function is that function of the maximum), in pieces
+of the vocabulary that stay in the cache, over the tokens of one document at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.learned.model_classes import model_classes
+from lsr.encoders.learned.model_folder import ModelFolder
+from lsr.encoders.learned.packed_model import unpacked
+from lsr.encoders.learned.pruning import rows_of
+from lsr.errors import InputError, ModelError, UnavailableError
+from lsr.sparse import CSR
+
+__all__ = ["DocumentModel", "Precision", "resolved_precision"]
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+BATCH_TOKENS = 4_096
+"""Tokens in a batch, padding included; a batch has at most `BATCH_TEXTS` texts."""
+BATCH_TEXTS = 64
+GPU_TIMES = 8
+"""On a GPU batches are so many times as large."""
+VOCABULARY_PIECE = 4_096
+"""Columns of logits at a time: for 256 tokens 4 MB in float32, which a core's cache holds."""
+TOLERANCE = 1e-3
+_ROUTES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+class DocumentModel:
+    """A sentence-transformers `SparseEncoder`.
+
+    Args:
+        model: the folder.
+        precision: "bf16" computes matrix products in bfloat16 (weights differ by about 1%);
+            "auto" does so where the machine is built for it.
+
+    Raises:
+        UnavailableError: sentence-transformers is not installed.
+        InputError: the model cannot be loaded.
+    """
+
+    def __init__(self, model: ModelFolder, precision: Precision = "auto") -> None:
+        self._folder = model
+        self.precision = resolved_precision(precision)
+        self._model = _load(model)
+        self._half = self.precision == "bf16"
+        self._pooled = {side: _PooledRoute.find(self._model, side, self._half) for side in _ROUTES}
+        if self._half:
+            _halve(self._model)
+
+    @property
+    def encoder(self) -> Any:
+        """The `SparseEncoder` itself."""
+        return self._model
+
+    @property
+    def n_terms(self) -> int:
+        """The width of a vector."""
+        return int(self._model.get_embedding_dimension() or self.encode(["a"], "document").n_terms)
+
+    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
+        """Vectors, one row per text, in order; a blank text is an empty row.
+
+        Args:
+            texts: encoded longest first, so that a batch holds texts of one length.
+
+        Raises:
+            ModelError: the model gave numbers that are not finite.
+        """
+        import torch
+
+        order = sorted((i for i, t in enumerate(texts) if t.strip()), key=lambda i: -len(texts[i]))
+        names = (self._folder.prompts.get(name) for name in _ROUTES[side])
+        prompt = next((text for text in names if text), None)
+        parts: list[CSR] = []
+        with torch.inference_mode(), self._autocast():
+            for batch in self._batches([texts[i] for i in order], side, prompt):
+                parts.append(self._encode_batch(batch, side))
+        encoded = CSR.concatenate(parts) if parts else CSR.empty(0, 0)
+        place = np.full(len(texts), encoded.n_rows, np.int64)
+        place[order] = np.arange(len(order))
+        blank = CSR.empty(1, encoded.n_terms)
+        return CSR.concatenate([encoded, blank]).take(place.tolist())
+
+    def _batches(self, texts: list[str], side: str, prompt: str | None) -> Any:
+        """Features of consecutive texts, so many that they fill a batch."""
+        times = GPU_TIMES if self._model.device.type == "cuda" else 1
+        start, size = 0, BATCH_TEXTS * times
+        while start < len(texts):
+            features = self._model.preprocess(texts[start : start + size], task=side, prompt=prompt)
+            length = features["input_ids"].shape[1] if "input_ids" in features else 1
+            fits = max(BATCH_TOKENS * times // max(length, 1), 1)
+            if fits < min(size, len(texts) - start):
+                size = fits
+                continue  # the texts that come are no longer than these
+            start += size
+            size = min(fits, BATCH_TEXTS * times)
+            yield {
+                key: value.to(self._model.device) if hasattr(value, "to") else value
+                for key, value in features.items()
+            }
+
+    def _encode_batch(self, features: dict[str, Any], side: str) -> CSR:
+        import torch
+
+        pooled = self._pooled[side]
+        if pooled is not None:
+            weights = pooled.weights(features)
+        else:
+            weights = self._model(features, task=side)["sentence_embedding"]
+        if weights.is_sparse:
+            weights = weights.to_dense()
+        if not torch.isfinite(weights).all():
+            raise ModelError(
+                f"the sparse model in {self._folder.path} gave numbers that are not finite; "
+                "train it anew, or encode with --precision fp32"
+            )
+        array: NDArray[np.float32] = weights.float().cpu().numpy()
+        return rows_of(array)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if not self._half:
+            return nullcontext()
+        return torch.autocast(self._model.device.type, dtype=torch.bfloat16)  # type: ignore[no-any-return]
+
+
+class _PooledRoute:
+    """A stock route: a transformer whose last step is the decoder, and SPLADE pooling."""
+
+    def __init__(self, transformer: Any, pooling: Any, decoder: Any, half: bool) -> None:
+        import torch
+
+        self._transformer = transformer
+        self._decoder = decoder
+        self._twice = pooling.activation_function == "log1p_relu"
+        self._sums = pooling.pooling_strategy == "sum"
+        self.by_batch = decoder.weight.is_cuda  # on a processor a document's logits fit the cache
+        kind = torch.bfloat16 if half else torch.float32
+        self._weight = decoder.weight.detach().to(kind)
+        bias = decoder.bias
+        self._bias = None if bias is None else bias.detach().float()
+
+    @classmethod
+    def find(cls, model: Any, side: str, half: bool) -> _PooledRoute | None:
+        """The route of one side, if it is stock and this gives what the model gives."""
+        import torch
+        from sentence_transformers.sparse_encoder.modules import Router, SpladePooling, Transformer
+
+        modules = list(model)
+        if len(modules) == 1 and isinstance(modules[0], Router):
+            routes = modules[0].sub_modules
+            modules = list(routes[side]) if side in routes else []
+        if len(modules) != 2 or not isinstance(modules[0], Transformer):
+            return None
+        if type(modules[1]) is not SpladePooling or modules[0].transformer_task != "fill-mask":
+            return None
+        decoder = modules[0].model.get_output_embeddings()
+        if not isinstance(decoder, torch.nn.Linear):
+            return None
+        transformer, pooling = modules
+        full = cls(transformer, pooling, decoder, half=False)
+        features = model.preprocess(["a short example, of some words"], task=side)
+        features = {k: v.to(model.device) if hasattr(v, "to") else v for k, v in features.items()}
+        with torch.inference_mode():
+            expected = model(dict(features), task=side)["sentence_embedding"]
+            same = torch.allclose(full.weights(features), expected, atol=TOLERANCE)
+        if not same:
+            return None
+        return cls(transformer, pooling, decoder, half=True) if half else full
+
+    def weights(self, features: dict[str, Any]) -> Any:
+        """Term weights, float32, shape (batch, vocabulary)."""
+        import torch
+
+        given = self._decoder.forward
+        self._decoder.forward = _unchanged  # the logits are then the states before the decoder
+        try:
+            hidden = self._transformer(dict(features))["token_embeddings"].to(self._weight.dtype)
+        finally:
+            self._decoder.forward = given
+        mask = features["attention_mask"].bool()
+        n_terms = self._weight.shape[0]
+        pieces = [slice(i, i + VOCABULARY_PIECE) for i in range(0, n_terms, VOCABULARY_PIECE)]
+        weights = torch.empty(len(mask), n_terms, device=hidden.device)
+        if self.by_batch:
+            for piece in pieces:
+                weights[:, piece] = self._pool_batch(hidden @ self._weight[piece].T, mask, piece)
+        else:
+            for row, (states, real) in enumerate(zip(hidden, mask, strict=True)):
+                own = states[real]
+                for piece in pieces:
+                    weights[row, piece] = self._pool(own @ self._weight[piece].T, piece)
+        return weights if self._sums else self._activated(weights)
+
+    def _pool_batch(self, logits: Any, mask: Any, piece: slice) -> Any:
+        """As `_pool`, of all documents at once: logits (batch, length, terms)."""
+        bias = 0.0 if self._bias is None else self._bias[piece]
+        if self._sums:
+            return (self._activated(logits.float() + bias) * mask[..., None]).sum(dim=1)
+        return logits.masked_fill(~mask[..., None], float("-inf")).amax(dim=1).float() + bias
+
+    def _pool(self, logits: Any, piece: slice) -> Any:
+        bias = None if self._bias is None else self._bias[piece]
+        if self._sums:
+            wide = logits.float()
+            return self._activated(wide if bias is None else wide + bias).sum(dim=0)
+        highest = logits.amax(dim=0).float()
+        return highest if bias is None else highest + bias
+
+    def _activated(self, logits: Any) -> Any:
+        logits = logits.relu().log1p()
+        return logits.log1p() if self._twice else logits
+
+
+def resolved_precision(precision: Precision) -> Literal["fp32", "bf16"]:
+    """The precision that "auto" stands for on this machine.
+
+    Raises:
+        InputError: there is no such precision.
+        UnavailableError: torch is not installed.
+    """
+    if precision == "fp32" or precision == "bf16":
+        return precision
+    if precision != "auto":
+        raise InputError(f"there is no precision {precision!r} in torch; choose fp32 or bf16")
+    _check_installed()
+    import torch
+
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    has = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return "bf16" if has is not None and has() else "fp32"
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise UnavailableError(
+            "encoding documents with a sparse model needs sentence-transformers, which is not "
+            "installed; run: pip install 'lsr-search[dense]', or export the model to ONNX elsewhere"
+        )
+
+
+def _load(folder: ModelFolder) -> Any:
+    _check_installed()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything
+    import torch
+    from sentence_transformers import SparseEncoder
+    from transformers.utils import logging as transformers_logging
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = unpacked(folder.path)
+    transformers_logging.disable_progress_bar()
+    try:
+        model = SparseEncoder._load_with_module_classes(
+            str(place), model_classes(place), device=device
+        )
+    except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"the sparse model in {folder.path} cannot be loaded ({reason}); give a folder that "
+            "sentence-transformers' SparseEncoder was saved in"
+        ) from error
+    finally:
+        transformers_logging.enable_progress_bar()
+    return model.eval()
+
+
+def _halve(model: Any) -> None:
+    """Keep the weights of matrix products in bfloat16, so that they are not cast in each batch."""
+    import torch
+
+    tied = {
+        id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
+    }
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and id(module.weight) not in tied:
+            module.to(torch.bfloat16)
+
+
+def _unchanged(states: Any) -> Any:
+    return states

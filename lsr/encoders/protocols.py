@@ -1,0 +1,99 @@
+"""The `Encoder` protocol: text in, sparse vectors out.
+
+Every sparse source (BM25, and each learned encoder) is one of these, so the one engine serves
+them all. Query and document sides are named apart because they differ for inference-free models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import CSR
+from lsr.types import EncoderIdentity
+
+__all__ = [
+    "CorpusEncoder",
+    "Encoder",
+    "VectorEncoder",
+]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Turns text into sparse vectors over a vocabulary of `n_terms` terms."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def n_terms(self) -> int: ...
+
+    def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
+        """Vectors of a whole collection, or of what is added to it, one row per text, in order.
+
+        An encoder with corpus statistics takes them from here first (BM25 does).
+        """
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> CSR:
+        """Vectors of documents, one row per text; an empty text is an empty row."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> CSR:
+        """Vectors of queries, one row per text; unknown terms are left out."""
+        ...
+
+    def find_terms(self, texts: Sequence[str]) -> list[int | None]:
+        """The terms that are written so, or None: the inverse of `term`."""
+        ...
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The terms that a query's text itself holds; None when its vector has no others."""
+        ...
+
+    def term(self, term: int) -> str:
+        """The text of a term, for explanations."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what is needed to load this encoder again. The folder exists and is empty."""
+        ...
+
+
+@runtime_checkable
+class CorpusEncoder(Encoder, Protocol):
+    """An encoder whose vectors depend on statistics of the corpus, as BM25's do.
+
+    `encode_corpus` adds to the statistics; documents encoded earlier keep the weights of their
+    time, until the whole collection is encoded again by a `fresh` encoder.
+    """
+
+    def fresh(self) -> CorpusEncoder:
+        """An encoder with the same options that has seen no corpus."""
+        ...
+
+
+@runtime_checkable
+class VectorEncoder(Protocol):
+    """Turns text into dense vectors of unit length; an empty text gives a vector of zeros."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension), calling `progress` with the number done."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension)."""
+        ...

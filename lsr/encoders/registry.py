@@ -1,0 +1,122 @@
+"""Encoders by name: `bm25`, a learned sparse model, a dense model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
+from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.errors import InputError
+
+if TYPE_CHECKING:
+    from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+
+__all__ = [
+    "BM25",
+    "encoding_folder",
+    "learned_options",
+    "open_dense",
+    "open_learned",
+    "open_sparse",
+    "resumable",
+]
+
+BM25 = "bm25"
+
+
+def open_sparse(
+    name: str | None,
+    *,
+    k1: float | None = None,
+    b: float | None = None,
+    language: str | None = None,
+    options: LearnedOptions | None = None,
+) -> Encoder:
+    """BM25, or the learned sparse model of that name.
+
+    Args:
+        name: None for the default model, or, where an option of BM25 is given, for BM25.
+
+    Raises:
+        InputError: there is no such model, or options of one kind are given with the other.
+    """
+    words = {"k1": k1, "b": b, "language": language}
+    given = {key: value for key, value in words.items() if value is not None}
+    has_options = options is not None and options != type(options)()
+    if name is None:
+        name = BM25 if given and not has_options else DEFAULT_MODEL
+    if name != BM25:
+        if given:
+            raise InputError(
+                f"--{next(iter(given))} is of BM25, and {name} is a learned model; leave it out, "
+                "or name --sparse bm25"
+            )
+        return open_learned(name, options)
+    if has_options:
+        raise InputError(
+            "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --own-terms; name a "
+            "learned model with --sparse, or leave them out"
+        )
+    return Bm25Encoder(**given)  # type: ignore[arg-type]
+
+
+def encoding_folder(target: Path) -> Path:
+    """Where vectors that are ready wait while an index is built: beside it."""
+    return target.absolute().parent / f".{target.name}.encoding"
+
+
+@contextmanager
+def resumable(encoder: Encoder, folder: Path) -> Iterator[None]:
+    """Keep what a learned model makes of documents in a folder while this is open.
+
+    When it ends well the folder goes; when it is interrupted, the next one takes the vectors.
+    """
+    from lsr.encoders.learned.encoder import LearnedEncoder
+
+    if not isinstance(encoder, LearnedEncoder):
+        yield
+        return
+    from lsr.encoders.cache.cached_network import CachedNetwork
+
+    encoder.use(lambda network, key: CachedNetwork(network, folder, key))
+    yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_learned(name: str, options: LearnedOptions | None = None) -> LearnedEncoder:
+    """The learned sparse model of that name. Raises InputError when there is none."""
+    from lsr.encoders.learned.encoder import LearnedEncoder
+
+    return LearnedEncoder(name, options)
+
+
+def learned_options(
+    precision: str = "auto",
+    max_active: int | None = None,
+    prune_ratio: float = 0.0,
+    idf: str | None = None,
+    own_weight: float | None = None,
+) -> LearnedOptions:
+    """Options as they were typed. Raises InputError for what is out of range."""
+    from lsr.encoders.learned.encoder import LearnedOptions
+    from lsr.encoders.learned.lexical_terms import OwnTerms
+    from lsr.encoders.learned.pruning import ActiveTerms
+
+    ActiveTerms(max_active, prune_ratio)
+    if own_weight is not None:
+        OwnTerms(own_weight)
+    return LearnedOptions(precision, max_active, prune_ratio, idf, own_weight)  # type: ignore[arg-type]
+
+
+def open_dense(name: str) -> VectorEncoder | None:
+    """The dense model of that name, or in that export's folder; None for "none"."""
+    if name == "none":
+        return None
+    from lsr.encoders.dense import open_dense_encoder
+
+    return open_dense_encoder(name)

@@ -1,0 +1,128 @@
+"""What ranks documents: `Retriever` for text queries, and the two sides of a hybrid search.
+
+Evaluation speaks to `Retriever` and knows nothing of engines. BM25, a dense model and the hybrid of
+both are all one of these, and all pass the contract suite in
+`tests/retrieval/test_retriever_contract.py`. `SparseSide` and `DenseSide` are the same rankers in
+steps, with what fusion and feedback need
+beside a ranking: scores of chosen documents, and documents' vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.sparse import CSR, SparseVector
+from lsr.types import Query, Run
+
+__all__ = ["DenseSide", "Ranking", "Retriever", "SparseSide"]
+
+Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+
+class Ranking(NamedTuple):
+    """Results of a batch, one line per query, best first.
+
+    Attributes:
+        rows: int32, shape (n_queries, k), −1 beyond the last hit.
+        scores: float32, shape (n_queries, k), 0 beyond the last hit.
+    """
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Ranks the documents of one collection."""
+
+    @property
+    def name(self) -> str: ...
+
+    def retrieve(self, queries: Sequence[Query], k: int, allowed: Mask | None = None) -> Run:
+        """The `k` best documents of each query, in the order of `queries`.
+
+        Args:
+            queries: a query that says nothing to this retriever gets an empty list.
+            k: how many at most; fewer come back where fewer match.
+            allowed: bool, shape (n_documents,); rows that are False are not returned.
+
+        Returns:
+            Hits by score descending, equal scores by doc_id ascending.
+
+        Raises:
+            QueryError: `k` is below 1, or `allowed` has another length than the collection.
+        """
+        ...
+
+
+class SparseSide(Retriever, Protocol):
+    """Sparse retrieval in steps. `floor` is the smallest score there can be."""
+
+    floor: float | None
+
+    def encode(self, texts: Sequence[str]) -> CSR:
+        """Query vectors, one row for each text."""
+        ...
+
+    def search(self, queries: CSR, k: int, allowed: Mask | None = None) -> Ranking:
+        """The `k` best rows of each query with a score above 0."""
+        ...
+
+    def score(self, query: SparseVector, rows: Rows) -> NDArray[np.float32]:
+        """Scores of rows, shape (n,), to the bit as `search` would give them."""
+        ...
+
+    def vectors(self, rows: Rows) -> CSR:
+        """Documents' vectors."""
+        ...
+
+    def has_vector(self, rows: Rows) -> NDArray[np.bool_]:
+        """Whether documents have any term, shape (n,)."""
+        ...
+
+    def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
+        """A `TermFilter`: words that at most a share `max_df` of documents have, shape (n,)."""
+        ...
+
+    def document_weights(self, terms: NDArray[np.int32], rows: Rows) -> NDArray[np.float32]:
+        """Weights of terms in documents, shape (n_rows, n_terms)."""
+        ...
+
+    def term(self, term: int) -> str:
+        """The text of a term."""
+        ...
+
+    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+        """The terms that a query's text itself holds; None when its vector has no others."""
+        ...
+
+
+class DenseSide(Retriever, Protocol):
+    """Dense retrieval in steps. `floor` is the smallest score there can be, or None."""
+
+    floor: float | None
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Query vectors, shape (n_texts, dimension)."""
+        ...
+
+    def search(self, queries: NDArray[np.float32], k: int, allowed: Mask | None = None) -> Ranking:
+        """The `k` best rows of each query by inner product, among those that have a vector."""
+        ...
+
+    def score(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
+        """Scores of rows, shape (n,), to the bit as `search` would give them."""
+        ...
+
+    def vectors(self, rows: Rows) -> NDArray[np.float32]:
+        """Documents' vectors, shape (n, dimension); zeros where there is none."""
+        ...
+
+    def has_vector(self, rows: Rows) -> NDArray[np.bool_]:
+        """Whether documents have a vector, shape (n,)."""
+        ...

@@ -1,0 +1,199 @@
+"""Passages of a text that answer a query, with the matching words told apart.
+
+All functions return pieces: put together they are the passage, and every piece is either all match
+or all context. They are pure and linear in the length of the text. Terms may be of two kinds: the
+query's own, and others that were added to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from lsr.encoders.analysis import Token
+
+__all__ = ["MAX_SCANNED_CHARACTERS", "Piece", "Tokenizer", "highlight", "plain", "snippet"]
+
+MAX_SCANNED_CHARACTERS = 20_000
+"""Matches are sought in this much of a text; what follows is context."""
+
+_ELLIPSIS = "…"
+_BLANKS = re.compile(r"\s+")
+_SENTENCE_END = re.compile(r"[.!?。!?][\"'”’)\]]*\s+")
+_BOUNDARY_REACH = 40
+"""How far a cut may move, in characters, to fall between words."""
+
+
+class Tokenizer(Protocol):
+    """What finds terms in a text: an `Analyzer`, or something around one."""
+
+    def tokens(self, text: str) -> Iterator[Token]: ...
+
+
+class Piece(NamedTuple):
+    """Part of a passage: a matching word, own or added, or what is between matches."""
+
+    text: str
+    is_match: bool
+    is_added: bool = False
+
+
+class _Span(NamedTuple):
+    start: int
+    end: int
+    term: str
+    is_added: bool
+
+
+def snippet(
+    text: str,
+    terms: Collection[str],
+    analyzer: Tokenizer,
+    max_characters: int = 280,
+    added: Collection[str] = (),
+) -> list[Piece]:
+    """The passage with the most different terms, then the most matches, then the first.
+
+    Args:
+        terms: what `analyzer` makes of the query.
+        max_characters: the passage's length at most, its ellipses included; 3 or more.
+        added: other terms; they count after all of `terms`.
+
+    Returns:
+        Pieces with runs of blanks made one. The start of the text when nothing matches; an empty
+        list for a blank text.
+    """
+    text = text.strip()
+    spans = _spans(text, terms, added, analyzer)
+    if len(text) <= max_characters:
+        return _joined(_cut(text, 0, len(text), spans))
+    start, end = _window(text, spans, max_characters - 2 * len(_ELLIPSIS))
+    pieces = list(_cut(text, start, end, spans))
+    if start > 0:
+        pieces.insert(0, Piece(_ELLIPSIS, False))
+    if end < len(text):
+        pieces.append(Piece(_ELLIPSIS, False))
+    return _joined(pieces)
+
+
+def highlight(
+    text: str, terms: Collection[str], analyzer: Tokenizer, added: Collection[str] = ()
+) -> list[Piece]:
+    """The whole text as it is, blanks and all, with its matches told apart."""
+    return list(_cut(text, 0, len(text), _spans(text, terms, added, analyzer)))
+
+
+def plain(pieces: Iterable[Piece]) -> str:
+    """The passage without its marks."""
+    return "".join(piece.text for piece in pieces)
+
+
+def _spans(
+    text: str, terms: Collection[str], added: Collection[str], analyzer: Tokenizer
+) -> list[_Span]:
+    own = frozenset(terms)
+    wanted = own.union(added)
+    if not wanted:
+        return []
+    tokens = analyzer.tokens(text[:MAX_SCANNED_CHARACTERS])
+    return [
+        _Span(start, end, term, term not in own) for term, start, end in tokens if term in wanted
+    ]
+
+
+def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
+    """Where to cut: at most `budget` characters around the best run of matches."""
+    if not spans:
+        return 0, _before(text, budget, 0)
+    first, last = _best_run(spans, budget)
+    from_, to = spans[first].start, min(spans[last].end, spans[first].start + budget)
+    free = budget - (to - from_)
+    start = _opening(text, from_, free)
+    end = min(len(text), start + budget)
+    if end == len(text):
+        start = min(start, _after(text, max(0, end - budget), from_))
+    else:
+        end = _before(text, end, to)
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end
+
+
+def _best_run(spans: list[_Span], budget: int) -> tuple[int, int]:
+    """First and last index of the best run of spans that fits, found with two pointers."""
+    inside: Counter[str] = Counter()
+    different = [0, 0]  # own terms, added terms
+    best, best_value = (0, 0), (0, 0, 0)
+    first = 0
+    for last, span in enumerate(spans):
+        different[span.is_added] += not inside[span.term]
+        inside[span.term] += 1
+        while first < last and span.end - spans[first].start > budget:
+            left = spans[first]
+            inside[left.term] -= 1
+            different[left.is_added] -= not inside[left.term]
+            first += 1
+        value = (different[0], different[1], last - first + 1)
+        if value > best_value:
+            best, best_value = (first, last), value
+    return best
+
+
+def _opening(text: str, from_: int, free: int) -> int:
+    """Start at the sentence if it is near, else with a few words before the first match."""
+    earliest = max(0, from_ - (2 * free) // 3)
+    if earliest == 0:
+        return 0
+    sentence = None
+    for end in _SENTENCE_END.finditer(text, earliest, from_):
+        sentence = end.end()
+        break
+    return (
+        sentence if sentence is not None else _after(text, max(earliest, from_ - free // 3), from_)
+    )
+
+
+def _after(text: str, place: int, limit: int) -> int:
+    """The first start of a word from `place` on, not past `limit`."""
+    if place == 0 or text[place - 1].isspace():
+        return place
+    blank = _BLANKS.search(text, place, min(limit, place + _BOUNDARY_REACH))
+    return blank.end() if blank else place
+
+
+def _before(text: str, place: int, limit: int) -> int:
+    """The last end of a word up to `place`, not before `limit`."""
+    if place >= len(text) or text[place].isspace():
+        return min(place, len(text))
+    lowest = max(limit, place - _BOUNDARY_REACH)
+    for end in range(place, lowest, -1):
+        if text[end - 1].isspace():
+            return end - 1
+    return place
+
+
+def _cut(text: str, start: int, end: int, spans: list[_Span]) -> Iterator[Piece]:
+    at = start
+    for span in spans:
+        if span.end <= at or span.start >= end:
+            continue
+        from_, to = max(span.start, at), min(span.end, end)
+        if from_ > at:
+            yield Piece(text[at:from_], False)
+        yield Piece(text[from_:to], True, span.is_added)
+        at = to
+    if at < end:
+        yield Piece(text[at:end], False)
+
+
+def _joined(pieces: Iterable[Piece]) -> list[Piece]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        text = _BLANKS.sub(" ", piece.text)
+        if joined and joined[-1][1:] == piece[1:]:
+            joined[-1] = piece._replace(text=joined[-1].text + text)
+        else:
+            joined.append(piece._replace(text=text))
+    return joined

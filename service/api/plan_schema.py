@@ -1,0 +1,95 @@
+"""A search plan over the wire; `lsr.retrieval.plan` holds defaults, ranges and meaning."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
+from lsr.retrieval.fusion import Fusion
+from lsr.retrieval.plan import Prf, SearchPlan
+
+__all__ = ["FusionFields", "PlanFields", "PrfFields"]
+
+_FORBIDDING = ConfigDict(extra="forbid", strict=True)
+
+
+def _told(kind: type[Any], name: str) -> Any:
+    """A field that may be left out, described as the plan describes it.
+
+    Bounds are told and not checked here: the plan's own sentences name field and range.
+    """
+    (found,) = [each for each in fields(kind) if each.name == name]
+    told = found.metadata
+    schema: dict[str, Any] = {}
+    if told["low"] is not None:
+        schema = {"minimum": told["low"], "maximum": told["high"]}
+    elif told["choices"]:
+        schema = {"enum": [*told["choices"], None]}
+    return Field(default=None, description=told["help"], json_schema_extra=schema)
+
+
+class FusionFields(BaseModel):
+    """How the two rankings become one."""
+
+    model_config = _FORBIDDING
+
+    method: str | None = _told(Fusion, "method")
+    norm: str | None = _told(Fusion, "norm")
+    missing: str | None = _told(Fusion, "missing")
+    weight_sparse: float | None = _told(Fusion, "weight_sparse")
+    rrf_k: int | None = _told(Fusion, "rrf_k")
+
+
+class DenseFeedbackFields(BaseModel):
+    """Feedback on the dense query."""
+
+    model_config = _FORBIDDING
+
+    method: str | None = _told(DenseFeedback, "method")
+    alpha: float | None = _told(DenseFeedback, "alpha")
+    beta: float | None = _told(DenseFeedback, "beta")
+
+
+class SparseFeedbackFields(BaseModel):
+    """Feedback on the sparse query."""
+
+    model_config = _FORBIDDING
+
+    enabled: bool | None = _told(SparseFeedback, "enabled")
+    terms: int | None = _told(SparseFeedback, "terms")
+    alpha: float | None = _told(SparseFeedback, "alpha")
+    beta: float | None = _told(SparseFeedback, "beta")
+    max_df: float | None = _told(SparseFeedback, "max_df")
+
+
+class PrfFields(BaseModel):
+    """Pseudo-relevance feedback."""
+
+    model_config = _FORBIDDING
+
+    interpolate: str | None = _told(Prf, "interpolate")
+    depth: int | None = _told(Prf, "depth")
+    weight_sparse_pre: float | None = _told(Prf, "weight_sparse_pre")
+    min_score: float | None = _told(Prf, "min_score")
+    dense: DenseFeedbackFields = Field(default_factory=DenseFeedbackFields)
+    sparse: SparseFeedbackFields = Field(default_factory=SparseFeedbackFields)
+
+
+class PlanFields(BaseModel):
+    """Everything that decides a search; what is left out is as the collection's default."""
+
+    model_config = _FORBIDDING
+
+    mode: str | None = _told(SearchPlan, "mode")
+    window: int | None = _told(SearchPlan, "window")
+    fusion: FusionFields = Field(default_factory=FusionFields)
+    prf: PrfFields = Field(default_factory=PrfFields)
+    explain: str | None = _told(SearchPlan, "explain")
+    allow_partial: bool | None = _told(SearchPlan, "allow_partial")
+
+    def plan_fields(self) -> dict[str, object]:
+        """The fields that were given, nested, as `lsr.retrieval.plan.plan_from` reads them."""
+        return self.model_dump(include=set(PlanFields.model_fields), exclude_unset=True)

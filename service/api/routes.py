@@ -1,0 +1,169 @@
+"""The REST API: health, collections, search, documents, metrics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from lsr.retrieval.snippet import plain
+from lsr.service.api.schemas import (
+    AnswerWarning,
+    Collections,
+    CollectionSummary,
+    FoundDocument,
+    Health,
+    Problem,
+    SearchAnswer,
+    SearchHit,
+    SearchRequest,
+)
+from lsr.service.engine import SearchEngine, SearchResult, Vectors
+from lsr.service.metrics import CONTENT_TYPE, Metrics
+from lsr.service.problems import problem
+
+__all__ = ["api_router", "health_router"]
+
+Responses = dict[int | str, dict[str, Any]]
+
+_MISSING: Responses = {404: {"model": Problem, "description": "There is no such thing."}}
+_INVALID: Responses = {
+    422: {"model": Problem, "description": "The request cannot be done as asked."},
+    413: {"model": Problem, "description": "The request is too large."},
+}
+_FAILED: Responses = {500: {"model": Problem, "description": "A model gave no usable numbers."}}
+_UNUSABLE: Responses = {503: {"model": Problem, "description": "Not now; `detail` says why."}}
+
+
+def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
+    """`/livez`, `/readyz`, `/metrics`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez", summary="Is the process alive?")
+    async def livez() -> Health:
+        return Health(status="alive")
+
+    @router.get(
+        "/readyz",
+        summary="Are the collections opened and warmed up?",
+        response_model=Health,
+        responses=_UNUSABLE,
+    )
+    async def readyz() -> Health | Response:
+        if engine.not_ready is None:
+            return Health(status="ready")
+        return problem(
+            503, "not_ready", engine.not_ready, instance="/readyz", headers={"Retry-After": "1"}
+        )
+
+    @router.get(
+        "/metrics",
+        summary="Counts and times for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+    )
+    def read_metrics() -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return router
+
+
+def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
+    """Everything below `/v1`."""
+    router = APIRouter(prefix="/v1/collections", tags=["search"])
+
+    @router.get("", summary="List the collections")
+    def list_collections() -> Collections:
+        names = sorted(engine.collections)
+        return Collections(collections=[_summary(engine, name) for name in names])
+
+    @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
+    def read_collection(collection: str) -> CollectionSummary:
+        return _summary(engine, collection)
+
+    @router.post(
+        "/{collection}/search",
+        summary="Search a collection",
+        responses={**_MISSING, **_INVALID, **_FAILED, **_UNUSABLE},
+    )
+    def search(collection: str, request: SearchRequest) -> SearchAnswer:
+        result = engine.search(
+            collection,
+            request.text,
+            limit=request.limit,
+            offset=request.offset,
+            where=request.filter,
+            plan=request.plan_fields(),
+            vectors=_vectors(request),
+            snippets=request.snippet,
+        )
+        metrics.count_search(collection, result.mode, result.took_ms)
+        return _answer(result, request.snippet)
+
+    @router.get(
+        "/{collection}/documents/{doc_id:path}",
+        summary="Read a document; its id may hold slashes",
+        responses=_MISSING,
+    )
+    def read_document(collection: str, doc_id: str) -> FoundDocument:
+        document = engine.document(collection, doc_id)
+        return FoundDocument(
+            doc_id=document.doc_id,
+            title=document.title,
+            text=document.text,
+            metadata=dict(document.metadata),
+        )
+
+    return router
+
+
+def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
+    collection = engine.collection(name)
+    manifest = collection.manifest
+    return CollectionSummary(
+        name=name,
+        n_documents=manifest.n_documents,
+        n_terms=manifest.n_terms,
+        n_postings=manifest.n_postings,
+        size_bytes=manifest.size_bytes,
+        generation=manifest.generation,
+        created=datetime.fromisoformat(manifest.created),
+        modes=list(collection.modes),
+        sparse_encoder=manifest.sparse.name,
+        dense_encoder=manifest.dense.name if manifest.dense else None,
+        default_plan=collection.default_plan.resolved(collection.modes),
+        fields=sorted(collection.store.fields),
+    )
+
+
+def _vectors(request: SearchRequest) -> Vectors | None:
+    given = request.vectors
+    return Vectors(given.sparse, given.dense) if given is not None else None
+
+
+def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
+    hits = [
+        SearchHit(
+            doc_id=hit.document.doc_id,
+            score=hit.score,
+            title=hit.document.title,
+            snippet=plain(hit.snippet) if snippets else None,
+            metadata=dict(hit.document.metadata),
+            explanation=hit.explanation,
+        )
+        for hit in result.hits
+    ]
+    return SearchAnswer(
+        collection=result.collection,
+        generation=result.generation,
+        mode=result.mode,
+        limit=result.limit,
+        offset=result.offset,
+        total=result.total,
+        plan=result.plan,
+        prf=result.prf,
+        warnings=[AnswerWarning(code=each.code, detail=each.detail) for each in result.warnings],
+        hits=hits,
+        took_ms={stage: round(ms, 3) for stage, ms in result.took_ms.items()},
+    )

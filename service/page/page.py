@@ -1,0 +1,187 @@
+"""The search page: server-rendered, and complete without JavaScript."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lsr.errors import LsrError, NotFoundError
+from lsr.retrieval.plan import plan_from
+from lsr.service.engine import SearchEngine
+from lsr.service.metrics import Metrics
+from lsr.service.page.curl import curl_command, search_body
+from lsr.service.page.feedback_view import asks_for_feedback
+from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
+from lsr.service.page.query_string import PageQuery
+from lsr.service.page.result_view import PAGE_SIZE, ResultView, chips, result_view
+from lsr.service.problems import status_of
+
+__all__ = ["page_router"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
+    """`/`, `/c/{collection}`, its results alone, and its documents."""
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    page = _Page(engine, metrics)
+
+    @router.get("/")
+    def home(request: Request) -> Response:
+        if len(engine.collections) == 1:
+            return page.search(next(iter(engine.collections)), request)
+        return page.collections()
+
+    @router.get("/c/{collection}")
+    def search(collection: str, request: Request) -> Response:
+        return page.search(collection, request)
+
+    @router.get("/c/{collection}/results")
+    def results(collection: str, request: Request) -> Response:
+        return page.search(collection, request, template="results.html")
+
+    @router.get("/c/{collection}/documents/{doc_id:path}")
+    def document(collection: str, doc_id: str, request: Request) -> HTMLResponse:
+        return page.document(collection, doc_id, request)
+
+    return router
+
+
+class _Page:
+    def __init__(self, engine: SearchEngine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._environment = Environment(
+            loader=FileSystemLoader(_TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["names"] = sorted(engine.collections)
+
+    def collections(self) -> HTMLResponse:
+        """A choice of collections."""
+        sizes = {
+            name: self._engine.collections[name].n_documents
+            for name in sorted(self._engine.collections)
+        }
+        return self._render("collections.html", HTTPStatus.OK, sizes=sizes, collection=None)
+
+    def search(self, name: str, request: Request, template: str = "search.html") -> Response:
+        """The search page of a collection, or just its results.
+
+        A form without JavaScript sends every control: then the page moves to the short address.
+        """
+        query, view, error, status = PageQuery(name), None, None, HTTPStatus.OK
+        try:
+            collection = self._engine.collection(name)
+        except NotFoundError as missing:
+            return self._message(missing)
+        default, modes = collection.default_plan, collection.modes
+        address = f"{query.address}?{request.url.query}"
+        try:
+            query = PageQuery(name, request.query_params.get("q", ""))
+            query = PageQuery.of(name, request.query_params, default, modes)
+            address = query.address
+            said = sum(each in request.query_params for each in PLAN_NAMES)
+            if template == "search.html" and said > len(query.plan.pairs):
+                return RedirectResponse(address, HTTPStatus.FOUND)
+            view = self._result(query, str(request.base_url)) if query.text.strip() else None
+        except LsrError as refused:
+            error, status = str(refused), status_of(refused)
+        return self._render(
+            template,
+            status,
+            collection=name,
+            n_documents=collection.n_documents,
+            controls=Controls.of(query.plan, default, modes),
+            examples=self._engine.examples(name),
+            query=query,
+            address=address,
+            view=view,
+            error=error,
+        )
+
+    def document(self, name: str, doc_id: str, request: Request) -> HTMLResponse:
+        """A document, with the words of the query that led there marked."""
+        try:
+            collection = self._engine.collection(name)
+            query = PageQuery.of(
+                name, request.query_params, collection.default_plan, collection.modes
+            )
+            document = self._engine.document(name, doc_id)
+            terms = self._engine.query_terms(name, query.text)
+        except LsrError as error:
+            return self._message(error)
+        return self._render(
+            "document.html",
+            HTTPStatus.OK,
+            collection=name,
+            query=query,
+            document=document,
+            title=terms.highlight(document.title),
+            text=terms.highlight(document.text),
+            chips=chips(
+                PageQuery(name, query.text or document.title, query.plan), document.metadata
+            ),
+            metadata={name: _spoken(value) for name, value in document.metadata.items()},
+        )
+
+    def _result(self, query: PageQuery, base_url: str) -> ResultView:
+        engine, name = self._engine, query.collection
+        fields, window = self._plan(query.plan, name)
+        offset = (query.page - 1) * PAGE_SIZE
+        # One more than is shown tells whether there is a next page.
+        wanted = min(PAGE_SIZE + 1, engine.limits.hits)
+        if offset < window < offset + wanted:
+            wanted = window - offset
+        result = engine.search(
+            name, query.text, limit=wanted, offset=offset, where=query.where, plan=fields
+        )
+        self._metrics.count_search(name, result.mode, result.took_ms)
+        return result_view(
+            query,
+            result,
+            engine.query_terms(name, query.text),
+            [engine.document(name, each.doc_id) for each in result.prf.feedback],
+            window,
+            curl_command(base_url, name, search_body(query.text, query.where, fields, offset)),
+        )
+
+    def _plan(self, plan: PagePlan, name: str) -> tuple[dict[str, object], int]:
+        """The fields to search by, and how many hits can be reached.
+
+        What two sides or feedback made of a hit is explained; one side alone needs no words.
+        """
+        collection = self._engine.collection(name)
+        fields: dict[str, object] = dict(plan.fields)
+        whole = plan_from(fields, collection.default_plan).resolved(collection.modes)
+        if whole.mode == "hybrid" or asks_for_feedback(whole):
+            fields["explain"] = "full"
+        limit = self._engine.limits.window
+        if whole.mode == "hybrid" and collection.n_documents > whole.window:
+            limit = min(limit, whole.window)
+        return fields, limit
+
+    def _message(self, error: LsrError) -> HTMLResponse:
+        status = status_of(error)
+        return self._render(
+            "message.html", status, collection=None, heading=status.phrase, message=str(error)
+        )
+
+    def _render(self, template: str, status: HTTPStatus, **values: object) -> HTMLResponse:
+        text = self._environment.get_template(template).render(values)
+        return HTMLResponse(text, status)
+
+
+def _spoken(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_spoken(each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

@@ -1,0 +1,161 @@
+"""What the templates show of a search: hits with their chips, and what stands above them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lsr.retrieval.snippet import Piece
+from lsr.service.engine import FoundHit, SearchResult
+from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
+from lsr.service.page.query_string import PageQuery, Scalar
+from lsr.service.page.score_view import ScoreView, full_length, score_view
+from lsr.service.page.timing_view import Stage, spoken_ms, stages
+from lsr.service.terms import QueryTerms
+from lsr.types import Document, Metadata
+
+__all__ = ["PAGE_SIZE", "Chip", "HitView", "ResultView", "chips", "result_view"]
+
+PAGE_SIZE = 10
+_MAX_CHIPS = 8
+_MAX_CHIP_CHARACTERS = 40
+_MAX_ADDED = 12
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A metadata value, and the address that filters by it."""
+
+    field: str
+    value: str
+    address: str
+    is_active: bool
+
+
+@dataclass(frozen=True)
+class HitView:
+    """A hit as it is shown."""
+
+    rank: int
+    doc_id: str
+    address: str
+    title: list[Piece]
+    snippet: list[Piece]
+    score: ScoreView
+    chips: list[Chip]
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """A page of hits. Addresses are None where there is no such page.
+
+    Attributes:
+        has_words, has_meaning: whether bars have such a part.
+        ends_at: the last hit that can be reached, when the list was cut off there.
+        curl: the command that asks the REST API for the same.
+    """
+
+    hits: list[HitView]
+    first: int
+    last: int
+    previous: str | None
+    following: str | None
+    ends_at: int | None
+    has_words: bool
+    has_meaning: bool
+    feedback: FeedbackView | None
+    notes: list[str]
+    stages: list[Stage]
+    total_ms: str
+    curl: str
+
+
+def result_view(
+    query: PageQuery,
+    result: SearchResult,
+    terms: QueryTerms,
+    learned_from: Sequence[Document],
+    window: int,
+    curl: str,
+) -> ResultView:
+    """What to show of a result that was asked for with one hit more than a page holds.
+
+    Args:
+        terms: spell the query's words.
+        learned_from: the documents that feedback learned from, best first.
+        window: hits that can be reached.
+    """
+    shown = result.hits[:PAGE_SIZE]
+    full = full_length(shown)
+    hits = [
+        _hit_view(query, hit, result, result.offset + place, full, terms)
+        for place, hit in enumerate(shown, start=1)
+    ]
+    last = result.offset + len(hits)
+    has_more = len(result.hits) > PAGE_SIZE
+    kinds = {bar.kind for hit in hits for bar in hit.score.bars}
+    added = [term.term for term in result.prf.terms if term.origin == "feedback"][:_MAX_ADDED]
+    spelling = terms.spelling(added, " ".join(document.text for document in learned_from))
+    words = [spelling.get(term, term) for term in added]
+    return ResultView(
+        hits=hits,
+        first=result.offset + 1,
+        last=last,
+        previous=query.turned_to(query.page - 1) if query.page > 1 else None,
+        following=query.turned_to(query.page + 1) if has_more else None,
+        ends_at=last if hits and last == window and not has_more else None,
+        has_words="words" in kinds,
+        has_meaning="meaning" in kinds,
+        feedback=feedback_view(query, result, learned_from, words),
+        notes=notes(result),
+        stages=stages(result.took_ms),
+        total_ms=spoken_ms(result.took_ms["total"]),
+        curl=curl,
+    )
+
+
+def chips(query: PageQuery, metadata: Metadata) -> list[Chip]:
+    """Chips for short values and for elements of lists, eight at most."""
+    pairs = (
+        (name, value)
+        for name, values in metadata.items()
+        for value in (values if isinstance(values, list | tuple) else [values])
+    )
+    return list(_chips(query, pairs))[:_MAX_CHIPS]
+
+
+def _chips(query: PageQuery, pairs: Iterable[tuple[str, object]]) -> Iterable[Chip]:
+    for name, value in pairs:
+        if not isinstance(value, str | int | float):
+            continue
+        shown = _shown(value)
+        if shown and len(shown) <= _MAX_CHIP_CHARACTERS:
+            active = name in query.where and query.where[name] == value
+            yield Chip(name, shown, query.narrowed_to(name, value), active)
+
+
+def _shown(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.strip() if isinstance(value, str) else str(value)
+
+
+def _hit_view(
+    query: PageQuery,
+    hit: FoundHit,
+    result: SearchResult,
+    rank: int,
+    full: float,
+    terms: QueryTerms,
+) -> HitView:
+    explained = hit.explanation.terms or () if hit.explanation is not None else ()
+    spelling = terms.spelling([part.term for part in explained], hit.document.text)
+    return HitView(
+        rank=rank,
+        doc_id=hit.document.doc_id,
+        address=query.document(hit.document.doc_id),
+        title=hit.title,
+        snippet=hit.snippet,
+        score=score_view(hit, rank, full, result.plan, result.prf.applied, spelling),
+        chips=chips(query, hit.document.metadata),
+    )

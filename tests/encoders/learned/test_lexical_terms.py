@@ -1,0 +1,155 @@
+"""A document's own words beside a learned vector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lsr.datasets.vectors.npz import to_scipy
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.lexical_terms import OwnTerms, side_by_side
+from lsr.encoders.learned.recommended import USE_FILE, ModelUse
+from lsr.errors import DataError, InputError
+from lsr.index.collection.build import build_collection
+from lsr.index.collection.collection import Collection
+from lsr.sparse import CSR
+from lsr.types import Document
+from tests.support.command_line import done
+from tests.support.learned_models import inference_free, symmetric
+
+FIRST = ["the cat cat dog", "the wolves of Zlatoust", ""]
+LATER = ["dogs dog bear in the forest"]
+QUERIES = ["zlatoust wolf", "cats", "the", ""]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return inference_free(tmp_path_factory.mktemp("free"))
+
+
+def _encoder(model: Path, weight: float | None, **options: Any) -> LearnedEncoder:
+    return LearnedEncoder(str(model), LearnedOptions("fp32", own_weight=weight, **options))
+
+
+def _dense(vectors: CSR) -> Any:
+    vectors.validate()
+    return to_scipy(vectors).toarray()
+
+
+def test_rows_side_by_side() -> None:
+    rng = np.random.default_rng(0)
+    for rows in (0, 1, 7):
+        one, other = (
+            CSR.from_rows(
+                [
+                    {int(t): 1.0 + t for t in rng.choice(width, rng.integers(0, width), False)}
+                    for _ in range(rows)
+                ],
+                width,
+            )
+            for width in (5, 3)
+        )
+        found = side_by_side(one, other)
+        assert found.n_terms == 8
+        expected = np.hstack([to_scipy(one).toarray(), to_scipy(other).toarray()])
+        assert np.array_equal(_dense(found), expected)
+
+
+def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> None:
+    plain, own = _encoder(model, 0.0), _encoder(model, 2.5)
+    bm25 = Bm25Encoder(k1=1.2, b=0.75)
+    assert own.identity.parameters["own_weight"] == 2.5
+    learned = _dense(plain.encode_corpus([FIRST]))
+    impacts = _dense(bm25.encode_corpus([FIRST]))
+    found = _dense(own.encode_corpus([FIRST[:1], FIRST[1:]]))
+    assert np.allclose(found, np.hstack([learned, 2.5 * impacts]), atol=1e-6)
+    queries = _dense(own.encode_queries(QUERIES))
+    scores = queries @ found.T
+    apart = _dense(plain.encode_queries(QUERIES)) @ learned.T
+    assert np.allclose(scores, apart + 2.5 * _dense(bm25.encode_queries(QUERIES)) @ impacts.T)
+    assert scores[0].argmax() == 1
+    assert np.array_equal(_dense(own.encode_queries(QUERIES[:1])), queries[:1])
+    assert own.term(own.n_terms - 1) in {"own:zlatoust", "own:wolv"}
+    own.save(tmp_path)
+    own.save(tmp_path)
+    again = LearnedEncoder.load(tmp_path)
+    assert again.identity.sha256 == own.identity.sha256
+    assert np.allclose(_dense(again.encode_documents(FIRST)), found, atol=1e-6)
+    assert np.array_equal(_dense(again.encode_queries(QUERIES)), queries)
+    later = _dense(again.encode_corpus([LATER]))
+    assert np.allclose(later[:, plain.n_terms :], 2.5 * _dense(bm25.encode_corpus([LATER])))
+    assert again.identity.sha256 != own.identity.sha256
+    assert again.n_terms == plain.n_terms + bm25.n_terms
+
+
+def test_a_collection_is_searched_by_both(model: Path, tmp_path: Path) -> None:
+    documents = [Document(f"d{n}", text) for n, text in enumerate([*FIRST[:2], *LATER])]
+    build_collection(documents, tmp_path / "index", sparse=_encoder(model, 8.0))
+    collection = Collection(tmp_path / "index")
+    assert [hit.document.doc_id for hit in collection.search("Zlatoust", k=1).hits] == ["d1"]
+    long = Document("long", f"{'the cat ' * 400} quokka")
+    build_collection([long, *documents], tmp_path / "long", sparse=_encoder(model, 8.0))
+    assert Collection(tmp_path / "long").search("quokka", k=1).hits[0].document.doc_id == "long"
+
+
+def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    before = LearnedEncoder(str(folder)).identity.sha256
+    ModelUse("corpus", own_terms=OwnTerms(weight=1.5, k1=0.5, language="german")).write(folder)
+    asked = _encoder(folder, None)
+    assert asked.identity.sha256 != before
+    assert asked.identity.parameters["own_weight"] == 1.5
+    assert asked.identity.parameters["idf"] == "corpus"
+    assert _encoder(folder, None, idf="model").identity.parameters["idf"] == "model"
+    asked.encode_corpus([["Häuser und Katzen"]])
+    own = {asked.term(term) for term in range(len(asked.vocabulary), asked.n_terms)}
+    assert {"own:haus", "own:katz"} <= own
+    silent = _encoder(folder, 0.0)
+    assert "own_weight" not in silent.identity.parameters
+    assert silent.encode_corpus([["Katzen"]]).n_terms == silent.n_terms == len(silent.vocabulary)
+    wrongs: list[object] = [{"own_terms": {"weight": -1}}, {"idf": "none"}, {"other": 1}, []]
+    for wrong in wrongs:
+        (folder / USE_FILE).write_text(json.dumps(wrong))
+        with pytest.raises(DataError, match="does not say how the model is used"):
+            LearnedEncoder(str(folder))
+
+
+def test_own_terms_have_names_of_their_own(model: Path, tmp_path: Path) -> None:
+    encoder = _encoder(model, 2.0)
+    texts = ["the cat and the wolves", "a cat"]
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
+    build_collection(documents, tmp_path / "index", sparse=encoder)
+    names = [encoder.term(term) for term in range(encoder.n_terms)]
+    assert len(set(names)) == len(names)
+    asked = ["cat", "own:cat", "own:wolv", "own:none", "wolv"]
+    cat = encoder.vocabulary.index("cat")
+    own = [names.index(name) for name in ("own:cat", "own:wolv")]
+    assert encoder.find_terms(asked) == [cat, *own, None, None]
+    done("index", "export", tmp_path / "index", tmp_path / "vectors.jsonl")
+    lines = (tmp_path / "vectors.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])["vector"]
+    assert {"own:cat", "own:wolv"} <= set(first)
+
+
+def test_pruning_leaves_own_words(model: Path) -> None:
+    plain, own = (_encoder(model, weight, max_active=2) for weight in (0.0, 8.0))
+    text = ["cat wolf bear dog"]
+    assert plain.encode_corpus([text]).nnz == 2
+    assert own.encode_corpus([text]).nnz == 2 + 4
+
+
+def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    splade = symmetric(tmp_path)
+    with pytest.raises(InputError, match="leave their weight at 0"):
+        _encoder(splade, 1.0)
+    assert _encoder(splade, 0.0).encode_documents(["cat"]).nnz
+    for wrong in ({"weight": -1.0}, {"k1": 0.0}, {"b": 1.5}, {"k1": float("nan")}):
+        with pytest.raises(InputError, match=f"own terms: {next(iter(wrong))} is"):
+            OwnTerms(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,236 @@
+"""The loss of a batch does not depend on how it is computed: parts, columns, processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from lsr.datasets.vectors.npz import to_scipy
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.training.config.train import (
+    EncoderConfig,
+    Ensemble,
+    InfoNce,
+    Kl,
+    MarginMse,
+    OptimConfig,
+    Regularizer,
+    ScoreConfig,
+    Table,
+)
+from lsr.training.data.batches import BatchPlan
+from lsr.training.data.pairs import PairsBuilder
+from lsr.training.data.training_data import own_rows
+from lsr.training.loop.step_dataset import Steps
+from lsr.training.losses.candidate_loss import CandidateLoss
+from lsr.training.models.sparse_encoder import make_model
+from tests.support.tiny_models import WORDS, tiny_base
+
+TEXTS = [" ".join(WORDS[first : first + 5 + first % 7]) for first in range(20, 100, 4)]
+LOSSES = (Kl(), InfoNce(weight=0.5), MarginMse(weight=0.1))
+
+
+class Halves:
+    """A teacher that knows something of every pair."""
+
+    name, identity = "halves", "0"
+
+    def scores(self, query_rows: Any, document_rows: Any) -> Any:
+        return np.cos(query_rows[:, None] * 3.0 + document_rows).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("models") / "base")
+
+
+def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, Steps]:
+    config = EncoderConfig(base=str(base), query=Table(learned=True), max_document_tokens=32)
+    torch.manual_seed(0)
+    idf = np.linspace(1, 3, 183, dtype=np.float32)
+    model = make_model(config, idf).eval()
+    builder = PairsBuilder()
+    for n, text in enumerate(TEXTS):
+        builder.add(" ".join(text.split()[: 1 + n % 3]), builder.document(text))
+    pairs = builder.build()
+    settings = OptimConfig(**{"steps": 3, "queries": 6, "sampled_columns": 40} | optim)
+    n_terms = model.get_embedding_dimension()
+    steps = Steps(
+        model=model,
+        plan=BatchPlan(pairs, queries=6, candidates=2, seed=0, steps=3),
+        queries=pairs.queries,
+        documents=pairs.documents,
+        lengths=np.array([len(text.split()) + 2 for text in pairs.documents], np.int32),
+        teachers=[Halves()],  # type: ignore[list-item]
+        teacher_weights=[1.0],
+        ensemble=Ensemble(scale=3.0),
+        optim=settings,
+        n_terms=n_terms,
+        by_columns=True,
+        special=frozenset(model.tokenizer.all_special_ids),
+        seed=0,
+    )
+    loss = CandidateLoss(
+        LOSSES,
+        Regularizer(weight=0.3, warmup=0.0),
+        ScoreConfig(temperature="learned"),
+        steps=3,
+        idf=idf,
+        query_share=np.full(n_terms, 0.1, np.float32),
+        recompute=settings.recompute,
+    )
+    return model, loss, steps
+
+
+def value_and_gradients(base: Path, **optim: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+    model, loss, steps = made(base, **optim)
+    parts = loss(model, steps[2])
+    torch.stack(list(parts.values())).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    gradients |= {name: parameter.grad for name, parameter in loss.named_parameters()}
+    assert gradients["temperature.log_value"] is not None
+    return {name: part.item() for name, part in parts.items()}, gradients
+
+
+def assert_same(
+    one: tuple[dict[str, float], dict[str, Tensor]],
+    other: tuple[dict[str, float], dict[str, Tensor]],
+) -> None:
+    assert one[0] == pytest.approx(other[0], rel=1e-5, abs=1e-6)
+    for name, gradient in one[1].items():
+        if gradient is None:
+            assert other[1][name] is None
+        else:
+            assert torch.allclose(gradient, other[1][name], rtol=1e-3, atol=1e-6), name
+
+
+@pytest.mark.parametrize(
+    "optim",
+    [{"micro_batch": 1}, {"micro_batch": 5, "recompute": True}, {"max_tokens": 40}],
+)
+def test_parts_of_a_batch_change_nothing(base: Path, optim: dict[str, Any]) -> None:
+    assert_same(value_and_gradients(base, micro_batch=64), value_and_gradients(base, **optim))
+
+
+def test_all_columns_sampled_are_the_whole_vocabulary(base: Path) -> None:
+    by_columns = value_and_gradients(base, sampled_columns=10_000)
+    assert_same(by_columns, value_and_gradients(base, full_head=True))
+
+
+def test_a_sample_of_columns_changes_the_ranking_losses_not_at_all(base: Path) -> None:
+    few = value_and_gradients(base, sampled_columns=10)[0]
+    all_of_them = value_and_gradients(base, full_head=True)[0]
+    for name in ("kl", "infonce", "margin_mse"):
+        assert few[name] == pytest.approx(all_of_them[name], rel=1e-5)
+    assert few["flops"] != all_of_them["flops"]
+
+
+def test_without_teachers_a_query_without_a_label_says_nothing(base: Path) -> None:
+    _, _, steps = made(base)
+    positives = steps.plan.pairs.positives
+    positives[:] = np.where(np.arange(len(positives)) % 2, -1, positives)
+    batch = dataclasses.replace(steps, teachers=(), teacher_weights=())[0]
+    labelled = batch["positives"] >= 0
+    assert 0 < labelled.sum() < len(labelled)
+    assert not batch["known"][~labelled].any()
+    assert not batch["target"][~labelled].any()
+    assert torch.equal(batch["target"].argmax(1)[labelled], batch["positives"][labelled])
+    assert batch["target"].sum(1)[labelled].tolist() == [1.0] * int(labelled.sum())
+
+
+def test_its_figures_are_of_the_batch(base: Path) -> None:
+    model, loss, steps = made(base, full_head=True)
+    batch = steps[0]
+    loss(model, batch)
+    documents = loss._documents(model, batch).detach()
+    assert loss.observed["terms"] == pytest.approx(float((documents > 0).sum(1).float().mean()))
+    assert loss.observed["flops"] == pytest.approx(
+        float((documents > 0).sum()) / len(documents) / 10
+    )
+
+
+def test_own_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, loss, steps = made(base, full_head=True)
+    pairs = steps.plan.pairs
+    terms = OwnTerms(weight=2.0)
+    steps = dataclasses.replace(steps, own=own_rows(pairs, terms))
+    batch = steps[1]
+    bm25 = Bm25Encoder(k1=terms.k1, b=terms.b)
+    documents = to_scipy(bm25.encode_corpus([pairs.documents]))
+    asked = to_scipy(bm25.encode_queries(pairs.queries)._replace(n_terms=documents.shape[1]))
+    rows = steps.plan[1]
+    expected = 2.0 * (asked[rows.query_rows] @ documents[rows.document_rows].T).toarray()
+    assert expected.any()
+    assert np.allclose(batch["own"], expected, rtol=1e-5)
+
+    seen: list[Tensor] = []
+    monkeypatch.setattr(loss.temperature, "fit", lambda ranked, *_: seen.append(ranked))
+    loss(model, steps[1])
+    loss(model, dataclasses.replace(steps, own=None)[1])
+    mass = model(dict(steps[1]["query"]))["sentence_embedding"].sum(1, keepdim=True)
+    assert torch.allclose(seen[0], seen[1] + batch["own"] / mass, atol=1e-5)
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from accelerate import PartialState
+from torch.nn.parallel import DistributedDataParallel
+state = PartialState(cpu=True)
+from tests.training.losses.test_candidate_loss import made
+model, loss, steps = made(Path(sys.argv[1]))
+assert state.num_processes == 2
+wrapped = DistributedDataParallel(model)
+parts = loss(wrapped, steps[2])
+torch.stack(list(parts.values())).sum().backward()
+if state.is_main_process:
+    names = ("LayerNorm.weight", "decoder.bias", "query.0.weight")
+    sums = {n: float(p.grad.abs().sum()) for n, p in model.named_parameters() if n.endswith(names)}
+    print(json.dumps([{name: part.item() for name, part in parts.items()}, sums]))
+state.destroy_process_group()
+"""
+
+
+def run(base: Path, processes: int) -> list[dict[str, float]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(base)],
+            env={**os.environ, **common, "PYTHONPATH": ".", "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in map(str, range(processes))
+    ]
+    outputs = [process.communicate(timeout=200) for process in started]
+    assert [process.returncode for process in started] == [0] * processes, outputs
+    found: list[dict[str, float]] = json.loads(outputs[0][0].splitlines()[-1])
+    return found
+
+
+def test_two_processes_are_one(base: Path) -> None:
+    """Loss, lambda's meaning and gradients: each process encodes half of the documents."""
+    values, gradients = value_and_gradients(base)
+    two = run(base, 2)
+    assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6)
+    assert len(two[1]) > 3
+    for name, total in two[1].items():
+        assert total == pytest.approx(float(gradients[name].abs().sum()), rel=1e-4), name

@@ -1,0 +1,54 @@
+"""How a stage is optimised."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lsr.training.config.encoder import Count, NotNegative, Positive, Share, Strict
+
+__all__ = ["OptimConfig"]
+
+
+class OptimConfig(Strict):
+    """Learning rates are of the network, of its head, and of a learned query table.
+
+    Attributes:
+        steps: optimizer steps.
+        queries: in a batch, over all processes.
+        candidates: documents of each query in a batch: its positive, then negatives.
+        micro_batch: documents encoded at once; it changes memory, not the result.
+        max_tokens: of one forward pass, padding included; an upper bound beside micro_batch.
+        max_document_tokens: read of a document while training, evaluation in between included; the
+            model itself reads what its encoder says. Null: the same.
+        recompute: encode each micro-batch again in the backward pass, so that memory is that of
+            one, not of all.
+        freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
+            matrix too, where the two are tied.
+        dropout: of the network while it is trained. On a CPU, drawing the numbers takes longer than
+            the products (see LOG.md).
+        precision: of the forward pass; auto is bfloat16 where the machine computes in it.
+    """
+
+    steps: Count = 1000
+    queries: Count = 32
+    candidates: Annotated[int, Field(ge=1)] = 2
+    micro_batch: Count = 32
+    max_tokens: Count = 16384
+    max_document_tokens: Count | None = None
+    recompute: bool = False
+    lr: Positive = 5e-5
+    head_lr: Positive | None = None
+    table_lr: Positive = 1e-3
+    freeze_backbone: bool = False
+    freeze_embeddings: bool = False
+    warmup: Share = 0.05
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    weight_decay: NotNegative = 0.01
+    max_grad_norm: Positive = 1.0
+    dropout: Share = 0.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    sampled_columns: Count = 1024
+    full_head: bool = False
+    compile: bool = False

@@ -1,0 +1,376 @@
+"""What a training run is: one typed config, with unknown keys refused.
+
+A run is one or more stages over the same model. Each choice is a union whose members carry only
+their own parameters; `kind` says which. The encoders of both sides (`encoderconfig`), the losses
+and the regularisers are independent parts, as in Nguyen et al. (2023).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.recommended import ModelUse
+from lsr.training.config.encoder import (
+    Anchored,
+    ClsMlm,
+    Count,
+    DocumentSide,
+    EncoderConfig,
+    Epic,
+    Mlm,
+    Mlp,
+    NotNegative,
+    Positive,
+    QuerySide,
+    Share,
+    Strict,
+    Table,
+)
+from lsr.training.config.optim import OptimConfig
+
+__all__ = [
+    "Anchored",
+    "Bm25Teacher",
+    "ClsMlm",
+    "CrossEncoderTeacher",
+    "DataConfig",
+    "DenseTeacher",
+    "DocumentSide",
+    "EncoderConfig",
+    "Ensemble",
+    "Epic",
+    "EvaluationConfig",
+    "GuardConfig",
+    "InfoNce",
+    "Kl",
+    "Loss",
+    "MarginMse",
+    "MiningConfig",
+    "Mlm",
+    "Mlp",
+    "OptimConfig",
+    "QuerySide",
+    "Regularizer",
+    "ScoreConfig",
+    "ScoreFileTeacher",
+    "Source",
+    "SparseTeacher",
+    "StageConfig",
+    "Table",
+    "Teacher",
+    "TermRecall",
+    "TrainConfig",
+    "WarmStart",
+]
+
+# Data
+
+
+class Source(Strict):
+    """Where rows come from.
+
+    Attributes:
+        path: pairs, triples or scored lists as JSON lines (also .gz, .zst) or TSV, a BEIR folder,
+            `irds:ID` of ir_datasets, or `hf:ID` of the Hugging Face hub.
+        limit: rows taken at most, evenly spread over the file.
+        weight: how often its rows are drawn, beside others.
+        where: of JSON lines, field to values: rows that have one of them in each field, such as
+            those whose licence fits. The limit is of these.
+    """
+
+    path: str
+    limit: Count | None = None
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    weight: Positive = 1.0
+    split: str = "train"
+
+    @model_validator(mode="after")
+    def _lines_alone(self) -> Self:
+        if self.where and ".jsonl" not in self.path and ".ndjson" not in self.path:
+            raise ValueError("where chooses among JSON lines; this source has none")
+        return self
+
+
+class MiningConfig(Strict):
+    """Hard negatives from a teacher's ranking of all documents of the run.
+
+    Attributes:
+        depth: ranks that negatives are drawn from, first and last.
+        margin: a candidate whose teacher score, min-max normalised over the ranking, is above the
+            positive's less this is taken for a false negative and left out; null: none is.
+    """
+
+    teacher: Literal["ensemble", "bm25", "dense", "sparse", "student"] = "ensemble"
+    per_query: Count = 7
+    first_rank: Count = 1
+    last_rank: Count = 50
+    margin: NotNegative | None = 0.05
+
+
+class DataConfig(Strict):
+    """What is trained on.
+
+    Attributes:
+        validation_share: of the queries, held out and evaluated on as the set held-out.
+        group_size: queries with like positives come in groups of this size, which makes the other
+            documents of a batch harder; needs a dense teacher. Null: no groups.
+        pseudo_queries: share of queries replaced by titles, sentences or keywords of their
+            documents.
+        evaluation_sets: BEIR folders whose texts must not be trained on.
+        allow_overlap: train although they overlap.
+    """
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    validation_share: Share = 0.0
+    deduplicate: bool = True
+    pseudo_queries: Share = 0.0
+    group_size: Annotated[int, Field(ge=2)] | None = None
+    mining: MiningConfig | None = None
+    evaluation_sets: tuple[str, ...] = ()
+    allow_overlap: bool = False
+
+
+# Supervision
+
+
+class Bm25Teacher(Strict):
+    """BM25 over the run's documents, in the model's own tokens."""
+
+    kind: Literal["bm25"] = "bm25"
+    weight: Positive = 1.0
+    k1: Positive = 1.2
+    b: Share = 0.75
+
+
+class DenseTeacher(Strict):
+    """Any sentence-transformers model.
+
+    Attributes:
+        precision: of its network; auto is bfloat16 where the machine computes in it.
+    """
+
+    kind: Literal["dense"] = "dense"
+    model: str = "all-MiniLM-L6-v2"
+    weight: Positive = 1.0
+    max_tokens: Count = 256
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class SparseTeacher(Strict):
+    """Any SparseEncoder."""
+
+    kind: Literal["sparse"] = "sparse"
+    model: str
+    weight: Positive = 1.0
+
+
+class CrossEncoderTeacher(Strict):
+    """Any cross-encoder; it knows the pairs of a query and its own candidates."""
+
+    kind: Literal["cross_encoder"] = "cross_encoder"
+    model: str
+    weight: Positive = 1.0
+
+
+class ScoreFileTeacher(Strict):
+    """Scores made elsewhere: JSON lines of query_id, doc_id, score."""
+
+    kind: Literal["score_file"] = "score_file"
+    path: str
+    weight: Positive = 1.0
+
+
+Teacher = Annotated[
+    Bm25Teacher | DenseTeacher | SparseTeacher | CrossEncoderTeacher | ScoreFileTeacher,
+    Field(discriminator="kind"),
+]
+
+
+class Ensemble(Strict):
+    """How teachers' scores become one (Geng et al. 2024).
+
+    Attributes:
+        normalization: of each teacher's scores over a query's candidates.
+        scale: what the weighted mean is multiplied with.
+        label_share: how much of the target is the labelled positive alone.
+    """
+
+    normalization: Literal["min_max", "z_score", "none"] = "min_max"
+    scale: Positive = 12.0
+    label_share: Share = 0.2
+
+
+class InfoNce(Strict):
+    """Cross-entropy of the labelled positive among all candidates."""
+
+    kind: Literal["infonce"] = "infonce"
+    weight: Positive = 1.0
+
+
+class MarginMse(Strict):
+    """Squared error of score margins between the positive and each candidate."""
+
+    kind: Literal["margin_mse"] = "margin_mse"
+    weight: Positive = 0.05
+
+
+class Kl(Strict):
+    """Kullback-Leibler divergence of the student's distribution from the teachers'."""
+
+    kind: Literal["kl"] = "kl"
+    weight: Positive = 1.0
+
+
+class TermRecall(Strict):
+    """Squared error of a document's term weights from query term recall (DeepCT)."""
+
+    kind: Literal["term_recall"] = "term_recall"
+    weight: Positive = 1.0
+
+
+Loss = Annotated[InfoNce | MarginMse | Kl | TermRecall, Field(discriminator="kind")]
+
+
+class ScoreConfig(Strict):
+    """How the student's scores enter the losses.
+
+    Attributes:
+        divide_by_query_mass: by the sum of the query's weights, so that one temperature fits
+            queries of all lengths.
+        temperature: a number; auto: from the spread of scores in the first batch; learned: from
+            there on with the model.
+        own_terms: the BM25 score of own words that is added as in search, so that the model learns
+            what that lacks; none without.
+    """
+
+    divide_by_query_mass: bool = True
+    temperature: Positive | Literal["auto", "learned"] = "auto"
+    own_terms: OwnTerms | None = None
+
+
+class Regularizer(Strict):
+    """What keeps vectors sparse.
+
+    With idf in the query table, flops is IDF-aware FLOPS: terms of little idf earn little for what
+    they cost. idf_flops is its equal for documents that hold the idf, under a table of ones.
+
+    Attributes:
+        weight: lambda, of the mean over documents whatever the number of processes.
+        warmup: share of the steps in which it rises, quadratically.
+        free_terms: documents with no more terms than this are not pushed (l0 mask).
+        target_terms: mean active terms that a controller steers lambda to.
+        target_flops: retrieval FLOPS, likewise.
+        df_share: share of documents from which df_flops counts a term by half and more (alpha).
+        df_steepness: how abruptly (beta).
+    """
+
+    kind: Literal["flops", "idf_flops", "df_flops", "l1", "none"] = "flops"
+    weight: NotNegative = 1e-3
+    warmup: Share = 0.33
+    free_terms: Count | None = None
+    target_terms: Positive | None = None
+    target_flops: Positive | None = None
+    anti_zero: NotNegative = 0.0
+    query_weight: NotNegative = 0.0
+    df_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    df_steepness: Positive = 10.0
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        targets = [each for each in (self.target_terms, self.target_flops) if each is not None]
+        if len(targets) > 1:
+            raise ValueError("lambda is steered by target_terms or target_flops, not by both")
+        if targets and (self.kind == "none" or self.weight == 0):
+            raise ValueError("a target needs a kind of regulariser, and a weight above 0 to start")
+        return self
+
+
+# Running
+
+
+class WarmStart(Strict):
+    """Growing a masked-LM head on a checkpoint that has none, before anything else.
+
+    Attributes:
+        steps: of learning to copy the token itself, the network frozen.
+        active_terms: that a document has after the bias is calibrated.
+        masked_lm_steps: of masked-LM on the run's documents afterwards.
+    """
+
+    steps: Count = 130
+    learning_rate: Positive = 1e-3
+    active_terms: Positive = 400
+    masked_lm_steps: Annotated[int, Field(ge=0)] = 0
+
+
+class EvaluationConfig(Strict):
+    """Evaluation while training, on BEIR folders, without a server.
+
+    Attributes:
+        every: steps between evaluations; also the last.
+        max_documents: of each set: all judged ones, then others; null for all.
+        max_flops: a checkpoint above is never the best.
+        patience: evaluations without improvement before training stops; null: never.
+    """
+
+    sets: tuple[str, ...] = ()
+    every: Count = 500
+    max_documents: Count | None = None
+    max_flops: Positive | None = None
+    patience: Count | None = None
+    probes: tuple[str, ...] = ()
+
+
+class GuardConfig(Strict):
+    """When training stops by itself, with a reason."""
+
+    min_terms: NotNegative = 5
+    max_terms: Positive = 5000
+    after: Annotated[int, Field(ge=0)] = 50
+    max_spread: Positive = 10.0
+
+
+class StageConfig(Strict):
+    """One stage: what is trained on, by whom, how."""
+
+    name: str = "train"
+    data: DataConfig | None = None
+    teachers: tuple[Teacher, ...] = ()
+    ensemble: Ensemble = Ensemble()
+    losses: tuple[Loss, ...] = (Kl(),)
+    scores: ScoreConfig = ScoreConfig()
+    regularizer: Regularizer = Regularizer()
+    optim: OptimConfig = OptimConfig()
+
+
+class TrainConfig(Strict):
+    """A whole run.
+
+    Attributes:
+        output: the run folder.
+        cache: a folder for what teachers make of texts, which runs may share; the run's own else.
+        stages: one after another; a stage without data uses that of the stage before.
+        idf: where the query table's weights come from: the run's documents, or a corpus.
+        use: how the model shall be used in search; as the base says it is, where it says so, else.
+        checkpoints_kept: two at least, so that one is whole while the next is written.
+        report_to: reporters of the Hugging Face trainer, such as tensorboard or wandb.
+    """
+
+    preset: str | None = None
+    output: str
+    cache: str | None = None
+    seed: int = 0
+    encoder: EncoderConfig = EncoderConfig()
+    idf: str | None = None
+    use: ModelUse | None = None
+    warm_start: WarmStart | Literal["auto", "never"] = "auto"
+    stages: tuple[StageConfig, ...] = Field(min_length=1)
+    evaluation: EvaluationConfig = EvaluationConfig()
+    guard: GuardConfig = GuardConfig()
+    checkpoint_every: Count = 500
+    checkpoints_kept: Annotated[int, Field(ge=2)] = 2
+    report_to: tuple[str, ...] = ()
+    push_to_hub: str | None = None

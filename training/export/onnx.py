@@ -1,0 +1,252 @@
+"""A learned sparse model as an ONNX graph, in float32 or eight bits, and what its queries need.
+
+Written beside its place, compared with torch, then published by one rename;
+`lsr.encoders.learned.onnx_network` reads the result.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+from lsr.datasets.docstrings import docstring_documents
+from lsr.datasets.vectors.npz import to_scipy
+from lsr.encoders.dense_onnx import TOKEN_COLUMNS, sha256_of
+from lsr.encoders.dense_onnx_graph import EXAMPLE_TEXTS, inexpressible, write_graph, write_tokenizer
+from lsr.encoders.learned.model_folder import EXPORT_FILE, TABLE_FILE, ModelFolder
+from lsr.encoders.learned.onnx_network import (
+    GRAPH_FILE,
+    TERM_WEIGHTS,
+    TOKENIZER_FILE,
+    OnnxDocuments,
+    SparseExportDescription,
+)
+from lsr.encoders.learned.recommended import USE_FILE
+from lsr.encoders.learned.tokenizer import WordPieces
+from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.errors import InputError, UnavailableError
+from lsr.sparse import CSR
+from lsr.training.export.folder import publishing
+from lsr.training.export.quantization import balanced, quantise_graph
+
+__all__ = ["LEAST_COSINE", "SAMPLES", "SparseOnnxExport", "export_sparse_onnx", "worst_cosine"]
+
+LEAST_COSINE = {"fp32": 0.9999, "int8": 0.99}
+"""An export whose vectors differ more than this from torch's is not published."""
+
+OPSETS = (23, 20)
+"""The first where attention is one operator; the other for models that do not work with it."""
+
+MEASURED_TEXTS = 48
+"""Texts that channels are measured on before they are put into eight bits."""
+
+SAMPLES = (
+    "How do I rotate an access key?",
+    "NASA LAUNCHED TWO PROBES IN 1977; BOTH STILL REPORT.",
+    "Ein Fräulein sah Zoë: «naïve» façades, 東京の天気, привет, 🦆!",
+    "A grey heron waits in shallow water for fish. " * 90,
+)
+
+
+@dataclass(frozen=True)
+class SparseOnnxExport:
+    """A finished export: where it is, bytes of all files, least cosine to torch's vectors."""
+
+    folder: Path
+    size_bytes: int
+    worst_cosine: float
+
+
+def export_sparse_onnx(
+    model: str, folder: Path, precision: Literal["fp32", "int8"] = "fp32"
+) -> SparseOnnxExport:
+    """Export a model; its vectors are compared with torch's.
+
+    Args:
+        model: as for `lsr.encoders.learned.encoder.LearnedEncoder`.
+        folder: where the export shall be; replaced when it is one already.
+        precision: "int8" quantises matrix products (`lsr.training.export.quantization`).
+
+    Raises:
+        InputError: the folder holds something else; there is no such model, or it cannot be
+            expressed in ONNX with the same vectors.
+        StorageError: the folder cannot be written.
+        UnavailableError: a package that exporting needs is not installed.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise UnavailableError(
+                f"exporting a model needs {package}, which is not installed; "
+                "run: pip install 'lsr-search[dense,onnx]'"
+            )
+    source = ModelFolder.open(model)
+    documents = DocumentModel(source, "fp32")
+    expected = documents.encode(SAMPLES, "document")
+    with publishing(folder) as staging:
+        worst = _fill(staging, model, source, documents.encoder, precision, expected)
+        size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    return SparseOnnxExport(folder, size, worst)
+
+
+def _fill(
+    staging: Path, name: str, source: ModelFolder, model: Any, precision: str, expected: CSR
+) -> float:
+    _write_query(staging, source)
+    model.cpu().float()
+    modules = _document_modules(model)
+    write_tokenizer(staging / TOKENIZER_FILE, modules[0], name)
+    for opset in OPSETS:
+        try:
+            with _prepared(modules, precision):
+                inputs = _write_graph(staging / GRAPH_FILE, name, modules, opset)
+            if precision == "int8":
+                quantise_graph(staging / GRAPH_FILE)
+            sides = {"query": ("query",), "document": ("document", "passage", "corpus")}
+            prompts = {
+                side: next((source.prompts[key] for key in keys if key in source.prompts), "")
+                for side, keys in sides.items()
+            }
+            files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
+            SparseExportDescription(
+                model=name,
+                precision=precision,
+                n_terms=expected.n_terms,
+                inputs=inputs,
+                prompts=prompts,
+                files={path.relative_to(staging).as_posix(): sha256_of(path) for path in files},
+            ).write(staging)
+            return worst_cosine(staging, name, precision, expected)
+        except InputError:
+            if opset == OPSETS[-1]:
+                raise
+            (staging / EXPORT_FILE).unlink(missing_ok=True)
+    raise AssertionError("unreachable")
+
+
+def _write_query(staging: Path, source: ModelFolder) -> None:
+    """The query side, which is read without the graph; and what the model says of itself."""
+    query = staging / "query"
+    query.mkdir()
+    tokenizer_json = source.tokenizer_json()
+    (query / "tokenizer.json").write_bytes(tokenizer_json)
+    most, side = source.truncation()
+    config = {"truncation_side": side} | ({} if most is None else {"model_max_length": most})
+    (query / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    if source.query is not None:
+        vocabulary = WordPieces(tokenizer_json).vocabulary
+        np.save(query / TABLE_FILE, source.query_weights(vocabulary))
+    for name in ("config_sentence_transformers.json", USE_FILE):
+        if (source.path / name).is_file():
+            shutil.copyfile(source.path / name, staging / name)
+
+
+def _document_modules(model: Any) -> list[Any]:
+    """The modules that make a document's vector."""
+    routes = getattr(model[0], "sub_modules", None)
+    return list(model) if routes is None else [*routes["document"], *list(model)[1:]]
+
+
+def _prepared(modules: list[Any], precision: str) -> Any:
+    """A context in which the network is one that quantises well, if it shall be quantised."""
+    if precision == "fp32" or not hasattr(modules[0], "model"):
+        return nullcontext()
+    sources = (document.full_text[:1_000] for document in docstring_documents())
+    texts = [*SAMPLES, *islice(sources, MEASURED_TEXTS)]
+
+    def run() -> None:
+        for text in texts:
+            modules[0](modules[0].preprocess([text]))
+
+    return balanced(modules[0].model, run)
+
+
+def _write_graph(path: Path, name: str, modules: list[Any], opset: int) -> tuple[str, ...]:
+    features = modules[0].preprocess(EXAMPLE_TEXTS)
+    given = _untied(modules[0])
+    try:
+        return write_graph(path, _TermWeights(modules), features, TERM_WEIGHTS, name, opset)
+    finally:
+        given()
+
+
+def _untied(transformer: Any) -> Any:
+    """Give the decoder a weight of its own, so that it is a constant, which can be quantised.
+
+    Returns what undoes it.
+    """
+    decoder = getattr(transformer.model, "get_output_embeddings", lambda: None)()
+    if decoder is None:
+        return lambda: None
+    tied = decoder.weight
+    decoder.weight = torch.nn.Parameter(tied.detach().clone(), requires_grad=False)
+
+    def undo() -> None:
+        decoder.weight = tied
+
+    return undo
+
+
+class _TermWeights(torch.nn.Module):  # type: ignore[misc]
+    """From token ids to the weights of documents.
+
+    SPLADE pooling is written out, the maximum before what rises with it; other heads are traced
+    as they are.
+    """
+
+    def __init__(self, modules: list[Any]) -> None:
+        super().__init__()
+        self.steps = torch.nn.ModuleList(modules)
+        self.pooling: Any = modules[-1] if type(modules[-1]) is SpladePooling else None
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None
+    ) -> Any:
+        given = zip(TOKEN_COLUMNS, (input_ids, attention_mask, token_type_ids), strict=True)
+        features = {key: value for key, value in given if value is not None}
+        if self.pooling is None:
+            for step in self.steps:
+                features = step(features)
+            return features["sentence_embedding"]
+        for step in list(self.steps)[:-1]:
+            features = step(features)
+        logits = features["token_embeddings"].relu() * attention_mask.unsqueeze(-1)
+        if self.pooling.pooling_strategy == "sum":
+            return self._activated(logits).sum(dim=1)
+        return self._activated(logits.amax(dim=1))
+
+    def _activated(self, logits: Any) -> Any:
+        weights = logits.log1p()
+        return weights.log1p() if self.pooling.activation_function == "log1p_relu" else weights
+
+
+def worst_cosine(folder: Path, name: str, precision: str, expected: CSR) -> float:
+    """The least cosine of an export's vectors of `SAMPLES` to these.
+
+    Raises:
+        InputError: it is too little, or ONNX Runtime refuses the graph.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    try:
+        found = OnnxDocuments(folder).encode(SAMPLES, "document")
+    except (InputError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
+        raise inexpressible(name, "onnxruntime refuses the graph") from error
+    a, b = (to_scipy(each).toarray().astype(np.float64) for each in (expected, found))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines = np.ones(len(a))
+    np.divide((a * b).sum(axis=1), norms, out=cosines, where=norms > 0)
+    worst = min(float(cosines.min()), 1.0)
+    if not worst >= LEAST_COSINE[precision]:
+        needed = LEAST_COSINE[precision]
+        raise inexpressible(name, f"cosine {worst:.6f} to torch, and {needed} is needed")
+    return worst

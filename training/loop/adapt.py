@@ -1,0 +1,146 @@
+"""Label-free adaptation: a model fitted to a collection by teachers, with queries made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lsr.datasets.open import open_corpus
+from lsr.encoders.learned.recommended import ModelUse
+from lsr.errors import InputError
+from lsr.progress import Progress, no_progress
+from lsr.training.config.train import EncoderConfig, TrainConfig
+from lsr.training.config.yaml_file import config_of
+from lsr.training.data.pairs import PairsBuilder
+from lsr.training.data.pseudo_queries import pseudo_pairs, word_idf
+from lsr.training.data.tokens import vocabulary_size
+from lsr.training.data.training_data import Material, material_of
+from lsr.training.loop.callbacks import Report, no_report
+from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
+from lsr.training.loop.run import Outcome, train_model
+from lsr.training.models.checkpoint import base_folder
+
+__all__ = ["adapt_model", "collection_material"]
+
+MAX_DOCUMENTS = 200_000
+"""Documents that queries are made of; of a larger collection the first."""
+
+
+def adapt_model(
+    model: str,
+    corpus: str,
+    output: Path,
+    *,
+    steps: int = 300,
+    dense: str | None = "all-MiniLM-L6-v2",
+    settings: Sequence[str] = (),
+    progress: Progress = no_progress,
+    report: Report = no_report,
+) -> Outcome:
+    """Train a model on a collection's own texts, and give it the collection's idf.
+
+    Args:
+        model: a model folder, a hub id, or a base checkpoint, which gets a masked-LM head and an
+            idf table.
+        corpus: as `lsr index build` takes it.
+        output: the run folder; run again, an interrupted adaptation goes on.
+        dense: the dense teacher beside BM25, or None.
+        settings: `key=value` over the config of the stage.
+
+    Raises:
+        InputError: the model or collection cannot be used, or a setting is unknown.
+    """
+    config = _config(model, corpus, output, steps, dense, settings)
+    most_tokens = config.stages[0].optim.max_document_tokens
+    material = collection_material(
+        corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
+    )
+    return train_model(config, progress, report, material=material)
+
+
+def _config(
+    model: str, corpus: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
+) -> TrainConfig:
+    """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
+
+    Where the model is used with own words, the network is trained without them all the same: they
+    find the document that a query was made of, and beside them it forgets what it knows. So does a
+    finished model at the rates of a new one (LOG.md).
+    """
+    teachers: list[dict[str, object]] = [{"kind": "bm25"}]
+    if dense is not None:
+        teachers.append({"kind": "dense", "model": dense})
+    lr, head_lr = (1e-5, 5e-5) if is_sparse_encoder(model) else (5e-5, 3e-4)
+    own = ModelUse.read(Path(base_folder(model))).own_terms
+    mining = {
+        "teacher": "ensemble",
+        "per_query": 8,
+        "first_rank": 1,
+        "last_rank": 24,
+        "margin": None,
+    }
+    stage = {
+        "name": "adapt",
+        "data": {
+            "sources": [{"path": corpus}],
+            "mining": mining,
+            "group_size": None if dense is None else 8,
+        },
+        "teachers": teachers,
+        "ensemble": {"scale": 12, "label_share": 0.0},
+        "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
+        "optim": {
+            "steps": steps,
+            "lr": lr,
+            "head_lr": head_lr,
+            "candidates": 2,
+            "freeze_embeddings": True,
+            "max_grad_norm": 5.0,
+            "precision": "auto",
+        },
+    }
+    given = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}
+    return config_of(given, settings, "lsr adapt")
+
+
+def collection_material(
+    corpus: str,
+    encoder: EncoderConfig,
+    seed: int,
+    progress: Progress = no_progress,
+    *,
+    most_tokens: int | None = None,
+) -> Material:
+    """A title, a sentence and keywords of each document as queries.
+
+    The document is the query's positive.
+
+    Args:
+        most_tokens: read of a document, if fewer than the encoder reads.
+
+    Raises:
+        InputError: no document has text that a query can be made of.
+    """
+    builder = PairsBuilder()
+    for n, document in enumerate(open_corpus(corpus).documents(), start=1):
+        if document.full_text.strip():
+            builder.document(document.full_text, document.doc_id)
+        progress("read", n, None)
+        if n >= MAX_DOCUMENTS:
+            break
+    documents = builder.build()
+    pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
+    if not len(pairs):
+        raise InputError(f"{corpus} has no text to make queries of; give documents with text")
+    tokenizer = base_tokenizer(encoder.base)
+    return material_of(
+        pairs,
+        {},
+        tokenizer,
+        vocabulary_size(tokenizer),
+        max_query_tokens=encoder.max_query_tokens,
+        max_document_tokens=min(
+            encoder.max_document_tokens, most_tokens or encoder.max_document_tokens
+        ),
+        progress=progress,
+    )

@@ -1,0 +1,148 @@
+"""What a run says while it trains: figures for people, metrics.jsonl for programs, and guards."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from lsr.errors import ModelError
+from lsr.training.config.train import EvaluationConfig, GuardConfig
+from lsr.training.loop.guards import reason_to_stop
+from lsr.training.loop.metrics_log import read_metrics
+from lsr.training.losses.candidate_loss import CandidateLoss
+from lsr.training.losses.distributed import is_main_process
+
+__all__ = ["Report", "Watch", "no_report"]
+
+Report = Callable[[str, int, int, Mapping[str, float]], None]
+"""Called with (stage, steps done, steps in all, figures by name)."""
+
+SMOOTHING = 0.9
+EVERY = 10
+"""Steps between lines of metrics.jsonl."""
+
+
+def no_report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
+    """A `Report` that says nothing."""
+
+
+class Watch(TrainerCallback):  # type: ignore[misc]
+    """Follows one stage.
+
+    Args:
+        loss: whose figures are followed.
+        metrics: the file that lines are added to.
+
+    Attributes:
+        reason: why training stopped by itself, or None.
+        failed: whether that was a failure rather than enough.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        loss: CandidateLoss,
+        guard: GuardConfig,
+        evaluation: EvaluationConfig,
+        metrics: Path,
+        report: Report = no_report,
+    ) -> None:
+        self.reason: str | None = None
+        self.failed = False
+        self._stage = stage
+        self._loss = loss
+        self._guard = guard
+        self._patience = evaluation.patience
+        self._metrics = metrics
+        self._report = report
+        self._figures: dict[str, float] = {}
+        self._waited = 0
+        self._best = -math.inf
+        self._began = time.perf_counter()
+        self._first = 0
+
+    def raise_reason(self, folder: Path) -> None:
+        """Raise ModelError with the reason, and where checkpoints are."""
+        raise ModelError(f"training stopped: {self.reason}; checkpoints are in {folder}")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+        """Start the clock, and forget lines of steps that are done again."""
+        self._began = time.perf_counter()
+        self._first = state.global_step
+        if is_main_process() and self._metrics.exists():
+            kept = [
+                line
+                for line in read_metrics(self._metrics)
+                if line["stage"] != self._stage or int(line["step"]) <= self._first
+            ]
+            draft = self._metrics.with_suffix(".tmp")
+            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+            draft.replace(self._metrics)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+        """Refuse to apply a step that is not finite.
+
+        Raises:
+            ModelError: the loss is not a number; the last checkpoint is whole.
+        """
+        last = self._loss.last
+        reason = reason_to_stop(self._guard, state.global_step + 1, last, {"terms": math.nan})
+        if reason is not None:
+            raise ModelError(reason)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+        """Note figures, write them, and stop if something is wrong."""
+        now = {"loss": self._loss.last, **self._loss.observed}
+        for name, value in now.items():
+            before = self._figures.get(name, value)
+            self._figures[name] = SMOOTHING * before + (1 - SMOOTHING) * value
+        step = state.global_step
+        seconds = time.perf_counter() - self._began
+        self._figures["steps_per_second"] = (step - self._first) / max(seconds, 1e-9)
+        self._report(self._stage, step, state.max_steps, self._figures)
+        if step % EVERY == 0 or step == state.max_steps:
+            self._write({"step": step, **self._figures})
+        reason = reason_to_stop(self._guard, step, now["loss"], self._figures)
+        if reason is None and step > self._loss.warmup_steps:
+            reason = self._loss.out_of_reach()
+        if reason is not None:
+            self.reason, self.failed = reason, True
+            control.should_training_stop = True
+
+    def on_evaluate(
+        self,
+        args: Any,  # noqa: ARG002
+        state: Any,
+        control: Any,
+        metrics: Mapping[str, float] | None = None,
+        **given: Any,  # noqa: ARG002
+    ) -> None:
+        """Write the figures, and stop when they have not improved for long enough."""
+        metrics = metrics or {}
+        self._write({"step": state.global_step, **metrics})
+        named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        self._figures |= {name: named[name] for name in ("score",) if name in named}
+        score = metrics.get("eval_score", -math.inf)
+        self._waited = 0 if score > self._best else self._waited + 1
+        self._best = max(self._best, score)
+        if self._patience is not None and self._waited >= self._patience:
+            self.reason = (
+                f"no better score in {self._waited} evaluations, at step {state.global_step:,}"
+            )
+            control.should_training_stop = True
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        rounded = {
+            name: float(f"{value:.6g}") if isinstance(value, float) else value
+            for name, value in {"stage": self._stage, **line}.items()
+        }
+        if not is_main_process():
+            return
+        with self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(rounded) + "\n")

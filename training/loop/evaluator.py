@@ -1,0 +1,215 @@
+"""Relevance, sparsity and cost of a model while it is trained, on BEIR folders.
+
+With a table on the query side only the columns of the test queries' terms are needed, and
+retrieval FLOPS, which count terms that queries and documents share, are exact on those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from lsr.datasets.beir import BeirFolder
+from lsr.evaluation.evaluate import judged_queries, measure, parse_metrics
+from lsr.training.data.batches import micro_batches
+from lsr.training.data.pairs import Pairs
+from lsr.training.models.mlm_head import Head, routes
+from lsr.training.models.mlp_head import ColumnTable
+from lsr.types import Document, Qrels, Query, Run, ScoredDoc
+
+__all__ = ["EvaluationSet", "SetFigures", "evaluate_model", "takes_columns", "top_terms"]
+
+METRICS = ("nDCG@10", "R@100")
+DEPTH = 100
+SAMPLED = 64
+"""Documents whose active terms are counted over the whole vocabulary."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """A judged collection, perhaps cut down.
+
+    Attributes:
+        name: of its folder.
+        cut: whether documents were left out, so that figures compare only with themselves.
+    """
+
+    name: str
+    documents: list[Document]
+    queries: list[Query]
+    qrels: Qrels
+    cut: bool
+
+    @classmethod
+    def read(cls, folder: Path, max_documents: int | None = None) -> EvaluationSet:
+        """All judged documents, and the first others up to `max_documents` in all.
+
+        Raises:
+            DataError: it is no BEIR folder, or has no test judgements.
+        """
+        beir = BeirFolder(folder)
+        qrels = beir.qrels("test")
+        queries = judged_queries(list(beir.queries()), qrels)
+        documents = list(beir.documents())
+        n = len(documents)
+        if max_documents is not None and n > max_documents:
+            judged = {doc_id for query in queries for doc_id in qrels[query.query_id]}
+            first = [each for each in documents if each.doc_id in judged]
+            others = [each for each in documents if each.doc_id not in judged]
+            documents = first + others[: max(0, max_documents - len(first))]
+        return cls(beir.name, documents, queries, qrels, len(documents) < n)
+
+    @classmethod
+    def held_out(cls, pairs: Pairs) -> EvaluationSet:
+        """Rows kept from training: each query among the documents of all such rows."""
+        known = pairs.known_positives()
+        queries = [Query(str(row), text) for row, text in enumerate(pairs.queries)]
+        qrels = {
+            query.query_id: {str(document): 1 for document in known.of(row).tolist()}
+            for row, query in enumerate(queries)
+        }
+        documents = [Document(str(row), text) for row, text in enumerate(pairs.documents)]
+        return cls("held-out", documents, judged_queries(queries, qrels), qrels, cut=True)
+
+    @property
+    def texts(self) -> list[str]:
+        """Titles and texts of the documents."""
+        return [document.full_text for document in self.documents]
+
+
+@dataclass(frozen=True)
+class SetFigures:
+    """What a model does on a set.
+
+    Attributes:
+        metrics: measure to mean.
+        terms: mean active terms of sampled documents.
+        flops: retrieval FLOPS: products of a query with a document, on average.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    terms: float
+    flops: float
+
+
+def evaluate_model(
+    model: Any, given: EvaluationSet, *, batch_size: int = 32, max_tokens: int = 16384
+) -> SetFigures:
+    """Exact search of every query among all documents.
+
+    Args:
+        model: a `SparseEncoder` as `make_model` and `open_model` give it.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            queries = _encoded(model, [query.text for query in given.queries], "query", batch_size)
+            columns = np.unique(queries.indices)
+            by_columns = takes_columns(model)
+            documents = _encoded(
+                model,
+                given.texts,
+                "document",
+                batch_size,
+                columns if by_columns else None,
+                max_tokens,
+            )
+            queries = queries[:, columns]
+            if not by_columns:
+                documents = documents[:, columns]
+            terms = _mean_terms(model, given.texts)
+    finally:
+        model.train(training)
+    used = np.diff(queries.tocsc().indptr) / max(queries.shape[0], 1)
+    held = np.diff(documents.tocsc().indptr) / max(documents.shape[0], 1)
+    run = _ranked(queries, documents, given)
+    judged = {query.query_id: given.qrels[query.query_id] for query in given.queries}
+    metrics = {
+        name: float(np.mean(list(values.values())))
+        for name, values in measure(parse_metrics(METRICS), judged, run).items()
+    }
+    return SetFigures(given.name, metrics, terms, float(used @ held))
+
+
+def top_terms(model: Any, texts: Sequence[str], k: int = 12) -> list[list[tuple[str, float]]]:
+    """The heaviest terms of each text as a document, heaviest first."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            vectors = _encoded(model, list(texts), "document", 8)
+    finally:
+        model.train(training)
+    tokens = model.tokenizer
+    found = []
+    for row in range(vectors.shape[0]):
+        vector = vectors[[row]]
+        best = np.argsort(-vector.data, kind="stable")[:k]
+        names = tokens.convert_ids_to_tokens(vector.indices[best].tolist())
+        found.append(list(zip(names, vector.data[best].round(3).tolist(), strict=True)))
+    return found
+
+
+def takes_columns(model: Any) -> bool:
+    """Whether the document side gives chosen columns: our heads do, others need not."""
+    modules = [*routes(model).values()][-1]
+    return isinstance(list(modules)[-1], Head | ColumnTable)
+
+
+def _mean_terms(model: Any, texts: Sequence[str]) -> float:
+    places = np.linspace(0, len(texts) - 1, min(SAMPLED, len(texts))).astype(int)
+    vectors = _encoded(model, [texts[place] for place in places], "document", 8)
+    return float(vectors.nnz / max(vectors.shape[0], 1))
+
+
+def _encoded(
+    model: Any,
+    texts: Sequence[str],
+    task: str,
+    batch_size: int,
+    columns: NDArray[np.int64] | None = None,
+    max_tokens: int = 16384,
+) -> Any:
+    """Vectors as a SciPy CSR matrix, shape (n_texts, n_terms or len(columns))."""
+    lengths = np.array([len(text) // 4 + 3 for text in texts], np.int32)
+    parts: list[Any] = []
+    order: list[int] = []
+    for batch in micro_batches(lengths, batch_size, max_tokens=max_tokens):
+        features = dict(model.preprocess([texts[place] for place in batch], task=task))
+        features = {
+            name: value.to(model.device) if hasattr(value, "to") else value
+            for name, value in features.items()
+        } | {"task": task}
+        if columns is not None:
+            features["columns"] = torch.from_numpy(columns.astype(np.int64)).to(model.device)
+        made = model(features)["sentence_embedding"]
+        made = made.to_dense() if made.is_sparse else made
+        parts.append(sparse.csr_array(made.float().cpu().numpy()))
+        order += list(batch)
+    stacked = sparse.vstack(parts, format="csr")
+    return stacked[np.argsort(order)]
+
+
+def _ranked(queries: Any, documents: Any, given: EvaluationSet) -> Run:
+    """The best by score, then by doc_id."""
+    by_id = np.argsort(np.argsort([document.doc_id for document in given.documents]))
+    run: Run = {}
+    transposed = documents.T.tocsr()
+    for row, query in enumerate(given.queries):
+        scores = (queries[[row]] @ transposed).toarray()[0]
+        best = np.lexsort((by_id, -scores))[:DEPTH]
+        run[query.query_id] = [
+            ScoredDoc(query.query_id, given.documents[place].doc_id, float(scores[place]))
+            for place in best
+            if scores[place] > 0
+        ]
+    return run

@@ -1,0 +1,110 @@
+"""The folder of a run: what it was asked for, what it did, and the model.
+
+RUN/config.yaml          the whole config, defaults included
+RUN/metrics.jsonl        a line every few steps, and for each evaluation
+RUN/cache/               what teachers made of the texts; may be deleted, and is made again
+RUN/1-NAME/              a stage: checkpoint-N/, done.json, and its encoder/
+RUN/model/               the finished model, with its model card
+RUN/plots/               learning curves
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsr.errors import InputError, StorageError
+from lsr.training.config.train import TrainConfig
+from lsr.training.config.yaml_file import written_config
+
+__all__ = ["RunFolder", "StageFolder"]
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """One stage of a run."""
+
+    path: Path
+
+    @property
+    def encoder(self) -> Path:
+        """The model that the stage ended with."""
+        return self.path / "encoder"
+
+    def outcome(self) -> dict[str, Any] | None:
+        """What `finish` wrote, or None while the stage is not done."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "done.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        return found
+
+    def finish(self, outcome: dict[str, Any]) -> None:
+        """Mark the stage as done; its encoder has been saved."""
+        draft = self.path / "done.json.tmp"
+        draft.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
+        draft.replace(self.path / "done.json")
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: a new folder, or one that a run of the same config has left.
+
+    Raises:
+        InputError: it holds a run of another config (names what differs), or something else.
+        StorageError: it cannot be written.
+    """
+
+    def __init__(self, path: Path, config: TrainConfig) -> None:
+        self.path = path
+        self._cache = path / "cache" if config.cache is None else Path(config.cache)
+        text = written_config(config)
+        file = path / "config.yaml"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                if any(path.iterdir()):
+                    raise InputError(
+                        f"{path} holds something other than a run; choose another output"
+                    )
+                file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written ({error.strerror or error})") from error
+        before = file.read_text(encoding="utf-8")
+        if before != text:
+            raise InputError(
+                f"{path} holds a run of another config ({_difference(before, text)}); choose "
+                "another output, or delete that folder"
+            )
+
+    def stage(self, number: int, name: str) -> StageFolder:
+        """The folder of a stage, made if there is none; numbers start at 1."""
+        folder = self.path / f"{number}-{name}"
+        folder.mkdir(exist_ok=True)
+        return StageFolder(folder)
+
+    @property
+    def metrics(self) -> Path:
+        """Figures, a JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """For teachers' vectors and scores."""
+        return self._cache
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.path / "model"
+
+
+def _difference(before: str, now: str) -> str:
+    for old, new in zip(before.splitlines(), now.splitlines(), strict=False):
+        if old != new:
+            return f"{old.strip()!r} there, {new.strip()!r} here"
+    return "one has more stages or keys"

@@ -1,0 +1,198 @@
+"""One stage of a run: teachers prepared, candidates mined, and the trainer let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sentence_transformers.base.modules import Transformer
+from torch import nn
+
+from lsr.errors import InputError
+from lsr.progress import Progress
+from lsr.training.config.train import StageConfig, TrainConfig
+from lsr.training.data.batches import BatchPlan
+from lsr.training.data.tokens import special_ids
+from lsr.training.data.training_data import Material, own_rows, queries_by_document, term_share
+from lsr.training.loop.best_model import BestModel
+from lsr.training.loop.callbacks import Report, Watch
+from lsr.training.loop.evaluator import EvaluationSet, evaluate_model, takes_columns
+from lsr.training.loop.run_folder import RunFolder, StageFolder
+from lsr.training.loop.stage_teachers import mined_candidates, prepared_teachers
+from lsr.training.loop.step_dataset import Steps
+from lsr.training.loop.trainer import LsrTrainer, last_checkpoint, training_arguments
+from lsr.training.losses.candidate_loss import CandidateLoss
+from lsr.training.losses.distributed import main_process_first
+from lsr.training.models.sparse_encoder import query_table
+from lsr.training.teachers.dense import DenseScorer
+from lsr.training.teachers.mining import neighbour_groups
+from lsr.training.teachers.protocol import Teacher
+
+__all__ = ["run_stage"]
+
+
+def run_stage(
+    model: Any,
+    config: TrainConfig,
+    stage: StageConfig,
+    material: Material,
+    place: StageFolder,
+    folder: RunFolder,
+    sets: Sequence[EvaluationSet],
+    progress: Progress,
+    report: Report,
+) -> tuple[int, str | None]:
+    """Train a model in place, from the stage's last checkpoint if there is one.
+
+    Returns:
+        The steps done, and why it ended before its last step, or None.
+
+    Raises:
+        ModelError: it went wrong; the last whole checkpoint is kept.
+    """
+    steps = _steps(model, config, stage, material, folder, progress)
+    loss = CandidateLoss(
+        stage.losses,
+        stage.regularizer,
+        stage.scores,
+        steps=stage.optim.steps,
+        idf=_padded(material.idf(special_ids(model.tokenizer)), steps.n_terms),
+        query_share=_padded(term_share(material.query_tokens, steps.n_terms), steps.n_terms),
+        recompute=stage.optim.recompute,
+    )
+    _freeze(model, stage)
+    watch = Watch(stage.name, loss, config.guard, config.evaluation, folder.metrics, report)
+    trainer = LsrTrainer(
+        model,
+        training_arguments(config, stage.optim, place.path, evaluating=bool(sets)),
+        lambda first: replace(steps, first=first),
+        loss,
+        stage.optim,
+        callbacks=[watch],
+        evaluate_model=partial(_figures, model, sets, config) if sets else None,
+        best=BestModel(place.path),
+    )
+    checkpoint = last_checkpoint(place.path)
+    with _reading(model, stage.optim.max_document_tokens):
+        trainer.train(None if checkpoint is None else str(checkpoint))
+        if watch.failed:
+            watch.raise_reason(place.path)
+        if sets:
+            trainer.evaluate_last()
+            trainer.best.restore(model)
+    return trainer.state.global_step, watch.reason
+
+
+@contextmanager
+def _reading(model: Any, max_tokens: int | None) -> Iterator[None]:
+    """Let networks read no more tokens of a document than these."""
+    networks = [module for module in model.modules() if isinstance(module, Transformer)]
+    before = [network.document_length for network in networks]
+    try:
+        for network in networks:
+            if max_tokens is not None:
+                own = network.document_length or network.max_seq_length or max_tokens
+                network.document_length = min(own, max_tokens)
+        yield
+    finally:
+        for network, length in zip(networks, before, strict=True):
+            network.document_length = length
+
+
+def _steps(
+    model: Any,
+    config: TrainConfig,
+    stage: StageConfig,
+    material: Material,
+    folder: RunFolder,
+    progress: Progress,
+) -> Steps:
+    pairs, optim = material.pairs, stage.optim
+    n_terms = int(model.get_embedding_dimension())
+    with main_process_first():
+        teachers = prepared_teachers(stage.teachers, material, n_terms, folder.cache, progress)
+        candidates_of = None
+        if stage.data is not None and stage.data.mining is not None:
+            candidates_of = mined_candidates(
+                teachers, stage, material, model, folder.cache, config.seed, progress
+            )
+    plan = BatchPlan(
+        pairs,
+        queries=optim.queries,
+        candidates=optim.candidates,
+        seed=config.seed,
+        steps=optim.steps,
+        weights=material.weights,
+        candidates_of=candidates_of,
+        groups=_groups(stage, teachers, config.seed),
+    )
+    wants_recall = any(loss.kind == "term_recall" for loss in stage.losses)
+    has_table = query_table(model) is not None
+    if wants_recall and not has_table:
+        raise InputError("the loss term_recall needs a table on the query side")
+    own = stage.scores.own_terms
+    return Steps(
+        model=model,
+        plan=plan,
+        queries=pairs.queries,
+        documents=pairs.documents,
+        lengths=material.lengths,
+        teachers=teachers,
+        teacher_weights=[each.weight for each in stage.teachers],
+        ensemble=stage.ensemble,
+        optim=optim,
+        n_terms=n_terms,
+        by_columns=has_table and takes_columns(model),
+        special=frozenset(special_ids(model.tokenizer).tolist()),
+        seed=config.seed,
+        queries_of=queries_by_document(pairs) if wants_recall else None,
+        own=None if own is None else own_rows(material.pairs, own),
+    )
+
+
+def _groups(stage: StageConfig, teachers: Sequence[Teacher], seed: int) -> NDArray[np.int32] | None:
+    """Queries that are alike, by the dense teacher's vectors of them."""
+    if stage.data is None or stage.data.group_size is None:
+        return None
+    vectors = [each.query_vectors for each in teachers if isinstance(each, DenseScorer)]
+    if not vectors:
+        raise InputError("data.group_size needs a dense teacher, which says what is alike; add one")
+    return neighbour_groups(vectors[0], stage.data.group_size, seed=seed)
+
+
+def _padded(table: Any, n_terms: int) -> Any:
+    """The vocabulary may be wider than the tokenizer's."""
+    return np.pad(table, (0, n_terms - len(table)))
+
+
+def _freeze(model: Any, stage: StageConfig) -> None:
+    """What the stage does not train, and how much it drops."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = stage.optim.dropout
+        network = getattr(module, "base_model", None)
+        if not isinstance(network, nn.Module):
+            continue
+        if stage.optim.freeze_backbone:
+            network.requires_grad_(False)
+        if stage.optim.freeze_embeddings:
+            network.get_input_embeddings().requires_grad_(False)
+
+
+def _figures(model: Any, sets: Sequence[EvaluationSet], config: TrainConfig) -> dict[str, float]:
+    """Figures by name; `score` is the mean nDCG@10, or −1 where FLOPS are above the cap."""
+    found: dict[str, float] = {}
+    figures = [evaluate_model(model, each) for each in sets]
+    for each in figures:
+        for name, value in each.metrics.items():
+            found[f"{each.name} {name}"] = value
+        found |= {f"{each.name} terms": each.terms, f"{each.name} flops": each.flops}
+    score = float(np.mean([each.metrics["nDCG@10"] for each in figures]))
+    cap = config.evaluation.max_flops
+    costs = float(np.mean([each.flops for each in figures]))
+    return found | {"score": -1.0 if cap is not None and costs > cap else score}

@@ -1,0 +1,354 @@
+"""Model folders: made from a config, opened, and saved as sentence-transformers reads them.
+
+A model is a `SparseEncoder`. Both sides alike and shared: one network and its head. Else a
+`Router` with a route for queries and one for documents, which may share the network.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Router, Transformer
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+from torch import nn
+from transformers import AutoTokenizer
+
+from lsr.encoders.learned.model_classes import model_classes
+from lsr.errors import InputError, StorageError
+from lsr.moved import all_paths
+from lsr.training.config.train import (
+    Anchored,
+    ClsMlm,
+    DocumentSide,
+    EncoderConfig,
+    Epic,
+    Mlm,
+    Mlp,
+    QuerySide,
+    Table,
+)
+from lsr.training.models.activations import Saturation
+from lsr.training.models.anchored_head import AnchoredHead
+from lsr.training.models.checkpoint import (
+    attention,
+    base_folder,
+    has_trained_head,
+    loading,
+    quiet,
+    tokenizer_of,
+)
+from lsr.training.models.epic_head import EpicDocumentHead, EpicQueryHead
+from lsr.training.models.mlm_head import ClsMlmHead, Head, MlmHead, is_stock, routes, tap
+from lsr.training.models.mlp_head import ColumnTable, MlpHead
+
+__all__ = [
+    "base_folder",
+    "has_trained_head",
+    "make_model",
+    "open_model",
+    "query_table",
+    "save_model",
+]
+
+_HEADS: tuple[type[nn.Module], ...] = (
+    AnchoredHead,
+    ClsMlmHead,
+    ColumnTable,
+    EpicDocumentHead,
+    EpicQueryHead,
+    MlmHead,
+    MlpHead,
+)
+
+
+def make_model(
+    config: EncoderConfig,
+    idf: NDArray[np.float32] | None,
+    *,
+    average_length: float | None = None,
+    device: str | None = None,
+) -> SparseEncoder:
+    """A new model on the checkpoint that the config names; heads it lacks start at random.
+
+    Embeddings of numbers that the tokenizer does not use are cut off, so that queries and
+    documents have one width V.
+
+    Args:
+        config: both sides.
+        idf: float32, shape (tokens of the tokenizer,): weights of a table, and what an anchored
+            head keeps terms by. Only needed by these.
+        average_length: tokens of an average document, for an anchored head; None stands for
+            `max_document_tokens`.
+        device: as torch names it; None takes the best there is.
+
+    Raises:
+        InputError: the checkpoint cannot be loaded or used; idf is missing or of another length.
+    """
+    maker = _Maker(config, idf, average_length or float(config.max_document_tokens))
+    return SparseEncoder(
+        modules=maker.modules(),
+        device=device,
+        similarity_fn_name="dot",
+        max_active_dims=config.max_active,
+    )
+
+
+def open_model(name: str | Path, *, device: str | None = None) -> SparseEncoder:
+    """Any `SparseEncoder`: a folder, one that comes with this package, or a hub id while online.
+
+    A stock masked-LM head (SPLADE, OpenSearch) becomes our `MlmHead`, of the same values and much
+    less memory, where its network can be tapped. Other modules stay what they are.
+
+    Raises:
+        InputError: there is no such model, or it cannot be loaded.
+    """
+    found = base_folder(str(name))
+    if not Path(found).is_dir() and found.count("/") != 1:
+        raise InputError(
+            f"{name}: no such model folder; give a folder, or a hub id like owner/name"
+        )
+    known: dict[str, type] = {
+        f"{path}.{head.__name__}": head for head in _HEADS for path in all_paths(head.__module__)
+    }
+    if Path(found).is_dir():
+        known |= model_classes(Path(found))
+    with loading(str(name)):
+        model = SparseEncoder._load_with_module_classes(
+            found,
+            known,
+            device=device,
+            local_files_only=Path(found).is_dir(),
+            model_kwargs={"attn_implementation": attention()},
+        )
+    for route, modules in routes(model).items():
+        for place, module in enumerate(modules):
+            if type(module) is SparseStaticEmbedding and route != "query":
+                modules[place] = _table_of(module, ColumnTable)
+            if place and type(module) is SpladePooling:
+                _use_own_head(modules, place, module)
+    return model
+
+
+def save_model(model: SparseEncoder, folder: str | Path) -> None:
+    """Write a model as a folder that `sentence_transformers.SparseEncoder(folder)` loads.
+
+    A model whose heads have stock equals is saved with these alone. Other heads are saved as
+    classes of this package, which must then be installed and trusted (`trust_remote_code=True`)
+    by who loads it; `open_model` needs no such word.
+
+    The folder appears, or is replaced, by renames when all is written.
+
+    Raises:
+        InputError: `folder` is a file, or a folder of something else.
+        StorageError: it cannot be written.
+    """
+    target = Path(folder).absolute()
+    is_empty = target.is_dir() and not any(target.iterdir())
+    if target.exists() and not is_empty and not (target / "modules.json").is_file():
+        raise InputError(f"{target} is there and holds no model; give another folder")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written ({error}); give another folder") from error
+    try:
+        (work / "new").mkdir()
+        heads = [part for part in model.modules() if isinstance(part, Head)]
+        saved = _stock_twin(model, {}) if all(map(is_stock, heads)) else model
+        with quiet():
+            saved.save_pretrained(str(work / "new"), create_model_card=False)
+        if target.exists():
+            target.rename(work / "old")
+        try:
+            (work / "new").rename(target)
+        except BaseException:
+            if (work / "old").exists():
+                (work / "old").rename(target)
+            raise
+    except OSError as error:
+        raise StorageError(
+            f"{target} cannot be written ({error}); what was there is as before"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def query_table(model: SparseEncoder) -> SparseStaticEmbedding | None:
+    """The table that weights queries, whose `weight` has shape (V,); None if a network does."""
+    found = routes(model)
+    first = next(iter(found.get("query", next(iter(found.values())))))
+    return first if isinstance(first, SparseStaticEmbedding) else None
+
+
+class _Maker:
+    """The modules of a new model; it loads each network and tokenizer once."""
+
+    def __init__(
+        self, config: EncoderConfig, idf: NDArray[np.float32] | None, average_length: float
+    ) -> None:
+        self._config = config
+        self._idf = idf
+        self._average_length = average_length
+        self._path = base_folder(config.base)
+        self._tokens = tokenizer_of(config.base)
+
+    def modules(self) -> list[nn.Module]:
+        """What a `SparseEncoder` is made of."""
+        query, document = self._config.query, self._config.document
+        shared = self._config.shared and _task(query) == _task(document)
+        if isinstance(query, Table) and isinstance(document, Table):
+            if query == document:
+                return [self._table(ColumnTable, query, self._config.max_document_tokens)]
+            shared = False
+        document_modules = self._route(document, "document", None)
+        network = document_modules[0] if shared else None
+        if shared and query == document and not isinstance(query, Epic):
+            return document_modules
+        query_modules = self._route(query, "query", network)
+        return [Router.for_query_document(query_modules, document_modules)]
+
+    def _route(
+        self, side: QuerySide | DocumentSide, role: str, network: Transformer | None
+    ) -> list[nn.Module]:
+        if isinstance(side, Table):
+            if role == "query":
+                return [self._table(SparseStaticEmbedding, side, self._config.max_query_tokens)]
+            return [self._table(ColumnTable, side, self._config.max_document_tokens)]
+        network = network or self._network(_task(side))
+        return [network, self._head(side, role, network)]
+
+    def _table(self, kind: type[Any], side: Table, max_tokens: int) -> SparseStaticEmbedding:
+        tokenizer = AutoTokenizer.from_pretrained(self._path)
+        tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length)
+        weight = torch.ones(len(tokenizer)) if side.weights == "ones" else self._idf_of("a table")
+        weight[tokenizer.all_special_ids] = 0
+        return kind(tokenizer, weight=weight, frozen=not side.learned)
+
+    def _idf_of(self, user: str) -> torch.Tensor:
+        n_tokens = len(self._tokens)
+        if self._idf is None:
+            raise InputError(f"{user} needs an idf for each term; compute it from a corpus first")
+        if self._idf.shape != (n_tokens,) or not np.isfinite(self._idf).all():
+            raise InputError(
+                f"idf has shape {self._idf.shape}; {user} of this base needs {n_tokens} finite "
+                "weights, one for each token of its tokenizer"
+            )
+        return torch.tensor(self._idf, dtype=torch.float32)
+
+    def _network(self, task: str | None) -> Transformer:
+        with loading(self._config.base):
+            network = Transformer(
+                self._path,
+                transformer_task=task,
+                model_kwargs={"attn_implementation": attention()},
+            )
+        n_tokens, n_embeddings = len(self._tokens), network.model.config.vocab_size
+        if n_embeddings < n_tokens:
+            raise InputError(
+                f"the base {self._config.base!r} has {n_embeddings} embeddings for the {n_tokens} "
+                "tokens of its tokenizer; it needs one for each"
+            )
+        if n_embeddings > n_tokens:
+            network.model.resize_token_embeddings(n_tokens)
+        pooler = getattr(network.model, "pooler", None)
+        if pooler is not None:
+            pooler.requires_grad_(False)  # nothing reads it
+        longest = network.max_seq_length or self._config.max_document_tokens
+        network.max_seq_length = min(longest, self._config.max_document_tokens)
+        network.document_length = network.max_seq_length
+        network.query_length = min(longest, self._config.max_query_tokens)
+        return network
+
+    def _head(self, side: QuerySide | DocumentSide, role: str, network: Transformer) -> nn.Module:
+        hidden_size = network.get_embedding_dimension()
+        if network.transformer_task == "fill-mask":
+            hidden_size = tap(network).in_features
+        sizes = (int(hidden_size), len(self._tokens), list(self._tokens.all_special_ids))
+        match side:
+            case Mlp():
+                return MlpHead(*sizes, side.activation, side.saturation)
+            case Mlm():
+                return MlmHead(side.activation, side.saturation, side.pooling)
+            case ClsMlm():
+                return ClsMlmHead(side.activation, side.saturation)
+            case Epic():
+                return EpicQueryHead(*sizes) if role == "query" else EpicDocumentHead(sizes[0])
+            case Anchored():
+                return self._anchored(side, sizes)
+        raise InputError(f"{side.kind} is no encoder of a network")
+
+    def _anchored(self, side: Anchored, sizes: tuple[int, int, list[int]]) -> AnchoredHead:
+        expansion = side.expansion
+        head = AnchoredHead(
+            *sizes,
+            expansion.activation,
+            expansion.saturation,
+            expansion.pooling,
+            k1=side.k1,
+            b=side.b,
+            own_weight=side.own_weight,
+            gated=side.gate,
+            min_idf=side.min_idf,
+            average_length=self._average_length,
+        )
+        head.idf.copy_(self._idf_of("an anchored head"))
+        return head
+
+
+def _task(side: QuerySide | DocumentSide) -> str | None:
+    match side:
+        case Table():
+            return None
+        case Mlp():
+            return "feature-extraction"
+        case _:
+            return "fill-mask"
+
+
+def _use_own_head(modules: nn.Sequential, place: int, pooling: SpladePooling) -> None:
+    network = modules[0]
+    if not isinstance(network, Transformer) or network.transformer_task != "fill-mask":
+        return
+    is_double = pooling.activation_function == "log1p_relu"
+    saturation: Saturation = "double_log" if is_double else "log1p"
+    head = MlmHead("relu", saturation, pooling.pooling_strategy)
+    try:
+        head.attach(network)
+    except InputError:
+        return  # the stock head does the same, with more memory
+    head.train(pooling.training)
+    modules[place] = head
+
+
+def _stock_twin(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    """A module over the same weights with stock classes within, to be saved and not to be run.
+
+    Args:
+        made: stock modules by the id of what they stand for, so that shared ones stay so.
+    """
+    if isinstance(module, (SparseEncoder, Router, nn.ModuleDict, nn.Sequential)):
+        twin = copy.copy(module)
+        twin._modules = {name: _stock_twin(part, made) for name, part in module._modules.items()}
+        return twin
+    if isinstance(module, ColumnTable):
+        return made.setdefault(id(module), _table_of(module, SparseStaticEmbedding))
+    if isinstance(module, MlmHead):
+        activation = "log1p_relu" if module.saturation == "double_log" else "relu"
+        width = module.get_embedding_dimension()
+        return made.setdefault(id(module), SpladePooling(module.pooling, activation, width))
+    return module
+
+
+def _table_of(table: SparseStaticEmbedding, kind: type[Any]) -> SparseStaticEmbedding:
+    """A table of the same tokenizer and the same parameter."""
+    twin = copy.copy(table)
+    twin.__class__ = kind
+    return twin
