@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lsr.errors import InputError, QueryError, StorageError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, SearchParams
-from lsr.index.build.block_builder import build_blocks, typical_config
+from lsr.index.indexer.block_builder import build_blocks, typical_config
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibrate import calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Tuned

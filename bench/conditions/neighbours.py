@@ -12,7 +12,7 @@ from bench.engine.ours import KNOBS
 from bench.engine.run import LEAST_RECALL
 from bench.engine.timing import Setting, finalists, reaching, trial
 from lsr.index.blocks.config import SearchParams
-from lsr.index.build.block_builder import typical_config
+from lsr.index.indexer.block_builder import typical_config
 
 __all__ = ["Neighbours", "measure"]
 

@@ -14,7 +14,7 @@ from bench.engine.generator import make
 from bench.engine.run import Progress
 from bench.engine.truth import exact_top
 from lsr.index.blocks.config import BuildConfig
-from lsr.index.build.block_builder import typical_config
+from lsr.index.indexer.block_builder import typical_config
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR, SparseVector
 

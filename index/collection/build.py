@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lsr.encoders.protocols import Encoder, VectorEncoder
 from lsr.errors import StorageError
-from lsr.index.build.limits import BuildLimits
 from lsr.index.collection.segment_writer import Draft
+from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.commit import publish
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.names import ENCODER, numbered

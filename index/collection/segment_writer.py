@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from lsr.encoders.protocols import Encoder, VectorEncoder
 from lsr.errors import InputError
-from lsr.index.build.block_builder import build_blocks, typical_config
-from lsr.index.build.limits import BuildLimits
 from lsr.index.collection.encode import encode_dense, encode_sparse, take_sparse
 from lsr.index.collection.segment_reader import Part
+from lsr.index.indexer.block_builder import build_blocks, typical_config
+from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.document_store_writer import StoreWriter, readable
 from lsr.index.storage.manifest import SegmentRecord
 from lsr.index.storage.names import GRAPH_FILE, SEGMENT, STORE_FILE, numbered

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from lsr.encoders.protocols import CorpusEncoder, Encoder, VectorEncoder
 from lsr.errors import InputError, NotFoundError
-from lsr.index.build.limits import BuildLimits
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.retrievers import open_model
 from lsr.index.collection.segment_writer import Draft
 from lsr.index.collection.transaction import Edit, editing
+from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR

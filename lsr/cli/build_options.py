@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lsr.errors import InputError
-from lsr.index.build.limits import MAX_THREADS, BuildLimits
+from lsr.index.indexer.limits import MAX_THREADS, BuildLimits
 
 __all__ = ["MaxMemory", "Threads", "build_limits"]
 

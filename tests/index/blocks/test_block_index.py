@@ -21,7 +21,7 @@ from lsr.index.blocks.block_index import (
 )
 from lsr.index.blocks.config import BuildConfig
 from lsr.index.blocks.layout import ALIGNMENT, PARTS
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.sparse import CSR
 from tests.support.block_indexes import (
     brief,

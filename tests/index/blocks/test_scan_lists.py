@@ -14,7 +14,7 @@ from lsr.index.blocks import scan_lists as module
 from lsr.index.blocks.config import BuildConfig, GlobalPruning
 from lsr.index.blocks.forward_index import ForwardIndex, stored_weights
 from lsr.index.blocks.scan_lists import TOP_CODE, WINDOW, ScanLists
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.sparse import CSR
 from tests.naive.scan import Lists, make_lists, vectors
 from tests.support.block_indexes import both_ways, brief, interpreted

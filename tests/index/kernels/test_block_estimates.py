@@ -20,7 +20,7 @@ from lsr.index.blocks.config import (
     Summary,
 )
 from lsr.index.blocks.summaries import SAMPLE
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import block_estimates as module
 from lsr.index.kernels.block_estimates import _add_matches, _last_below, estimate, falling, heaviest
 from lsr.sparse import CSR

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig
 from lsr.index.blocks.forward_index import stored_value, stored_weights
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import block_scores as module
 from lsr.index.kernels.block_scores import (
     _fetch,

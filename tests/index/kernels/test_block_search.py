@@ -21,7 +21,7 @@ from lsr.index.blocks.config import (
     NoPruning,
 )
 from lsr.index.blocks.forward_index import stored_weights
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import block_search as module
 from lsr.index.kernels.block_scores import put_hits, room_for_places
 from lsr.index.kernels.block_search import _visit_neighbours, search_blocks

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lsr.index.blocks import layout as at
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, EnergySummary, FixedBlocks, NoPruning
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import block_visits as module
 from lsr.index.kernels.block_estimates import estimate, falling
 from lsr.index.kernels.block_visits import LAG, TAIL_FACTOR, TAIL_LAG, _dot, _raise_least, visit

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lsr.index.blocks.block_index import BlockIndex
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels.prefetch import HAS_PREFETCH, _hint, _nothing, prefetch
 from lsr.sparse import CSR
 from tests.support.block_indexes import compiled, random_collection, random_queries, search

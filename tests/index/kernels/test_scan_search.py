@@ -13,7 +13,7 @@ from lsr.index.blocks import scan_lists as scanlists
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams
 from lsr.index.blocks.scan_lists import TOP_CODE, WINDOW
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import scan_search as module
 from lsr.index.kernels.scratch import COUNTERS, scratch_bytes
 from lsr.index.search.block_searcher import BlockSearcher

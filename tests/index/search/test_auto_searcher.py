@@ -11,7 +11,7 @@ import pytest
 from lsr.errors import QueryError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import dispatch as mixedsearch
 from lsr.index.kernels.block_scores import search_rows
 from lsr.index.kernels.block_search import search_blocks

@@ -17,7 +17,7 @@ from lsr.index.blocks.forward_index import (
     read_vectors,
     stored_weights,
 )
-from lsr.index.build.block_builder import build_blocks
+from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR
 from tests.naive.scan import as_stored

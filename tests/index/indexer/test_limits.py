@@ -12,15 +12,15 @@ import pytest
 
 from lsr.cli.build_options import build_limits
 from lsr.errors import InputError
-from lsr.index.build import block_builder as blockbuilder
 from lsr.index.collection import segment_writer as draft
-from lsr.index.build.block_builder import build_blocks
-from lsr.index.build.limits import BuildLimits
-from lsr.index.storage.manifest import Manifest
+from lsr.index.indexer import block_builder as blockbuilder
+from lsr.index.indexer.block_builder import build_blocks
+from lsr.index.indexer.limits import BuildLimits
 from lsr.index.sparse_index import SparseIndex
+from lsr.index.storage.manifest import Manifest
 from lsr.sparse import CSR
-from tests.support.command_line import done, refused
 from tests.support.changing_collection import content
+from tests.support.command_line import done, refused
 
 WORDS = [f"w{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(200)]
 N = 400

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.progress import Progress, no_progress
 from lsr.index.blocks.block_index import BlockIndex
-from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.blocks.config import SearchParams
 from lsr.index.blocks.layout import HEAD_LENGTH, PARTS, pack
 from lsr.index.blocks.neighbours import pack_neighbours
+from lsr.index.search.block_searcher import BlockSearcher
+from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 
 __all__ = ["with_neighbours"]

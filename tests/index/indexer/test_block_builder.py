@@ -12,16 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.errors import InputError
-from lsr.index.build import block_builder as module
-from lsr.index.build.block_builder import build_blocks, typical_config
 from lsr.index.blocks.block_index import BlockIndex
-from lsr.index.blocks.config import (Blocking, BuildConfig, ClusteredBlocks, EnergySummary, FixedBlocks, GlobalPruning, NoPruning, Summary)
+from lsr.index.blocks.config import (
+    Blocking,
+    BuildConfig,
+    ClusteredBlocks,
+    EnergySummary,
+    FixedBlocks,
+    GlobalPruning,
+    NoPruning,
+    Summary,
+)
 from lsr.index.blocks.layout import ALIGNMENT, PARTS
 from lsr.index.blocks.scan_lists import WINDOW
+from lsr.index.indexer import block_builder as module
+from lsr.index.indexer.block_builder import build_blocks, typical_config
 from lsr.sparse import CSR
-from tests.naive import exact as naive, blocks as naiveblocks
-from tests.support.block_indexes import brief, collections, configs, random_collection
+from tests.naive import blocks as naiveblocks
+from tests.naive import exact as naive
 from tests.naive.visits import Opened
+from tests.support.block_indexes import brief, collections, configs, random_collection
 
 # hashes wrap around; where kernels are not compiled, NumPy says so, in threads too
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in scalar:RuntimeWarning")

@@ -12,17 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.progress import Progress, no_progress
 from lsr.errors import InputError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.blocking import block_lists, heaviest_terms
 from lsr.index.blocks.config import BuildConfig, ClusteredBlocks, EnergySummary, GlobalPruning
-from lsr.index.blocks.forward_index import (ForwardIndex, component_dtype, stored_weights, usual_largest)
-from lsr.index.build.knn_graph import with_neighbours
+from lsr.index.blocks.forward_index import (
+    ForwardIndex,
+    component_dtype,
+    stored_weights,
+    usual_largest,
+)
 from lsr.index.blocks.layout import dtypes, pack
 from lsr.index.blocks.pruning import PrunedLists, prune
 from lsr.index.blocks.scan_lists import ScanLists
 from lsr.index.blocks.summaries import GROUP_BLOCKS, SAMPLE, Summaries, summarise_lists
+from lsr.index.indexer.knn_graph import with_neighbours
+from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 
 __all__ = ["build_blocks", "typical_config"]
