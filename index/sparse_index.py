@@ -23,7 +23,7 @@ from lsr.index.blocks.config import BuildConfig, SearchParams
 from lsr.index.indexer.block_builder import build_blocks, typical_config
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibrate import calibrate, pseudo_queries
-from lsr.index.search.calibration_file import Tuned
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.doc_ids import DocIds
 from lsr.index.storage.versioned_folder import current_content, replace_content
 from lsr.progress import Progress, no_progress
@@ -42,25 +42,27 @@ class SparseIndex:
     Attributes:
         ids: the doc_ids by row.
         blocks: the block index.
-        tuned: what `calibrate` found, or None.
+        calibration: what `calibrate` found, or None.
         n_documents: how many vectors there are.
     """
 
-    def __init__(self, ids: DocIds, blocks: BlockIndex, tuned: Tuned | None = None) -> None:
+    def __init__(
+        self, ids: DocIds, blocks: BlockIndex, calibration: Calibration | None = None
+    ) -> None:
         self.ids = ids
         self.blocks = blocks
-        self.tuned = tuned
+        self.calibration = calibration
         self.searcher = self._searcher()
         self.n_documents = blocks.n_documents
 
     def _searcher(self) -> AutoSearcher:
-        costs = None if self.tuned is None else self.tuned.costs
+        costs = None if self.calibration is None else self.calibration.costs
         return AutoSearcher(self.blocks, self.ids.tie_order, self.default_params, costs)
 
     @property
     def default_params(self) -> SearchParams:
         """The calibrated parameters, if there are any."""
-        return SearchParams() if self.tuned is None else self.tuned.params
+        return SearchParams() if self.calibration is None else self.calibration.params
 
     @classmethod
     def build(
@@ -161,7 +163,7 @@ class SparseIndex:
         *,
         k: int = 10,
         progress: Progress = no_progress,
-    ) -> Tuned:
+    ) -> Calibration:
         """Find parameters for a recall, and use them from now on; `save` keeps them.
 
         Args:
@@ -175,11 +177,11 @@ class SparseIndex:
             sample, source = pseudo_queries(self.documents()), "pseudo-queries made of documents"
         else:
             sample, source = as_csr(queries), "given queries"
-        self.tuned = calibrate(
+        self.calibration = calibrate(
             self.searcher, sample, target_recall, k=k, source=source, progress=progress
         )
         self.searcher = self._searcher()
-        return self.tuned
+        return self.calibration
 
     def documents(self) -> CSR:
         """All vectors as they are stored, a row for each document."""
@@ -222,8 +224,8 @@ class SparseIndex:
     def _write(self, folder: Path) -> None:
         self.ids.save(folder)
         self.blocks.save(folder)
-        if self.tuned is not None:
-            self.tuned.write(folder)
+        if self.calibration is not None:
+            self.calibration.write(folder)
 
     @classmethod
     def open(
@@ -241,7 +243,7 @@ class SparseIndex:
         """
         content = current_content(Path(folder), verify=verify)
         blocks = BlockIndex.load(content, resident=resident)
-        return cls(DocIds.load(content), blocks, Tuned.read(content))
+        return cls(DocIds.load(content), blocks, Calibration.read(content))
 
 
 def as_csr(vectors: Vectors) -> CSR:

@@ -88,6 +88,10 @@ class EncoderIdentity:
     sha256: str
     parameters: dict[str, str | int | float | bool] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.kind == "given":  # what version 0.1 wrote
+            object.__setattr__(self, "kind", "precomputed")
+
 
 def ranked(hits: list[ScoredDoc]) -> list[ScoredDoc]:
     """The hits in the project's one order: score descending, then doc_id ascending."""

@@ -13,11 +13,13 @@ import pytest
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
 from lsr.index.blocks.config import SearchParams
 from lsr.index.collection.collection import Collection
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
+from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR
 from lsr.types import Document
-from tests.support.command_line import done
+from tests.support.command_line import done, refused
 
 OLD = Path(__file__).parent / "fixtures" / "v0_1"
 EXPECTED: dict[str, Any] = json.loads((OLD / "expected.json").read_text("utf-8"))
@@ -59,11 +61,33 @@ def test_a_hybrid_index_ranks_as_before(old: Path) -> None:
 
 def test_the_tuned_plan_and_the_calibration_are_still_used(old: Path) -> None:
     told = json.loads(done("index", "info", old / "bm25", "--json"))
-    assert told["tuned"].startswith("2026-11-30")
+    assert told["tuned_plan"].startswith("2026-11-30")
+    assert told["calibration"].startswith("recall 0.9 wanted")
     collection = Collection(old / "bm25")
-    assert collection.profile is not None
-    assert collection.default_plan == collection.profile.plan
+    assert collection.tuned_plan is not None
+    assert collection.default_plan == collection.tuned_plan.plan
     collection.close()
+    assert isinstance(
+        SegmentReader(
+            old / "bm25", collection.manifest, collection.manifest.segments[0]
+        ).open_searcher(),
+        AutoSearcher,
+    )
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_encoders_are_known_by_the_same_hash(old: Path, name: str) -> None:
+    collection = Collection(old / name)
+    assert collection.encoder.identity.sha256 == collection.manifest.sparse.sha256
+    assert collection.encoder.identity.kind == collection.manifest.sparse.kind
+    collection.close()
+
+
+@pytest.mark.parametrize("name", ["profile.json", "tuned.json"])
+def test_a_damaged_file_of_the_old_name_is_refused(old: Path, name: str) -> None:
+    path = old / "bm25" / name
+    path.write_text(path.read_text().replace("0.", "1.", 1))
+    assert f"{name} " in refused("search", old / "bm25", "heron")
 
 
 @pytest.mark.parametrize("name", INDEXES)
@@ -88,7 +112,7 @@ def test_vectors_alone_are_found_as_before(old: Path) -> None:
     case = EXPECTED["vectors"]
     rows = [{int(term): weight for term, weight in row.items()} for row in case["queries"]]
     index = SparseIndex.open(old / "vectors")
-    found = index.search_batch(CSR.from_rows(rows, 64), SearchParams(k=5, mode="exact"))
+    found = index.search_batch(CSR.from_rows(rows, 64), SearchParams(k=5, strategy="exact"))
     assert found.rows.tolist() == case["rows"]
     assert [[float(score).hex() for score in row] for row in found.scores] == case["scores"]
     index.save(old / "again")
@@ -99,7 +123,7 @@ def test_vectors_alone_are_found_as_before(old: Path) -> None:
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_model_encodes_as_before(old: Path, kind: str) -> None:
     case = EXPECTED[f"model {kind}"]
-    options = LearnedOptions(own_weight=0.0) if kind == "stock" else None
+    options = LearnedOptions(lexical_weight=0.0) if kind == "stock" else None
     encoder = LearnedEncoder(str(old / "models" / kind), options)
     for vectors, expected in (
         (encoder.encode_documents(case["documents"]), case["document_vectors"]),

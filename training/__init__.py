@@ -1,6 +1,6 @@
 """Training learned sparse encoders from a config: `lsr train`, `lsr adapt`.
 
-TrainConfig ─> Material (rows, tokens, idf) and teachers ─> BatchPlan ─> Steps (features, targets)
-─> CandidateLoss ─> LsrTrainer ─> model folder, which `lsr.encoders.learned.encoder` and
-sentence-transformers load
+TrainConfig ─> TrainingData (rows, tokens, idf) and teachers ─> BatchPlan
+─> StepDataset (features, targets) ─> CandidateLoss ─> LsrTrainer ─> model folder,
+which `lsr.encoders.learned` and sentence-transformers load
 """

@@ -1,13 +1,13 @@
 """What the engine does in other conditions than those of `bench.engine`.
 
-    python -m bench.conditions [--documents 100000] [--only modes,threads] [--json FILE]
+    python -m bench.conditions [--documents 100000] [--only strategies,threads] [--json FILE]
     python -m bench.conditions --vectors FILE --queries-long FILE
 
-Six parts, each with its targets: the automatic mode beside the two it chooses from, threads, what
-a single query costs beside its kernel, the first query of a process, filters, and a graph of
-neighbours. All but threads and first queries run on one pinned core. The index is of the typical
-config, the collection that of `bench.engine`, with as many queries again to calibrate with. Times
-are means over queries of each one's fastest pass, unless a part says otherwise.
+Six parts, each with its targets: the automatic strategy beside the two it chooses from, threads,
+    what a single query costs beside its kernel, the first query of a process, filters, and a graph
+    of neighbours. All but threads and first queries run on one pinned core. The index is of the
+    typical config, the collection that of `bench.engine`, with as many queries again to calibrate
+    with. Times are means over queries of each one's fastest pass, unless a part says otherwise.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 from bench.conditions import filters as conditions_filters
 from bench.conditions import first_query as conditions_first
-from bench.conditions import modes as conditions_modes
 from bench.conditions import neighbours as conditions_neighbours
 from bench.conditions import overhead as conditions_overhead
+from bench.conditions import strategies as conditions_modes
 from bench.conditions import threads as conditions_threads
-from bench.conditions.setup import Bed, K, prepared
-from bench.conditions.targets import Part
+from bench.conditions.setup import K, Setup, prepared
+from bench.conditions.targets import Chapter
 from bench.engine.data import given
 from bench.engine.generator import make
 from bench.engine.run import Progress, describe
@@ -40,12 +40,12 @@ from lsr.sparse import CSR
 class Plan(NamedTuple):
     """How a part is measured, and whether on one core."""
 
-    measure: Callable[[Bed], Any]
+    measure: Callable[[Setup], Any]
     pinned: bool
 
 
 PLANS = {
-    "modes": Plan(conditions_modes.measure, True),
+    "strategies": Plan(conditions_modes.measure, True),
     "threads": Plan(conditions_threads.measure, False),
     "overhead": Plan(conditions_overhead.measure, True),
     "first": Plan(conditions_first.measure, False),
@@ -90,13 +90,13 @@ def main() -> None:
     folder = chosen.work / (chosen.vectors.stem if chosen.vectors else made)
     try:
         with _pinned({core}):
-            bed = _bed(chosen, folder, say)
-        about = describe(bed.work, K, chosen.passes)
+            setup = _bed(chosen, folder, say)
+        about = describe(setup.work, K, chosen.passes)
         _introduce(about)
-        parts: dict[str, Part] = {}
+        parts: dict[str, Chapter] = {}
         for name in names:
             with _pinned({core} if PLANS[name].pinned else set(cores)):
-                parts[name] = PLANS[name].measure(bed)
+                parts[name] = PLANS[name].measure(setup)
             print("", *parts[name].lines(), sep="\n", flush=True)
     except (OSError, RuntimeError, ValueError, LsrError) as error:
         raise SystemExit(f"error: {error}") from error
@@ -111,7 +111,7 @@ def main() -> None:
         chosen.json.write_text(content + "\n", encoding="utf-8")
 
 
-def _bed(chosen: argparse.Namespace, folder: Path, say: Progress) -> Bed:
+def _bed(chosen: argparse.Namespace, folder: Path, say: Progress) -> Setup:
     say("making or reading the collection")
     documents, queries = _collection(chosen)
     return prepared(

@@ -16,9 +16,9 @@ from lsr.index.blocks.config import SearchParams
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import SparseVector
 
-__all__ = ["MODES", "asked", "compared_us", "fastest", "interleave"]
+__all__ = ["STRATEGIES", "asked", "compared_us", "fastest", "interleave"]
 
-MODES = ("approximate", "exact", "auto")
+STRATEGIES = ("approximate", "exact", "auto")
 
 
 class Asked(Ours):
@@ -43,7 +43,7 @@ def asked(
         "query_cut": params.query_cut,
         "heap_factor": params.heap_factor,
         "n_knn": params.n_knn,
-        "mode": params.mode,
+        "strategy": params.strategy,
     }
     search = index.search
     method = Asked(index, params)

@@ -1,4 +1,4 @@
-"""What a filter costs the automatic mode: recall and time, with parameters made without one."""
+"""What a filter costs the automatic strategy: recall and time, with parameters made without one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.conditions.clock import asked, interleave
-from bench.conditions.setup import Bed, K
-from bench.conditions.targets import Bound
+from bench.conditions.setup import K, Setup
+from bench.conditions.targets import Target
 from bench.engine.timing import Setting, trial
 from bench.engine.truth import exact_top
 from lsr.index.blocks.config import SearchParams
@@ -19,7 +19,7 @@ from lsr.sparse import CSR
 
 __all__ = ["EXACT", "LOST", "Filters", "measure"]
 
-LOST = Bound(0.003, 0.01)
+LOST = Target(0.003, 0.01)
 RECALLS = (0.97, 0.99)
 EXACT = "exact"
 
@@ -38,7 +38,7 @@ class Condition(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """One filter, with parameters calibrated for one recall without it.
 
     Attributes:
@@ -60,11 +60,11 @@ class Row:
 class Filters:
     """All filters and recalls, for both kinds of queries."""
 
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
-        yield f"filters: recall@{K} of the automatic mode; recall lost, {LOST}"
+        """See `Chapter`."""
+        yield f"filters: recall@{K} of the automatic strategy; recall lost, {LOST}"
         yield (
             f"{'queries':<8}{'calibrated':<12}{'filter':<14}{'passing':>11}{'recall':>8}"
             f"{'lost':>9}{'µs':>10}"
@@ -77,39 +77,39 @@ class Filters:
             )
 
 
-def measure(bed: Bed, recalls: Sequence[float] = RECALLS) -> Filters:
+def measure(setup: Setup, recalls: Sequence[float] = RECALLS) -> Filters:
     """Ask every query under every condition."""
-    conditions = _conditions(bed)
+    conditions = _conditions(setup)
     rows = []
-    for kind, queries in bed.singles.items():
-        sources = [(EXACT, bed.index, SearchParams(k=K, mode="exact"))]
+    for kind, queries in setup.singles.items():
+        sources = [(EXACT, setup.index, SearchParams(k=K, strategy="exact"))]
         for recall in recalls:
-            index = bed.calibrated(kind, recall)
+            index = setup.calibrated(kind, recall)
             sources.append((f"{recall:g}", index, index.default_params))
-        bed.say(f"timing {len(conditions)} filters of {kind} queries")
+        setup.say(f"timing {len(conditions)} filters of {kind} queries")
         groups = [
             [asked(index, kind, queries, replace(params, filter=c.mask)) for c in conditions]
             for _, index, params in sources
         ]
         for group in groups:
             for condition, setting in zip(conditions, group, strict=True):
-                trial(setting, bed.work._replace(tops=condition.tops))
-        interleave([setting for group in groups for setting in group], bed.passes, bed.say)
+                trial(setting, setup.work._replace(tops=condition.tops))
+        interleave([setting for group in groups for setting in group], setup.passes, setup.say)
         for (calibrated, _, _), group in zip(sources, groups, strict=True):
-            rows += _rows(bed, kind, calibrated, conditions, group)
+            rows += _rows(setup, kind, calibrated, conditions, group)
     return Filters(rows)
 
 
 def _rows(
-    bed: Bed,
+    setup: Setup,
     kind: str,
     calibrated: str,
     conditions: Sequence[Condition],
     group: Sequence[Setting],
-) -> list[Row]:
-    n = bed.index.n_documents
+) -> list[Result]:
+    n = setup.index.n_documents
     return [
-        Row(
+        Result(
             kind=kind,
             calibrated=calibrated,
             condition=condition.name,
@@ -122,25 +122,25 @@ def _rows(
     ]
 
 
-def _conditions(bed: Bed) -> list[Condition]:
+def _conditions(setup: Setup) -> list[Condition]:
     """The first one has no filter."""
-    rng, n = np.random.default_rng(SEED), bed.index.n_documents
+    rng, n = np.random.default_rng(SEED), setup.index.n_documents
     made = []
     for name, share in SHARES.items():
-        bed.say(f"finding exact answers, filter {name}")
+        setup.say(f"finding exact answers, filter {name}")
         if share == 1.0:
-            made.append(Condition(name, None, bed.work.tops))
+            made.append(Condition(name, None, setup.work.tops))
             continue
         mask = np.zeros(n, np.bool_)
         mask[rng.choice(n, max(1, round(share * n)), replace=False)] = True
         mask.flags.writeable = False
-        made.append(Condition(name, mask, _tops(bed, mask)))
+        made.append(Condition(name, mask, _tops(setup, mask)))
     return made
 
 
-def _tops(bed: Bed, mask: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-    passing = bed.work.documents.take(np.flatnonzero(mask).tolist())
-    kinds = list(bed.work.queries)
-    tops = exact_top(passing, CSR.concatenate([bed.work.queries[kind] for kind in kinds]), K)
-    ends = np.cumsum([bed.work.queries[kind].n_rows for kind in kinds])
+def _tops(setup: Setup, mask: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    passing = setup.work.documents.take(np.flatnonzero(mask).tolist())
+    kinds = list(setup.work.queries)
+    tops = exact_top(passing, CSR.concatenate([setup.work.queries[kind] for kind in kinds]), K)
+    ends = np.cumsum([setup.work.queries[kind].n_rows for kind in kinds])
     return dict(zip(kinds, np.split(tops, ends[:-1]), strict=True))

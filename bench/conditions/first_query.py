@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from bench.conditions.clock import MODES
-from bench.conditions.setup import Bed
-from bench.conditions.targets import Bound
+from bench.conditions.clock import STRATEGIES
+from bench.conditions.setup import Setup
+from bench.conditions.targets import Target
 
 __all__ = ["COMPILED", "FIRST", "Firsts", "measure"]
 
-FIRST = Bound(0.2, 0.5, strict=True)
-COMPILED = Bound(0)
+FIRST = Target(0.2, 0.5, strict=True)
+COMPILED = Target(0)
 RUNS = 3
 """The fastest counts; one before them fills the cache."""
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """Seconds of the fastest run.
 
     Attributes:
@@ -34,7 +34,7 @@ class Row:
     """
 
     kind: str
-    mode: str
+    strategy: str
     import_seconds: float
     open_seconds: float
     search_seconds: float
@@ -44,49 +44,56 @@ class Row:
 
 @dataclass(frozen=True)
 class Firsts:
-    """All modes."""
+    """All strategies."""
 
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
+        """See `Chapter`."""
         yield f"first: seconds in a fresh process; open and first query, {FIRST}"
         yield f"kernels compiled, {COMPILED}"
         yield (
-            f"{'queries':<8}{'mode':<13}{'import':>8}{'open':>8}{'search':>8}{'open+search':>13}"
+            f"{'queries':<8}{'strategy':<13}{'import':>8}{'open':>8}{'search':>8}{'open+search':>13}"
             f"{'compiled':>18}"
         )
         for row in self.rows:
             yield (
-                f"{row.kind:<8}{row.mode:<13}{row.import_seconds:>8.3f}{row.open_seconds:>8.3f}"
+                f"{row.kind:<8}{row.strategy:<13}{row.import_seconds:>8.3f}{row.open_seconds:>8.3f}"
                 f"{row.search_seconds:>8.3f}{row.first_seconds:>13.3f}"
                 f"  {FIRST.verdict(row.first_seconds):<8}{row.compiled:>8}"
                 f"  {COMPILED.verdict(row.compiled)}"
             )
 
 
-def measure(bed: Bed, modes: Sequence[str] = MODES, runs: int = RUNS) -> Firsts:
+def measure(setup: Setup, strategies: Sequence[str] = STRATEGIES, runs: int = RUNS) -> Firsts:
     """Open the saved index in processes of their own.
 
     Raises:
         RuntimeError: such a process failed; holds the end of what it printed.
     """
     rows = []
-    for kind, queries in bed.singles.items():
-        query = bed.folder / f"first-{kind}.npz"
+    for kind, queries in setup.singles.items():
+        query = setup.folder / f"first-{kind}.npz"
         np.savez(query, **queries[0]._asdict())
-        for mode in modes:
-            bed.say(f"timing the first query, {mode} search of a {kind} one")
-            taken = [_fresh(bed.built.folder, query, mode) for _ in range(runs + 1)][1:]
+        for strategy in strategies:
+            setup.say(f"timing the first query, {strategy} search of a {kind} one")
+            taken = [_fresh(setup.built.folder, query, strategy) for _ in range(runs + 1)][1:]
             best = min(taken, key=lambda run: run["open_seconds"] + run["search_seconds"])
             best["compiled"] = max(run["compiled"] for run in taken)
             together = best["open_seconds"] + best["search_seconds"]
-            rows.append(Row(kind=kind, mode=mode, first_seconds=together, **best))
+            rows.append(Result(kind=kind, strategy=strategy, first_seconds=together, **best))
     return Firsts(rows)
 
 
-def _fresh(index: Path, query: Path, mode: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.conditions.fresh_process", str(index), str(query), mode]
+def _fresh(index: Path, query: Path, strategy: str) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        "-m",
+        "bench.conditions.fresh_process",
+        str(index),
+        str(query),
+        strategy,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip()[-300:] or f"exit code {done.returncode}")

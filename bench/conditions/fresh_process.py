@@ -16,7 +16,7 @@ K = 10
 
 def main() -> None:
     """Import, open, search; and say how long each took, and what was compiled."""
-    folder, query_file, mode = sys.argv[1:]
+    folder, query_file, strategy = sys.argv[1:]
     clock = time.perf_counter
     begin = clock()
     from numba.core.event import RecordingListener, register
@@ -33,7 +33,7 @@ def main() -> None:
 
     with np.load(query_file) as arrays:
         query = SparseVector(arrays["terms"], arrays["weights"])
-    params = SearchParams(k=K, mode=mode)
+    params = SearchParams(k=K, strategy=strategy)
     begin = clock()
     index = sparse_index.SparseIndex.open(folder)
     opened = clock() - begin

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.conditions.clock import asked, interleave
-from bench.conditions.setup import Bed, Built, K, built
+from bench.conditions.setup import Built, K, Setup, built
 from bench.engine.method import Values
 from bench.engine.ours import KNOBS
 from bench.engine.run import LEAST_RECALL
@@ -34,7 +34,7 @@ class Graph:
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """The fastest setting that reaches a recall, without and with neighbours.
 
     Attributes:
@@ -56,10 +56,10 @@ class Neighbours:
     """Both kinds of queries at all recalls."""
 
     graph: Graph
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
+        """See `Chapter`."""
         g = self.graph
         yield "neighbours: µs of the fastest setting at a recall; ÷ above 1 where the graph helps"
         yield (
@@ -78,22 +78,22 @@ class Neighbours:
 
 
 def measure(
-    bed: Bed, knobs: Mapping[str, Sequence[Values]] = KNOBS, n_knn: Sequence[int] = N_KNN
+    setup: Setup, knobs: Mapping[str, Sequence[Values]] = KNOBS, n_knn: Sequence[int] = N_KNN
 ) -> Neighbours:
     """Build the other index, try all settings of both, and time the good ones."""
-    bed.say(f"building an index with {N_NEIGHBOURS} neighbours")
-    config = replace(typical_config(bed.documents), n_neighbours=N_NEIGHBOURS)
-    other = built(bed.documents, config, bed.folder / f"neighbours-{N_NEIGHBOURS}", bed.reuse)
+    setup.say(f"building an index with {N_NEIGHBOURS} neighbours")
+    config = replace(typical_config(setup.documents), n_neighbours=N_NEIGHBOURS)
+    other = built(setup.documents, config, setup.folder / f"neighbours-{N_NEIGHBOURS}", setup.reuse)
     rows = []
-    for kind in bed.work.queries:
-        plain = _tried(bed, bed.built, kind, knobs[kind], (0,))
-        with_graph = _tried(bed, other, kind, knobs[kind], n_knn)
+    for kind in setup.work.queries:
+        plain = _tried(setup, setup.built, kind, knobs[kind], (0,))
+        with_graph = _tried(setup, other, kind, knobs[kind], n_knn)
         good = [finalists(group, RECALLS, 0.0, LEAST_RECALL) for group in (plain, with_graph)]
-        interleave([setting for group in good for setting in group], bed.passes, bed.say)
+        interleave([setting for group in good for setting in group], setup.passes, setup.say)
         rows += [_row(kind, target, *good) for target in RECALLS]
-    sizes = [index.stats()["bytes"] for index in (bed.index, other.index)]
+    sizes = [index.stats()["bytes"] for index in (setup.index, other.index)]
     graph = Graph(
-        bed.built.cpu_seconds,
+        setup.built.cpu_seconds,
         other.cpu_seconds,
         sum(sizes[0].values()),
         sum(sizes[1].values()),
@@ -103,28 +103,30 @@ def measure(
 
 
 def _tried(
-    bed: Bed, made: Built, kind: str, knobs: Sequence[Values], n_knn: Sequence[int]
+    setup: Setup, made: Built, kind: str, knobs: Sequence[Values], n_knn: Sequence[int]
 ) -> list[Setting]:
     tried = [
         asked(
             made.index,
             kind,
-            bed.singles[kind],
-            SearchParams(k=K, mode="approximate", n_knn=n, **values),
+            setup.singles[kind],
+            SearchParams(k=K, strategy="approximate", n_knn=n, **values),
         )
         for n in n_knn
         for values in knobs
     ]
-    bed.say(f"trying {len(tried)} settings of {kind} queries on {made.folder.name}")
+    setup.say(f"trying {len(tried)} settings of {kind} queries on {made.folder.name}")
     for setting in tried:
-        trial(setting, bed.work)
+        trial(setting, setup.work)
     return tried
 
 
-def _row(kind: str, target: float, plain: Sequence[Setting], with_graph: Sequence[Setting]) -> Row:
+def _row(
+    kind: str, target: float, plain: Sequence[Setting], with_graph: Sequence[Setting]
+) -> Result:
     best = [next(iter(reaching(group, target, 0.0)), None) for group in (plain, with_graph)]
     plain_us, knn_us = (None if setting is None else setting.undisturbed_us for setting in best)
-    return Row(
+    return Result(
         kind,
         target,
         plain_us,

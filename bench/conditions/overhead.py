@@ -11,26 +11,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from bench.conditions.clock import MODES, fastest
-from bench.conditions.setup import Bed, K
-from bench.conditions.targets import Bound
+from bench.conditions.clock import STRATEGIES, fastest
+from bench.conditions.setup import K, Setup
+from bench.conditions.targets import Target
 from lsr.index.blocks.config import SearchParams
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import SparseVector
 
 __all__ = ["OVERHEAD", "Overheads", "measure"]
 
-OVERHEAD = Bound(4.0, 8.0)
+OVERHEAD = Target(4.0, 8.0)
 GROUP = 50
 MOST_QUERIES = 500
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """Mean microseconds of a query, asked alone and in a batch, and the difference."""
 
     kind: str
-    mode: str
+    strategy: str
     n_queries: int
     single_us: float
     batch_us: float
@@ -39,38 +39,38 @@ class Row:
 
 @dataclass(frozen=True)
 class Overheads:
-    """Both kinds of queries in all modes."""
+    """Both kinds of queries in all strategies."""
 
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
+        """See `Chapter`."""
         yield f"overhead: µs of a single query less those of one in a batch, {OVERHEAD}"
-        yield f"{'queries':<8}{'mode':<13}{'single':>9}{'batch':>9}{'overhead':>10}"
+        yield f"{'queries':<8}{'strategy':<13}{'single':>9}{'batch':>9}{'overhead':>10}"
         for row in self.rows:
             yield (
-                f"{row.kind:<8}{row.mode:<13}{row.single_us:>9,.1f}{row.batch_us:>9,.1f}"
+                f"{row.kind:<8}{row.strategy:<13}{row.single_us:>9,.1f}{row.batch_us:>9,.1f}"
                 f"{row.overhead_us:>10.1f}  {OVERHEAD.verdict(row.overhead_us)}"
             )
 
 
-def measure(bed: Bed) -> Overheads:
+def measure(setup: Setup) -> Overheads:
     """Time loops of single queries and batches, in turn."""
     rows = []
-    for kind, queries in bed.work.queries.items():
+    for kind, queries in setup.work.queries.items():
         n = min(queries.n_rows, MOST_QUERIES)
         groups = [range(first, min(first + GROUP, n)) for first in range(0, n, GROUP)]
         batches = [queries.take(group) for group in groups]
-        singles = [[bed.singles[kind][i] for i in group] for group in groups]
-        for mode in MODES:
-            bed.say(f"timing overhead, {mode} search of {kind} queries")
-            params = SearchParams(k=K, mode=mode)
-            loops = [_loop(bed.index, group, params) for group in singles]
-            calls = [partial(bed.index.search_batch, batch, params) for batch in batches]
-            seconds = fastest([*loops, *calls], bed.passes, bed.seconds)
+        singles = [[setup.singles[kind][i] for i in group] for group in groups]
+        for strategy in STRATEGIES:
+            setup.say(f"timing overhead, {strategy} search of {kind} queries")
+            params = SearchParams(k=K, strategy=strategy)
+            loops = [_loop(setup.index, group, params) for group in singles]
+            calls = [partial(setup.index.search_batch, batch, params) for batch in batches]
+            seconds = fastest([*loops, *calls], setup.passes, setup.seconds)
             single_us = sum(seconds[: len(loops)]) / n * 1e6
             batch_us = sum(seconds[len(loops) :]) / n * 1e6
-            rows.append(Row(kind, mode, n, single_us, batch_us, single_us - batch_us))
+            rows.append(Result(kind, strategy, n, single_us, batch_us, single_us - batch_us))
     return Overheads(rows)
 
 

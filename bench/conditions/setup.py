@@ -18,7 +18,7 @@ from lsr.index.indexer.block_builder import typical_config
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["Bed", "Built", "K", "built", "prepared"]
+__all__ = ["Built", "K", "Setup", "built", "prepared"]
 
 K = 10
 """Documents a query."""
@@ -37,7 +37,7 @@ class Built:
 
 
 @dataclass
-class Bed:
+class Setup:
     """A collection, indexed and opened.
 
     Attributes:
@@ -88,7 +88,7 @@ def prepared(
     seconds: float,
     reuse: bool,
     say: Progress,
-) -> Bed:
+) -> Setup:
     """Build or open the index, and find the exact answers.
 
     Args:
@@ -101,7 +101,7 @@ def prepared(
     stored = ready.index.documents()
     measured = {kind: every_second(matrix, 0) for kind, matrix in queries.items()}
     tops = {kind: exact_top(stored, matrix, K) for kind, matrix in measured.items()}
-    return Bed(
+    return Setup(
         documents=documents,
         work=Workload(stored, measured, tops),
         singles={kind: [m.row(i) for i in range(m.n_rows)] for kind, m in measured.items()},

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-__all__ = ["Bound", "Part"]
+__all__ = ["Chapter", "Target"]
 
 
 @dataclass(frozen=True)
-class Bound:
+class Target:
     """Values of at most `target` are wanted, or of at least that where `least` is set.
 
     Attributes:
@@ -42,7 +42,7 @@ class Bound:
         return value > bound if self.least else value < bound
 
 
-class Part(Protocol):
+class Chapter(Protocol):
     """What a part of the benchmark measured: a dataclass that knows its table."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

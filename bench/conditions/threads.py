@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.conditions.clock import fastest
-from bench.conditions.setup import Bed, K
-from bench.conditions.targets import Bound
+from bench.conditions.setup import K, Setup
+from bench.conditions.targets import Target
 from lsr.index.blocks.config import SearchParams
 
 __all__ = ["RATIO", "Threads", "measure"]
 
-RATIO = Bound(1.9, 1.7, least=True)
+RATIO = Target(1.9, 1.7, least=True)
 THREADS = (1, 2)
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """Queries a second of one batch, by one thread and by two."""
 
     kind: str
-    mode: str
+    strategy: str
     n_queries: int
     one: float
     two: float
@@ -32,36 +32,38 @@ class Row:
 
 @dataclass(frozen=True)
 class Threads:
-    """Both kinds of queries in both modes; empty where there is one core only."""
+    """Both kinds of queries in both strategies; empty where there is one core only."""
 
     n_cores: int
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
+        """See `Chapter`."""
         yield f"threads: queries a second of search_batch; 2 threads ÷ 1, {RATIO}"
         if not self.rows:
             yield "left out: this process may use one core only, and two threads need two"
             return
-        yield f"{'queries':<8}{'mode':<13}{'1 thread':>10}{'2 threads':>11}{'÷':>7}"
+        yield f"{'queries':<8}{'strategy':<13}{'1 thread':>10}{'2 threads':>11}{'÷':>7}"
         for row in self.rows:
             yield (
-                f"{row.kind:<8}{row.mode:<13}{row.one:>10,.0f}{row.two:>11,.0f}{row.ratio:>7.2f}"
+                f"{row.kind:<8}{row.strategy:<13}{row.one:>10,.0f}{row.two:>11,.0f}{row.ratio:>7.2f}"
                 f"  {RATIO.verdict(row.ratio)}"
             )
 
 
-def measure(bed: Bed) -> Threads:
+def measure(setup: Setup) -> Threads:
     """Time batches; the process must not be bound to one core."""
     n_cores, rows = len(os.sched_getaffinity(0)), []
     if n_cores < max(THREADS):
         return Threads(n_cores, [])
-    for kind, queries in bed.work.queries.items():
-        for mode in ("approximate", "exact"):
-            bed.say(f"timing threads, {mode} search of {kind} queries")
-            search = partial(bed.index.search_batch, queries, SearchParams(k=K, mode=mode))
+    for kind, queries in setup.work.queries.items():
+        for strategy in ("approximate", "exact"):
+            setup.say(f"timing threads, {strategy} search of {kind} queries")
+            search = partial(
+                setup.index.search_batch, queries, SearchParams(k=K, strategy=strategy)
+            )
             calls = [partial(search, n_threads=n) for n in THREADS]
-            seconds = fastest(calls, bed.passes, bed.seconds)
+            seconds = fastest(calls, setup.passes, setup.seconds)
             one, two = (queries.n_rows / taken for taken in seconds)
-            rows.append(Row(kind, mode, queries.n_rows, one, two, two / one))
+            rows.append(Result(kind, strategy, queries.n_rows, one, two, two / one))
     return Threads(n_cores, rows)

@@ -29,7 +29,7 @@ class Ours(Method):
     builder = "lsr"
     ours = True
     grids: ClassVar[Mapping[str, list[Values]]] = KNOBS
-    mode: ClassVar[str] = "approximate"
+    strategy: ClassVar[str] = "approximate"
 
     @classmethod
     def configs(cls, n_documents: int) -> list[Values]:
@@ -76,7 +76,7 @@ class Ours(Method):
     def searcher(self, **knobs: Any) -> Callable[[Any], Any]:
         from lsr.index.blocks.config import SearchParams
 
-        search, params = self.index.search, SearchParams(k=self.k, mode=self.mode, **knobs)
+        search, params = self.index.search, SearchParams(k=self.k, strategy=self.strategy, **knobs)
         return lambda query: search(query, params)
 
     def rows(self, answer: Any) -> Sequence[int]:
@@ -84,10 +84,10 @@ class Ours(Method):
 
 
 class OursExact(Ours):
-    """The exact mode, over the index that a build makes by itself."""
+    """The exact strategy, over the index that a build makes by itself."""
 
     name = "lsr-exact"
-    mode = "exact"
+    strategy = "exact"
     exact = True
     grids: ClassVar[Mapping[str, list[Values]]] = {}
 
@@ -97,10 +97,10 @@ class OursExact(Ours):
 
 
 class OursAuto(Ours):
-    """The engine chooses between its modes."""
+    """The engine chooses between its strategies."""
 
     name = "lsr-auto"
-    mode = "auto"
+    strategy = "auto"
 
     @classmethod
     def configs(cls, n_documents: int) -> list[Values]:

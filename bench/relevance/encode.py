@@ -25,10 +25,10 @@ from lsr.datasets.docstrings import docstring_documents
 from lsr.datasets.open import open_judged_corpus
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.learned.model_folder import ModelFolder
-from lsr.encoders.learned.onnx_network import OnnxDocuments
+from lsr.encoders.learned.onnx_network import OnnxNetwork
 from lsr.encoders.learned.packed_model import unpacked
 from lsr.encoders.learned.query_table import QueryTable
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.sparse import CSR
 
 __all__ = ["main"]
@@ -49,18 +49,18 @@ def main() -> None:
     texts = texts or _texts(given.documents, given.words)
     folder = ModelFolder.open(given.model)
     ways: dict[str, Callable[[Sequence[str]], Any]] = {}
-    fp32 = DocumentModel(folder, "fp32")
+    fp32 = TorchNetwork(folder, "fp32")
     plain = SparseEncoder(str(unpacked(folder.path)), local_files_only=True)
     ways["plain fp32"] = lambda batch: plain.encode_document(list(batch), show_progress_bar=False)
     ways["ours fp32"] = lambda batch: fp32.encode(batch, "document")
-    bf16 = DocumentModel(folder, "bf16")
+    bf16 = TorchNetwork(folder, "bf16")
     ways["ours bf16"] = lambda batch: bf16.encode(batch, "document")
     with tempfile.TemporaryDirectory() as work:
         if given.int8:
             from lsr.training.export.onnx import export_sparse_onnx
 
             out = export_sparse_onnx(given.model, Path(work) / "int8", "int8").folder
-            int8 = OnnxDocuments(out)
+            int8 = OnnxNetwork(out)
             ways["ours int8"] = lambda batch: int8.encode(batch, "document")
         _print_documents(ways, texts, given.rounds)
     if folder.query is not None:

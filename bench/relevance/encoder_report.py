@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.engine.exact import data_folder
-from lsr.encoders.learned.bundled_models import FIGURES_FILE, shipped_folder
+from lsr.encoders.learned.bundled_models import FIGURES_FILE, bundled_folder
 
 __all__ = ["main"]
 
@@ -35,8 +35,8 @@ CHOSEN_ON = ("vaswani", "cacm", "time")
 FIRST = "bm25,lucene-bm25,dense,hybrid,learned,learned:hybrid"
 VARIANTS = {
     "learned, idf of the model": ["--idf", "model"],
-    "learned without own terms": ["--own-terms", "0", "--idf", "corpus"],
-    "learned without own terms, idf of the model": ["--own-terms", "0", "--idf", "model"],
+    "learned without own terms": ["--lexical-weight", "0", "--idf", "corpus"],
+    "learned without own terms, idf of the model": ["--lexical-weight", "0", "--idf", "model"],
 }
 METRIC = "nDCG@10"
 RESAMPLES = 10_000
@@ -79,7 +79,7 @@ def main() -> None:
     (given.out / f"encoder-{name}.md").write_text(text, "utf-8")
     content = {d: {s: vars(m) for s, m in systems.items()} for d, systems in measured.items()}
     (given.out / f"encoder-{name}.json").write_text(json.dumps(content, indent=1), "utf-8")
-    folder = shipped_folder(given.model)
+    folder = bundled_folder(given.model)
     if folder is not None and set(sets) == set(SETS):
         figures = json.dumps(summary(measured), indent=2)
         (folder / FIGURES_FILE).write_text(figures + "\n", "utf-8")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from bench.engine.exact import data_folder
 from lsr.datasets.open import open_judged_corpus
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.dense import DEFAULT_DENSE_MODEL, DenseEncoder
+from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
 from lsr.evaluation.evaluate import compare, judged_queries, measure, parse_metrics
 from lsr.evaluation.tuning import Tuner, spread
 from lsr.index.collection.build import build_collection
@@ -110,7 +110,7 @@ class Workload:
         return [hybrid.search(vectors, plan).rows[:10].tolist() for vectors in self.vectors]
 
 
-def open_workload(name: str, work: Path, model: DenseEncoder) -> Workload:
+def open_workload(name: str, work: Path, model: SentenceTransformerEncoder) -> Workload:
     """Build the index of a collection in a folder, and encode its test queries."""
     corpus = open_judged_corpus(str(data_folder() / "eval" / name))
     build_collection(
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--collections", default=",".join(COLLECTIONS))
     parser.add_argument("--no-tuning", action="store_true", help="leave tuning out")
     options = parser.parse_args()
-    model = DenseEncoder(DEFAULT_DENSE_MODEL)
+    model = SentenceTransformerEncoder(DEFAULT_DENSE_MODEL)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="lsr-hybrid-") as work:
         for name in options.collections.split(","):

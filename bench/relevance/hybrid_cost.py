@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from bench.relevance.hybrid import PLANS, Workload, open_workload
-from lsr.encoders.dense import DEFAULT_DENSE_MODEL, DenseEncoder, open_dense_encoder
+from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder, open_dense_encoder
 from lsr.encoders.dense_onnx_export import export_onnx
 from lsr.retrieval.explanation import explain
 from lsr.retrieval.fusion import Fusion
@@ -103,7 +103,7 @@ def ranx_ms(workload: Workload) -> float:
     return float(best * 1e3 / len(runs[0]))
 
 
-def encoding(workload: Workload, work: Path, model: DenseEncoder) -> dict[str, float]:
+def encoding(workload: Workload, work: Path, model: SentenceTransformerEncoder) -> dict[str, float]:
     """Median milliseconds to encode a query in torch and in ONNX, and the least cosine."""
     export_onnx(DEFAULT_DENSE_MODEL, work / "onnx")
     models = {"torch": model, "onnx": open_dense_encoder(str(work / "onnx"))}
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--datasets", default="scifact,nfcorpus")
     options = parser.parse_args()
-    model = DenseEncoder(DEFAULT_DENSE_MODEL)
+    model = SentenceTransformerEncoder(DEFAULT_DENSE_MODEL)
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="lsr-cost-") as work:
         for name in options.datasets.split(","):

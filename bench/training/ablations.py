@@ -42,9 +42,9 @@ VARIANTS: dict[str, list[str]] = {
     "seed 2": ["seed=2"],
     "embeddings and decoder trained": ["optim.freeze_embeddings=false"],
     "dense teacher alone": [f"teachers.0.weight={BARELY}"],
-    "not anchored in training": ["scores.own_terms=null"],
+    "not anchored in training": ["scores.lexical_terms=null"],
     "dense teacher alone and not anchored in training": [
-        "scores.own_terms=null",
+        "scores.lexical_terms=null",
         f"teachers.0.weight={BARELY}",
     ],
     "plain FLOPS (a query table of ones)": ["encoder.query.weights=ones"],
@@ -85,7 +85,7 @@ def main() -> None:
             continue
         file = folder / "figures.json"
         if not file.exists():
-            both = [_figures(model, options) for options in (["--own-terms", "0"], [])]
+            both = [_figures(model, options) for options in (["--lexical-weight", "0"], [])]
             file.write_text(json.dumps([vars(each) for each in both], indent=1), "utf-8")
         (given.work / "ablations.md").write_text(table(_measured(given.work)), "utf-8")
     print(table(_measured(given.work)))

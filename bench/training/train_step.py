@@ -31,7 +31,7 @@ from lsr.training.config.train import (
 )
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.pairs import Pairs, PairsBuilder
-from lsr.training.loop.step_dataset import Steps
+from lsr.training.loop.step_dataset import StepDataset
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.sparse_encoder import make_model
 
@@ -105,7 +105,7 @@ def _ours(pairs: Pairs, given: argparse.Namespace) -> Callable[[int], Callable[[
     n_terms = int(model.get_embedding_dimension())
     lengths = np.array([given.tokens] * len(pairs.documents), np.int32)
     optim = OptimConfig(steps=given.steps, queries=given.queries, candidates=1)
-    steps = Steps(
+    steps = StepDataset(
         model=model,
         plan=BatchPlan(pairs, queries=given.queries, candidates=1, seed=0, steps=given.steps),
         queries=pairs.queries,

@@ -50,11 +50,11 @@ class BlockIndex:
 
     @property
     def n_blocks(self) -> int:
-        return len(self.part("block_postings")) - 1
+        return len(self.array("block_postings")) - 1
 
     @property
     def n_postings(self) -> int:
-        return len(self.part("postings"))
+        return len(self.array("postings"))
 
     @property
     def n_neighbours(self) -> int:
@@ -69,9 +69,9 @@ class BlockIndex:
     def types(self) -> dict[str, type[np.generic]]:
         return dtypes(self.n_terms, self.config.values)
 
-    def part(self, name: str) -> NDArray[Any]:
-        """One of `lsr.index.blocks.layout.PARTS` as an array."""
-        return view(self.blob, self.layout, at.PARTS.index(name), self.types[name])
+    def array(self, name: str) -> NDArray[Any]:
+        """One of `lsr.index.blocks.layout.ARRAYS` as an array."""
+        return view(self.blob, self.layout, at.ARRAYS.index(name), self.types[name])
 
     def stats(self) -> dict[str, Any]:
         """Counts, and bytes by part."""
@@ -80,7 +80,7 @@ class BlockIndex:
             "n_terms": self.n_terms,
             "n_blocks": self.n_blocks,
             "n_postings": self.n_postings,
-            "n_summary_entries": len(self.part("entries")),
+            "n_summary_entries": len(self.array("entries")),
             "head_length": int(self.layout[at.HEAD_LENGTH]),
             "bytes": bytes_by_part(self.layout),
         }
@@ -88,14 +88,19 @@ class BlockIndex:
     def documents(self) -> CSR:
         """All vectors as they are stored, a row for each document."""
         length = int(self.layout[at.HEAD_LENGTH])
-        arrays = (self.part("head"), self.part("tail"), self.part("tail_start"), self.part("rest"))
+        arrays = (
+            self.array("head"),
+            self.array("tail"),
+            self.array("tail_start"),
+            self.array("rest"),
+        )
         likeness: NDArray[Any] = np.zeros(0, self.types["samples"])
         return read_vectors(*arrays, length, self.scale, likeness, self.n_terms)
 
     def _sha256(self, part: int) -> str:
         """Of the bytes of a part and of the gap after it."""
         begin = self.layout[2 * part]
-        end = self.layout[2 * part + 2] if part + 1 < len(at.PARTS) else len(self.blob)
+        end = self.layout[2 * part + 2] if part + 1 < len(at.ARRAYS) else len(self.blob)
         return hashlib.sha256(self.blob[begin:end].data).hexdigest()
 
     def save(self, folder: Path) -> None:
@@ -112,7 +117,7 @@ class BlockIndex:
                     "end": int(self.layout[2 * i + 1]),
                     "sha256": self._sha256(i),
                 }
-                for i, name in enumerate(at.PARTS)
+                for i, name in enumerate(at.ARRAYS)
             },
         }
         header["checksum"] = _checksum(header)
@@ -155,7 +160,7 @@ class BlockIndex:
         blob = _open(folder / BYTES_FILE, resident, _end(layout))
         index = cls(blob, layout, BuildConfig.from_dict(header["config"]))
         if verify:
-            for i, name in enumerate(at.PARTS):
+            for i, name in enumerate(at.ARRAYS):
                 if index._sha256(i) != header["parts"][name]["sha256"]:
                     raise IndexCorruptError(
                         f"{folder / BYTES_FILE}: the part {name!r} has changed since it was "
@@ -165,7 +170,7 @@ class BlockIndex:
 
 
 def _end(layout: NDArray[np.int64]) -> int:
-    end = int(layout[2 * len(at.PARTS) - 1])
+    end = int(layout[2 * len(at.ARRAYS) - 1])
     return -(-end // at.ALIGNMENT) * at.ALIGNMENT
 
 

@@ -182,7 +182,7 @@ class SearchParams:
         query_cut: the heaviest terms of the query whose lists are visited.
         heap_factor: a block is visited if its estimate is this share of the k-th score or more.
         n_knn: stored neighbours of each hit that are looked at as well.
-        mode: exact, approximate, or auto: whichever is estimated to be faster.
+        strategy: exact, approximate, or auto: whichever is estimated to be faster.
         filter: bool, shape (n_documents,): rows that are False are not returned; or None.
     """
 
@@ -190,7 +190,7 @@ class SearchParams:
     query_cut: int = option(8, "lists visited", low=1, high=MANY)
     heap_factor: float = option(0.9, "share of the k-th score", low=0.0, high=2.0)
     n_knn: int = option(0, "neighbours of hits looked at", low=0, high=255)
-    mode: str = option("auto", "kind of search", choices=("auto", "exact", "approximate"))
+    strategy: str = option("auto", "kind of search", choices=("auto", "exact", "approximate"))
     filter: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:

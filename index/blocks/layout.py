@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGNMENT", "PARTS", "bytes_by_part", "dtypes", "pack", "view"]
+__all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "view"]
 
 ALIGNMENT = 64
-PARTS = (
+ARRAYS = (
     "head",
     "tail",
     "tail_start",
@@ -55,9 +55,9 @@ PARTS = (
     SCAN_ERRORS,
     SCAN_LENGTHS,
     NEIGHBOURS,
-) = range(len(PARTS))
-N_DOCUMENTS, HEAD_LENGTH, N_TERMS, SCALE, N_NEIGHBOURS = range(2 * len(PARTS), 2 * len(PARTS) + 5)
-LAYOUT_LENGTH = 2 * len(PARTS) + 5
+) = range(len(ARRAYS))
+N_DOCUMENTS, HEAD_LENGTH, N_TERMS, SCALE, N_NEIGHBOURS = range(2 * len(ARRAYS), 2 * len(ARRAYS) + 5)
+LAYOUT_LENGTH = 2 * len(ARRAYS) + 5
 
 
 def dtypes(n_terms: int, values: str) -> dict[str, type[np.generic]]:
@@ -105,7 +105,7 @@ def pack(
     """
     layout = np.zeros(LAYOUT_LENGTH, np.int64)
     end = 0
-    for i, name in enumerate(PARTS):
+    for i, name in enumerate(ARRAYS):
         layout[2 * i] = end
         layout[2 * i + 1] = end + parts[name].nbytes
         end = -(-layout[2 * i + 1] // ALIGNMENT) * ALIGNMENT
@@ -115,9 +115,9 @@ def pack(
     layout[SCALE : SCALE + 1].view(np.float64)[0] = scale
     layout[N_NEIGHBOURS] = n_neighbours
     blob = aligned(end)
-    for i, name in enumerate(PARTS):
+    for i, name in enumerate(ARRAYS):
         blob[layout[2 * i] : layout[2 * i + 1]] = parts.pop(name).view(np.uint8)
-        gap = slice(layout[2 * i + 1], layout[2 * i + 2] if i + 1 < len(PARTS) else end)
+        gap = slice(layout[2 * i + 1], layout[2 * i + 2] if i + 1 < len(ARRAYS) else end)
         blob[gap] = 0  # equal indexes are equal to the byte
     blob.flags.writeable = False
     layout.flags.writeable = False
@@ -138,4 +138,4 @@ def view(blob: NDArray[np.uint8], layout: NDArray[np.int64], part: int, dtype: A
 
 def bytes_by_part(layout: NDArray[np.int64]) -> dict[str, int]:
     """Bytes of each part."""
-    return {name: int(layout[2 * i + 1] - layout[2 * i]) for i, name in enumerate(PARTS)}
+    return {name: int(layout[2 * i + 1] - layout[2 * i]) for i, name in enumerate(ARRAYS)}

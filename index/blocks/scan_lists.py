@@ -69,7 +69,7 @@ class ScanLists:
             yield partial(_fill, *self._vectors, window, *parts)
 
     def finish(self) -> dict[str, NDArray[Any]]:
-        """The arrays by the names of `lsr.index.blocks.layout.PARTS`."""
+        """The arrays by the names of `lsr.index.blocks.layout.ARRAYS`."""
         # a little more, for what the rounding of the error itself may have lost
         self.errors[:] = self._worst.max(axis=0, initial=0.0) * np.float32(1 + 1e-6)
         names = ("starts", "rows", "codes", "steps", "errors", "lengths")

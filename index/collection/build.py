@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import StorageError
-from lsr.index.collection.segment_writer import Draft
+from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.commit import publish
 from lsr.index.storage.manifest import Manifest
@@ -25,7 +25,7 @@ def build_collection(
     target: Path,
     *,
     sparse: Encoder,
-    dense: VectorEncoder | None = None,
+    dense: DenseEncoder | None = None,
     vectors: CSR | None = None,
     blocks: bool | None = None,
     limits: BuildLimits | None = None,
@@ -56,7 +56,7 @@ def build_collection(
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
     try:
-        with Staging(target) as staging, Draft(staging, progress) as draft:
+        with Staging(target) as staging, SegmentWriter(staging, progress) as draft:
             draft.read(documents, source)
             draft.encode_sparse(sparse, vectors)
             encoder = numbered(ENCODER, staging.generation)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError, StorageError
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
-from lsr.index.collection.multi_segment import AnySegment, JoinedSegment
+from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
-from lsr.index.collection.snapshot import Generation
-from lsr.index.collection.tuned_plan import Profile
+from lsr.index.collection.snapshot import Snapshot
+from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
-from lsr.index.search.calibration_file import Tuned
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.explanation import Explanation, QueryTerm, explain, query_terms
@@ -36,8 +36,8 @@ UNIT_TOLERANCE = 1e-3
 """A caller's dense vector whose length differs more than this from 1 is brought to it."""
 
 _STALE = Notice(
-    "profile_stale",
-    "the tuned profile belongs to other models and is not used; run lsr tune again",
+    "tuned_plan_stale",
+    "the tuned plan belongs to other models and is not used; run lsr tune again",
 )
 
 
@@ -130,11 +130,11 @@ class Collection:
             for damage in self.manifest.damage(self.path):
                 raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
         self.encoder: Encoder = load_encoder(self.path, self.manifest)
-        self.profile = Profile.read(self.path)
-        self._generation = Generation(self.path, self.manifest)
-        self.segment: AnySegment = self._generation.segment
-        self.store: AnyStore = self._generation.store
-        searcher = self._generation.searcher
+        self.tuned_plan = TunedPlan.read(self.path)
+        self._snapshot = Snapshot(self.path, self.manifest)
+        self.segment: AnySegment = self._snapshot.segment
+        self.store: AnyStore = self._snapshot.store
+        searcher = self._snapshot.searcher
         self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
         self._dense = self._dense_side()
         self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
@@ -145,7 +145,7 @@ class Collection:
         return DenseRetriever(
             self.manifest.dense,
             self.segment,
-            self._generation.open_vectors,
+            self._snapshot.open_dense_index,
             onnx_folder(self.path),
         )
 
@@ -156,7 +156,7 @@ class Collection:
 
     def live_rows(self) -> NDArray[np.int32]:
         """The rows of all documents that can be found, ascending."""
-        if isinstance(self.segment, JoinedSegment) and self.segment.alive is not None:
+        if isinstance(self.segment, MultiSegment) and self.segment.alive is not None:
             return np.flatnonzero(self.segment.alive).astype(np.int32)
         return np.arange(self.segment.n_rows, dtype=np.int32)
 
@@ -181,8 +181,8 @@ class Collection:
     @property
     def default_plan(self) -> SearchPlan:
         """The tuned plan, if there is one that fits, else the defaults."""
-        if self.profile is not None and self.profile.fits(self.manifest):
-            return self.profile.plan
+        if self.tuned_plan is not None and self.tuned_plan.fits(self.manifest):
+            return self.tuned_plan.plan
         return SearchPlan()
 
     def retriever(self, plan: SearchPlan) -> HybridRetriever:
@@ -196,7 +196,7 @@ class Collection:
         *,
         k: int = DEFAULT_K,
         progress: Progress = no_progress,
-    ) -> Tuned:
+    ) -> Calibration:
         """Find parameters of approximate search for a recall, and store them with the collection.
 
         They are measured on the largest segment, and used by searches that are opened later.
@@ -207,7 +207,7 @@ class Collection:
         Raises:
             InputError: no segment has a block index, or see `lsr.index.search.calibrate.calibrate`.
         """
-        parts = [part for part in self._generation.parts if part.blocks is not None]
+        parts = [part for part in self._snapshot.readers if part.blocks is not None]
         if not parts:
             raise InputError(
                 f"{self.path} has no blocks for approximate search, which small indexes do "
@@ -224,14 +224,14 @@ class Collection:
             queries, source = pseudo_queries(vectors), "queries made of documents"
         else:
             queries, source = self.encoder.encode_queries(texts), "given queries"
-        tuned = calibrate(searcher, queries, target_recall, k=k, source=source, progress=progress)
+        found = calibrate(searcher, queries, target_recall, k=k, source=source, progress=progress)
         try:
-            tuned.write(self.path)
+            found.write(self.path)
         except OSError as error:
             raise StorageError(
                 f"{self.path} cannot be written ({error.strerror or error}); nothing was stored"
             ) from error
-        return tuned
+        return found
 
     def warm_up(self, mode: str | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.
@@ -355,7 +355,7 @@ class Collection:
             watch.lap("explain")
         total = len(outcome.final.rows)
         total = min(total, plan.window) if plan.mode == "hybrid" else total
-        stale = () if self.profile is None or self.profile.fits(self.manifest) else (_STALE,)
+        stale = () if self.tuned_plan is None or self.tuned_plan.fits(self.manifest) else (_STALE,)
         return Answer(
             text=outcome.query.text,
             mode=plan.mode or "sparse",
@@ -377,4 +377,4 @@ class Collection:
 
     def close(self) -> None:
         """Close the databases. Searches that are running fail."""
-        self._generation.close()
+        self._snapshot.close()

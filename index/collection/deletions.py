@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.index.collection.segment_reader import Part
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.storage.manifest import SegmentRecord
 from lsr.index.storage.names import DELETED, numbered
 from lsr.index.storage.tombstones import save_tombstones
@@ -21,20 +21,20 @@ class Deletions:
     """Rows of a segment that are still alive.
 
     Args:
-        part: the segment.
+        reader: the segment.
         generation: of the change.
     """
 
-    def __init__(self, part: Part, generation: int) -> None:
-        self.part = part
-        self._alive = np.ones(part.record.n_rows, bool)
-        if part.alive is not None:
-            self._alive &= part.alive
-        self._file = f"{part.record.name}/{numbered(DELETED, generation)}.npy"
+    def __init__(self, reader: SegmentReader, generation: int) -> None:
+        self.reader = reader
+        self._alive = np.ones(reader.record.n_rows, bool)
+        if reader.alive is not None:
+            self._alive &= reader.alive
+        self._file = f"{reader.record.name}/{numbered(DELETED, generation)}.npy"
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
         """Mark these documents deleted. Returns those that were here and alive."""
-        found = self.part.store.rows(doc_ids)
+        found = self.reader.store.rows(doc_ids)
         deleted = [doc_id for doc_id, row in found.items() if self._alive[row]]
         self._alive[[found[doc_id] for doc_id in deleted]] = False
         return deleted
@@ -47,9 +47,9 @@ class Deletions:
     def record(self) -> SegmentRecord:
         """The segment as it is after the deletions."""
         n_deleted = len(self._alive) - int(np.count_nonzero(self._alive))
-        if n_deleted == self.part.record.n_deleted:
-            return self.part.record
-        return replace(self.part.record, n_deleted=n_deleted, deleted=self._file)
+        if n_deleted == self.reader.record.n_deleted:
+            return self.reader.record
+        return replace(self.reader.record, n_deleted=n_deleted, deleted=self._file)
 
     def save(self, collection: Path) -> None:
         """Write tombstones, if there are new ones, into a folder that stands for the collection."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError, ModelError
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.progress import Progress
@@ -62,7 +62,7 @@ def take_sparse(store: StoreWriter, encoder: Encoder, vectors: CSR) -> CSR:
 
 
 def encode_dense(
-    store: StoreWriter, model: VectorEncoder, kept: Path, progress: Progress
+    store: StoreWriter, model: DenseEncoder, kept: Path, progress: Progress
 ) -> NDArray[np.float32]:
     """Encode and store the dense vectors of all documents that are in the store so far.
 
@@ -103,7 +103,7 @@ def encode_dense(
     return all_rows
 
 
-def _check_dense(encoded: NDArray[np.float32], texts: Sequence[str], model: VectorEncoder) -> None:
+def _check_dense(encoded: NDArray[np.float32], texts: Sequence[str], model: DenseEncoder) -> None:
     finite = np.isfinite(encoded).all(axis=1)
     if not finite.all():
         raise ModelError(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.encoder import LearnedEncoder
-from lsr.encoders.precomputed import GivenEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexVersionError
 from lsr.index.storage.manifest import Manifest
@@ -16,7 +16,7 @@ __all__ = ["LOADERS", "load_encoder", "onnx_folder"]
 
 LOADERS: dict[str, Callable[[Path], Encoder]] = {
     "bm25": Bm25Encoder.load,
-    "given": GivenEncoder.load,
+    "precomputed": PrecomputedEncoder.load,
     "learned": LearnedEncoder.load,
 }
 """By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""

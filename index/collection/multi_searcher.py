@@ -11,25 +11,25 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.index.collection.multi_segment import JoinedSegment
+from lsr.index.collection.multi_segment import MultiSegment
 from lsr.index.collection.segment_reader import Searcher
 from lsr.index.kernels.merge import merge_rankings
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["JoinedSearcher", "JoinedVectors", "merged"]
+__all__ = ["MultiDenseIndex", "MultiSearcher", "merged"]
 
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 
-class JoinedSearcher:
-    """The sparse searchers of all parts as one `Searcher`."""
+class MultiSearcher:
+    """The sparse searchers of all readers as one `Searcher`."""
 
-    def __init__(self, segment: JoinedSegment) -> None:
+    def __init__(self, segment: MultiSegment) -> None:
         self._segment = segment
-        self._searchers: list[Searcher] = [part.open_searcher() for part in segment.parts]
+        self._searchers: list[Searcher] = [reader.open_searcher() for reader in segment.readers]
 
     def search_batch(
         self, queries: CSR, k: int, allowed: Mask | None = None, *, n_threads: int = 1
@@ -39,7 +39,7 @@ class JoinedSearcher:
             self._segment,
             k,
             allowed,
-            lambda part, most, mask: self._searchers[part].search_batch(
+            lambda reader, most, mask: self._searchers[reader].search_batch(
                 queries, most, mask, n_threads=n_threads
             ),
         )
@@ -47,15 +47,15 @@ class JoinedSearcher:
     def score(self, query: SparseVector, rows: Rows) -> NDArray[np.float32]:
         """As `ExactSearcher.score`."""
         scores = np.empty(len(rows), np.float32)
-        for part, places, local in self._segment.ranges.split(rows):
-            scores[places] = self._searchers[part].score(query, local)
+        for reader, places, local in self._segment.ranges.split(rows):
+            scores[places] = self._searchers[reader].score(query, local)
         return scores
 
     def document_weights(self, terms: NDArray[np.int32], rows: Rows) -> NDArray[np.float32]:
         """As `ExactSearcher.document_weights`."""
         weights = np.empty((len(rows), len(terms)), np.float32)
-        for part, places, local in self._segment.ranges.split(rows):
-            weights[places] = self._searchers[part].document_weights(terms, local)
+        for reader, places, local in self._segment.ranges.split(rows):
+            weights[places] = self._searchers[reader].document_weights(terms, local)
         return weights
 
     def warm_up(self) -> None:
@@ -65,52 +65,52 @@ class JoinedSearcher:
         self.search_batch(CSR.empty(1, 0), 1)
 
 
-class JoinedVectors:
-    """The dense vectors of all parts as one `VectorIndex`.
+class MultiDenseIndex:
+    """The dense vectors of all readers as one `DenseIndex`.
 
     Attributes:
         has_vector: which rows have one: bool, shape (n_rows,).
-        is_exact: whether every part compares every vector.
+        is_exact: whether every reader compares every vector.
     """
 
-    def __init__(self, segment: JoinedSegment) -> None:
+    def __init__(self, segment: MultiSegment) -> None:
         self._segment = segment
-        self._indexes: list[VectorIndex] = [part.open_vectors() for part in segment.parts]
+        self._indexes: list[DenseIndex] = [reader.open_dense_index() for reader in segment.readers]
         self.has_vector: Mask = np.concatenate([index.has_vector for index in self._indexes])
         self.is_exact = all(index.is_exact for index in self._indexes)
 
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: Mask | None = None
     ) -> tuple[Rows, NDArray[np.float32]]:
-        """As `VectorIndex.search`."""
+        """As `DenseIndex.search`."""
         return _search(
             self._segment,
             k,
             allowed,
-            lambda part, most, mask: Ranking(*self._indexes[part].search(queries, most, mask)),
+            lambda reader, most, mask: Ranking(*self._indexes[reader].search(queries, most, mask)),
         )
 
     def score(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
-        """As `VectorIndex.score`."""
+        """As `DenseIndex.score`."""
         scores = np.empty(len(rows), np.float32)
-        for part, places, local in self._segment.ranges.split(rows):
-            scores[places] = self._indexes[part].score(query, local)
+        for reader, places, local in self._segment.ranges.split(rows):
+            scores[places] = self._indexes[reader].score(query, local)
         return scores
 
 
 def _search(
-    segment: JoinedSegment,
+    segment: MultiSegment,
     k: int,
     allowed: Mask | None,
     search: Callable[[int, int, Mask | None], Ranking],
 ) -> Ranking:
     masks = segment.masks(allowed)
-    if len(masks) == 1 or k < 1:  # a wrong k is refused by the part's own search
+    if len(masks) == 1 or k < 1:  # a wrong k is refused by the reader's own search
         return search(0, k, masks[0])
     found = []
-    for part, mask in enumerate(masks):
-        most = min(k, max(1, segment.parts[part].record.n_documents))
-        found.append(search(part, most, mask))
+    for reader, mask in enumerate(masks):
+        most = min(k, max(1, segment.readers[reader].record.n_documents))
+        found.append(search(reader, most, mask))
     return merged(found, segment.ranges.first_rows, segment.tie_order, k)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import QueryError
-from lsr.index.collection.segment_reader import Part
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.storage.segment import Segment, frozen
 
-__all__ = ["AnySegment", "JoinedSegment", "RowRanges", "check_mask"]
+__all__ = ["AnySegment", "MultiSegment", "RowRanges", "check_mask"]
 
 _ROWS_AT_ONCE = 10_000
 
@@ -26,14 +26,14 @@ Mask = NDArray[np.bool_]
 
 
 class RowRanges:
-    """Where the rows of each part are.
+    """Where the rows of each reader are.
 
     Args:
-        lengths: rows of each part.
+        lengths: rows of each reader.
 
     Attributes:
-        n_rows: of all parts.
-        first_rows: the first row of each part, int64.
+        n_rows: of all readers.
+        first_rows: the first row of each reader, int64.
     """
 
     def __init__(self, lengths: Sequence[int]) -> None:
@@ -42,24 +42,24 @@ class RowRanges:
         self.first_rows = self._edges[:-1].copy()
 
     def __iter__(self) -> Iterator[slice]:
-        """The rows of each part."""
+        """The rows of each reader."""
         return (slice(first, last) for first, last in pairwise(self._edges.tolist()))
 
     def split(
         self, rows: NDArray[np.int32]
     ) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.int32]]]:
-        """Which part, which places in `rows`, and what rows they are within the part."""
+        """Which reader, which places in `rows`, and what rows they are within the reader."""
         owners = np.searchsorted(self._edges, rows, side="right") - 1
         for owner in np.unique(owners).tolist():
             places = np.flatnonzero(owners == owner)
             yield owner, places, (rows[places] - self._edges[owner]).astype(np.int32)
 
 
-class JoinedSegment:
-    """The rows of all parts, one after the other.
+class MultiSegment:
+    """The rows of all readers, one after the other.
 
     Args:
-        parts: at least one.
+        readers: at least one.
         tie_order: int32, shape (n_rows,): the place of each row when they are sorted by doc_id.
 
     Attributes:
@@ -67,16 +67,16 @@ class JoinedSegment:
         alive: which rows are not deleted: bool, shape (n_rows,); None when all are alive.
     """
 
-    def __init__(self, parts: Sequence[Part], tie_order: NDArray[np.int32]) -> None:
-        self.parts = tuple(parts)
+    def __init__(self, readers: Sequence[SegmentReader], tie_order: NDArray[np.int32]) -> None:
+        self.readers = tuple(readers)
         self.tie_order = tie_order
-        self._segments = [part.segment for part in parts]
+        self._segments = [reader.segment for reader in readers]
         self.ranges = RowRanges([segment.n_rows for segment in self._segments])
         self.alive: Mask | None = None
-        if any(part.alive is not None for part in parts):
+        if any(reader.alive is not None for reader in readers):
             alive = np.ones(self.n_rows, bool)
-            for part, rows in zip(parts, self.ranges, strict=True):
-                alive[rows] = True if part.alive is None else part.alive
+            for reader, rows in zip(readers, self.ranges, strict=True):
+                alive[rows] = True if reader.alive is None else reader.alive
             self.alive = frozen(alive)
 
     @property
@@ -87,7 +87,7 @@ class JoinedSegment:
     @property
     def n_documents(self) -> int:
         """Documents that can be found."""
-        return sum(part.record.n_documents for part in self.parts)
+        return sum(reader.record.n_documents for reader in self.readers)
 
     @property
     def n_terms(self) -> int:
@@ -113,7 +113,7 @@ class JoinedSegment:
         return sum(segment.vectors_nbytes for segment in self._segments)
 
     def masks(self, allowed: Mask | None) -> list[Mask | None]:
-        """Which rows of each part may be found; None where all may.
+        """Which rows of each reader may be found; None where all may.
 
         Args:
             allowed: bool, shape (n_rows,), or None.
@@ -122,7 +122,7 @@ class JoinedSegment:
             QueryError: `allowed` has another length.
         """
         if allowed is None:
-            return [part.alive for part in self.parts]
+            return [reader.alive for reader in self.readers]
         check_mask(allowed, self.n_rows)
         if self.alive is not None:
             allowed = allowed & self.alive
@@ -159,13 +159,13 @@ class JoinedSegment:
     def _deleted_frequency(self) -> NDArray[np.int64]:
         """How many deleted documents hold each term, shape (n_terms,). From the stored vectors."""
         frequency = np.zeros(self.n_terms, np.int64)
-        for part in self.parts:
-            if part.alive is None:
+        for reader in self.readers:
+            if reader.alive is None:
                 continue
-            rows = np.flatnonzero(~part.alive).tolist()
+            rows = np.flatnonzero(~reader.alive).tolist()
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
-                vectors = part.store.sparse_vectors(some, self.n_terms)
+                vectors = reader.store.sparse_vectors(some, self.n_terms)
                 frequency += np.bincount(vectors.terms, minlength=self.n_terms)
         return frequency
 
@@ -175,7 +175,7 @@ class JoinedSegment:
         return frozen(np.concatenate([segment.has_terms for segment in self._segments]))
 
 
-AnySegment = Segment | JoinedSegment
+AnySegment = Segment | MultiSegment
 """What the rest of the code needs of rows is the same in both."""
 
 

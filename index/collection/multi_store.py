@@ -7,24 +7,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.index.collection.multi_segment import JoinedSegment
+from lsr.index.collection.multi_segment import MultiSegment
 from lsr.index.storage.document_store import DocumentStore, checked_filter
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["AnyStore", "JoinedStore"]
+__all__ = ["AnyStore", "MultiStore"]
 
 
-class JoinedStore:
-    """Documents of all parts; those in deleted rows cannot be asked for by id.
+class MultiStore:
+    """Documents of all readers; those in deleted rows cannot be asked for by id.
 
     Attributes:
         fields: of the metadata, those of deleted documents included.
     """
 
-    def __init__(self, segment: JoinedSegment) -> None:
+    def __init__(self, segment: MultiSegment) -> None:
         self._segment = segment
-        self._stores = [part.store for part in segment.parts]
+        self._stores = [reader.store for reader in segment.readers]
         fields = (field for store in self._stores for field in store.fields)
         self.fields: tuple[str, ...] = tuple(sorted(set(fields)))
 
@@ -36,8 +36,8 @@ class JoinedStore:
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """As `DocumentStore.documents`."""
         found: dict[int, Document] = {}
-        for part, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
-            documents = self._stores[part].documents(local.tolist())
+        for reader, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+            documents = self._stores[reader].documents(local.tolist())
             found.update(zip(places.tolist(), documents, strict=True))
         return [found[place] for place in range(len(rows))]
 
@@ -47,18 +47,20 @@ class JoinedStore:
 
     def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
         """As `DocumentStore.sparse_vectors`."""
-        parts, order = [], [np.zeros(0, np.intp)]
-        for part, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
-            parts.append(self._stores[part].sparse_vectors(local.tolist(), n_terms))
+        readers, order = [], [np.zeros(0, np.intp)]
+        for reader, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+            readers.append(self._stores[reader].sparse_vectors(local.tolist(), n_terms))
             order.append(places)
         taken = np.argsort(np.concatenate(order)).tolist()
-        return CSR.concatenate([CSR.empty(0, n_terms), *parts]).take(taken)
+        return CSR.concatenate([CSR.empty(0, n_terms), *readers]).take(taken)
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id that is not deleted, or None."""
-        for part, first in zip(self._segment.parts, self._segment.ranges.first_rows, strict=True):
-            row = part.store.row(doc_id)
-            if row is not None and (part.alive is None or part.alive[row]):
+        for reader, first in zip(
+            self._segment.readers, self._segment.ranges.first_rows, strict=True
+        ):
+            row = reader.store.row(doc_id)
+            if row is not None and (reader.alive is None or reader.alive[row]):
                 return int(first) + row
         return None
 
@@ -74,5 +76,5 @@ class JoinedStore:
         return np.concatenate(masks)
 
 
-AnyStore = DocumentStore | JoinedStore
+AnyStore = DocumentStore | MultiStore
 """What the rest of the code needs of documents is the same in both."""

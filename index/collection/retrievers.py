@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.dense import open_dense_encoder
-from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import IndexVersionError, QueryError
-from lsr.index.collection.multi_searcher import JoinedVectors
+from lsr.index.collection.multi_searcher import MultiDenseIndex
 from lsr.index.collection.multi_segment import AnySegment, check_mask
 from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.segment_reader import Searcher
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.plan import SearchPlan
 from lsr.retrieval.retriever import Ranking
@@ -92,9 +92,9 @@ class SparseRetriever:
         """The text of a term."""
         return self._encoder.term(term)
 
-    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+    def surface_terms(self, text: str) -> NDArray[np.int32] | None:
         """The terms that a query's text itself holds; None when its vector has no others."""
-        return self._encoder.own_terms(text)
+        return self._encoder.surface_terms(text)
 
     def retrieve(
         self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
@@ -115,7 +115,7 @@ class DenseRetriever:
     Model and faiss are loaded when they are first needed.
 
     Args:
-        open_vectors: opens the vectors of `segment` for search.
+        open_dense_index: opens the vectors of `segment` for search.
         onnx: a folder where the model may lie exported to ONNX.
 
     Raises:
@@ -129,15 +129,15 @@ class DenseRetriever:
         self,
         identity: EncoderIdentity,
         segment: AnySegment,
-        open_vectors: Callable[[], VectorIndex | JoinedVectors],
+        open_dense_index: Callable[[], DenseIndex | MultiDenseIndex],
         onnx: Path | None = None,
     ) -> None:
         self._identity = identity
         self._segment = segment
-        self._open_vectors = open_vectors
+        self._open_vectors = open_dense_index
         self._onnx = onnx
-        self._index: VectorIndex | JoinedVectors | None = None
-        self._encoder: VectorEncoder | None = None
+        self._index: DenseIndex | MultiDenseIndex | None = None
+        self._encoder: DenseEncoder | None = None
         self._loading = threading.Lock()
 
     @property
@@ -150,7 +150,7 @@ class DenseRetriever:
         return self._vectors.is_exact
 
     @property
-    def _vectors(self) -> VectorIndex | JoinedVectors:
+    def _vectors(self) -> DenseIndex | MultiDenseIndex:
         if self._index is None:
             with self._loading:
                 if self._index is None:
@@ -167,7 +167,7 @@ class DenseRetriever:
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> Ranking:
-        """The `k` best rows by inner product, as `VectorIndex.search`.
+        """The `k` best rows by inner product, as `DenseIndex.search`.
 
         Raises:
             QueryError: `k` is below 1, or `allowed` has another length than the collection.
@@ -179,7 +179,7 @@ class DenseRetriever:
         return Ranking(*self._vectors.search(queries, k, allowed))
 
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """As `VectorIndex.score`."""
+        """As `DenseIndex.score`."""
         return self._vectors.score(query, rows)
 
     def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -243,7 +243,7 @@ def _run(queries: Sequence[Query], ranking: Ranking, segment: AnySegment) -> Run
     return run
 
 
-def open_model(identity: EncoderIdentity, onnx: Path | None) -> VectorEncoder:
+def open_model(identity: EncoderIdentity, onnx: Path | None) -> DenseEncoder:
     """The dense model that a collection's vectors were made by.
 
     Args:

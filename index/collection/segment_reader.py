@@ -1,4 +1,4 @@
-"""`Part`: one segment of a generation, opened: arrays, documents, tombstones."""
+"""`SegmentReader`: one segment of a generation, opened: arrays, documents, tombstones."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 from lsr.errors import IndexCorruptError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.search.auto_searcher import AutoSearcher
-from lsr.index.search.calibration_file import Tuned
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.manifest import Manifest, SegmentRecord
 from lsr.index.storage.names import GRAPH_FILE, STORE_FILE
 from lsr.index.storage.segment import Segment, frozen
 from lsr.index.storage.tombstones import load_tombstones
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["Part", "Searcher"]
+__all__ = ["Searcher", "SegmentReader"]
 
 
 class Searcher(Protocol):
@@ -47,7 +47,7 @@ class Searcher(Protocol):
     def warm_up(self) -> None: ...
 
 
-class Part:
+class SegmentReader:
     """A segment's files, all opened at once, so that they can be read after they are removed.
 
     Args:
@@ -73,10 +73,10 @@ class Part:
                 f"{record.n_rows:,}; run lsr index verify"
             )
         self.blocks: BlockIndex | None = None
-        self._tuned: Tuned | None = None
+        self._calibration: Calibration | None = None
         if BlockIndex.exists(self.folder):
             self.blocks = BlockIndex.load(self.folder)
-            self._tuned = Tuned.read(collection)
+            self._calibration = Calibration.read(collection)
             if self.blocks.n_documents != record.n_rows:
                 raise IndexCorruptError(
                     f"{self.folder} has blocks of {self.blocks.n_documents:,} rows and the "
@@ -102,15 +102,17 @@ class Part:
 
     def open_searcher(self) -> Searcher:
         """Sparse search over this segment: the one place where its engine is chosen."""
-        if self.blocks is None or self._tuned is None:
+        if self.blocks is None or self._calibration is None:
             return ExactSearcher(self.segment)
-        tuned = self._tuned
-        return AutoSearcher(self.blocks, self.segment.tie_order, tuned.params, tuned.costs)
+        calibration = self._calibration
+        return AutoSearcher(
+            self.blocks, self.segment.tie_order, calibration.params, calibration.costs
+        )
 
-    def open_vectors(self) -> VectorIndex:
+    def open_dense_index(self) -> DenseIndex:
         """Dense search over this segment. Raises UnavailableError when faiss is not installed."""
         graph = None if self._graph is None else Path(f"/dev/fd/{self._graph.fileno()}")
-        return VectorIndex(self.segment.vectors, self.segment.tie_order, graph)
+        return DenseIndex(self.segment.vectors, self.segment.tie_order, graph)
 
     def close(self) -> None:
         """Close the database. Arrays stay readable."""

@@ -1,4 +1,4 @@
-"""`Draft`: a segment being written. Documents first, then their vectors, then its arrays."""
+"""A segment being written: documents first, then their vectors, then its arrays."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 from lsr.index.collection.encode import encode_dense, encode_sparse, take_sparse
-from lsr.index.collection.segment_reader import Part
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.indexer.block_builder import build_blocks, typical_config
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.document_store_writer import StoreWriter, readable
@@ -21,17 +21,17 @@ from lsr.index.storage.names import GRAPH_FILE, SEGMENT, STORE_FILE, numbered
 from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
 from lsr.progress import Progress
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["BLOCKS_FROM", "Draft"]
+__all__ = ["BLOCKS_FROM", "SegmentWriter"]
 
 BLOCKS_FROM = 100_000
 """Segments of so many rows have a block index. Below, exact search is hard to beat."""
 
 
-class Draft:
+class SegmentWriter:
     """A context manager around one new segment; an exception leaves it unfinished.
 
     Documents that are read are encoded, and then documents of other segments may be taken over
@@ -50,7 +50,7 @@ class Draft:
         self._sparse: CSR | None = None
         self._dense: list[tuple[NDArray[np.float32], NDArray[np.int32] | None]] = []
 
-    def __enter__(self) -> Draft:
+    def __enter__(self) -> SegmentWriter:
         return self
 
     def __exit__(
@@ -84,7 +84,13 @@ class Draft:
             )
 
     def take_over(
-        self, part: Part, rows: NDArray[np.int32], *, with_sparse: bool, before: int, total: int
+        self,
+        reader: SegmentReader,
+        rows: NDArray[np.int32],
+        *,
+        with_sparse: bool,
+        before: int,
+        total: int,
     ) -> None:
         """Copy documents of another segment, with their dense and perhaps sparse vectors.
 
@@ -92,11 +98,11 @@ class Draft:
             rows: those that are not deleted.
             before, total: documents taken over before, and in all, for the progress.
         """
-        with_dense = part.segment.dimension > 0
+        with_dense = reader.segment.dimension > 0
         if with_dense:
-            self._dense.append((part.segment.vectors, rows))
+            self._dense.append((reader.segment.vectors, rows))
         self._sparse = None
-        for done in self._store.copy(part.store, rows, sparse=with_sparse, dense=with_dense):
+        for done in self._store.copy(reader.store, rows, sparse=with_sparse, dense=with_dense):
             self._progress("merge", before + done, total)
 
     def encode_sparse(self, encoder: Encoder, vectors: CSR | None = None) -> None:
@@ -106,7 +112,7 @@ class Draft:
         else:
             self._sparse = take_sparse(self._store, encoder, vectors)
 
-    def encode_dense(self, model: VectorEncoder, kept: Path) -> None:
+    def encode_dense(self, model: DenseEncoder, kept: Path) -> None:
         """Give all documents so far their dense vectors; see `encode_dense`."""
         self._dense.append((encode_dense(self._store, model, kept, self._progress), None))
 
@@ -147,7 +153,7 @@ class Draft:
                 progress=self._progress,
             ).save(self._folder)
         if dense is not None:
-            VectorIndex(dense, segment.tie_order).write_graph(self._folder / GRAPH_FILE)
+            DenseIndex(dense, segment.tie_order).write_graph(self._folder / GRAPH_FILE)
         self._store.close()
         record = SegmentRecord(
             name=self.name,

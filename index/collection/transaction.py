@@ -1,4 +1,4 @@
-"""`Edit`: one change of a published collection on its way, from the lock to the publication."""
+"""`Transaction`: one change of a collection, from the lock to the commit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexCorruptError, StorageError
 from lsr.index.collection.deletions import Deletions
-from lsr.index.collection.segment_writer import Draft
-from lsr.index.collection.snapshot import open_parts
+from lsr.index.collection.segment_writer import SegmentWriter
+from lsr.index.collection.snapshot import open_readers
 from lsr.index.storage.commit import publish
 from lsr.index.storage.manifest import Manifest, SegmentRecord
 from lsr.index.storage.names import ENCODER, numbered
@@ -18,18 +18,18 @@ from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
 from lsr.progress import Progress
 
-__all__ = ["Edit", "editing"]
+__all__ = ["Transaction", "transaction"]
 
 _IDENTIFIERS = ("id_bytes.npy", "id_indptr.npy", "tie_order.npy")
 
 
-class Edit:
+class Transaction:
     """The generation that is published, and what shall become of its segments.
 
     Attributes:
         staging: where new files go.
         before: the manifest that is published.
-        parts: its segments.
+        readers: its segments.
 
     Raises:
         IndexStateError: the generation cannot be read.
@@ -46,8 +46,8 @@ class Edit:
         names = {f"{record.name}/{name}" for record in segments for name in _IDENTIFIERS}
         names |= {record.deleted for record in segments if record.deleted is not None}
         self.check(names)
-        self.parts = open_parts(collection, self.before, opened)
-        self._deletions = [Deletions(part, staging.generation) for part in self.parts]
+        self.readers = open_readers(collection, self.before, opened)
+        self._deletions = [Deletions(reader, staging.generation) for reader in self.readers]
         self._merged: set[str] = set()
 
     def check(self, names: Container[str]) -> None:
@@ -67,7 +67,9 @@ class Edit:
         """The segments as they are after the deletions so far."""
         return [each.record for each in self._deletions]
 
-    def merge(self, records: Sequence[SegmentRecord], draft: Draft, *, with_sparse: bool) -> None:
+    def merge(
+        self, records: Sequence[SegmentRecord], draft: SegmentWriter, *, with_sparse: bool
+    ) -> None:
         """Write the documents of these segments into the draft.
 
         Args:
@@ -79,12 +81,14 @@ class Edit:
             if each.record.name in self._merged:
                 self.check(self.before.files_below(each.record.name))
                 rows = each.live_rows()
-                draft.take_over(each.part, rows, with_sparse=with_sparse, before=done, total=total)
+                draft.take_over(
+                    each.reader, rows, with_sparse=with_sparse, before=done, total=total
+                )
                 done += len(rows)
 
     def had_blocks(self) -> bool | None:
         """True when a segment that is merged has a block index, so that its successor has one."""
-        with_blocks = {part.record.name for part in self.parts if part.blocks is not None}
+        with_blocks = {reader.record.name for reader in self.readers if reader.blocks is not None}
         return True if with_blocks & self._merged else None
 
     def save_encoder(self, encoder: Encoder) -> str:
@@ -117,7 +121,7 @@ class Edit:
         rest = [each for each in rest if each.record.n_documents] or least
         for each in rest:
             each.save(self.staging.folder)
-        segments = [(each.record, each.part.segment) for each in rest]
+        segments = [(each.record, each.reader.segment) for each in rest]
         return publish(
             self.staging,
             segments if new is None else [*segments, new],
@@ -131,7 +135,7 @@ class Edit:
 
 
 @contextmanager
-def editing(collection: Path, progress: Progress) -> Iterator[Edit]:
+def transaction(collection: Path, progress: Progress) -> Iterator[Transaction]:
     """Lock a collection for one change.
 
     Raises:
@@ -141,7 +145,7 @@ def editing(collection: Path, progress: Progress) -> Iterator[Edit]:
     Manifest.read(collection)  # where there is no index, nothing is made either
     try:
         with Staging(collection) as staging, ExitStack() as opened:
-            yield Edit(collection, staging, opened, progress)
+            yield Transaction(collection, staging, opened, progress)
     except OSError as error:
         raise StorageError(
             f"{collection} cannot be written ({error.strerror or error}); nothing was changed, so "

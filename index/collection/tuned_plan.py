@@ -1,33 +1,34 @@
-"""A profile: the plan that tuning found for a collection, kept beside it as `profile.json`.
+"""The plan that tuning found for a collection, kept beside it as `plan.json`.
 
 A weight means something for two models and a norm only, so both models' identities are kept with
-the plan, and a profile that does not fit the collection any more is not used.
+the plan, and a plan that does not fit the collection any more is not used.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import IndexCorruptError, QueryError, StorageError
+from lsr.files import read_signed, signed, write_atomically
 from lsr.index.storage.manifest import Manifest
 from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.types import EncoderIdentity
 
-__all__ = ["PROFILE", "Profile"]
+__all__ = ["TUNED_PLAN_FILE", "TunedPlan"]
 
-PROFILE = "profile.json"
-PROFILE_VERSION = 1
+TUNED_PLAN_FILE = "plan.json"
+OLD_FILE = "profile.json"
+"""Its name in version 0.1, which is still read."""
+
+VERSION = 1
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What tuning found.
+class TunedPlan:
+    """A plan, and the evidence for it.
 
     Attributes:
         plan: weights, norm and feedback; mode, window and explain are left to each search.
@@ -49,16 +50,10 @@ class Profile:
         Raises:
             StorageError: the machine refuses.
         """
-        path = collection / PROFILE
-        content = {**asdict(self), "profile_version": PROFILE_VERSION}
-        text = json.dumps({**content, "checksum": _checksum(content)}, indent=2) + "\n"
-        unfinished = path.with_suffix(".unfinished")
+        path = collection / TUNED_PLAN_FILE
         try:
-            with unfinished.open("w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            unfinished.replace(path)
+            write_atomically(path, signed({**asdict(self), "version": VERSION}))
+            (collection / OLD_FILE).unlink(missing_ok=True)
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be written ({error.strerror}); nothing was changed"
@@ -66,17 +61,18 @@ class Profile:
         return path
 
     @classmethod
-    def read(cls, collection: Path) -> Profile | None:
-        """The profile of a collection, or None when it has none.
+    def read(cls, collection: Path) -> TunedPlan | None:
+        """The tuned plan of a collection, or None when it has none.
 
         Raises:
             IndexCorruptError: the file is not what was written.
         """
-        path = collection / PROFILE
+        path, version = collection / TUNED_PLAN_FILE, "version"
+        if not path.exists():
+            path, version = collection / OLD_FILE, "profile_version"
         try:
-            content = json.loads(path.read_text("utf-8"))
-            checksum = content.pop("checksum")
-            if checksum != _checksum(content) or content.pop("profile_version") != PROFILE_VERSION:
+            content, is_intact = read_signed(path.read_bytes())
+            if not is_intact or content.pop(version) != VERSION:
                 raise ValueError("the checksum differs")
             dense = content["dense"]
             return cls(
@@ -89,15 +85,7 @@ class Profile:
             )
         except FileNotFoundError:
             return None
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            QueryError,
-        ) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, QueryError) as error:
             raise IndexCorruptError(
                 f"{path} is damaged ({error}); delete it to go on without, then run lsr tune again"
             ) from error
@@ -117,7 +105,3 @@ class Profile:
             else mine.sha256 == theirs.sha256
         )
         return same_dense and same_sparse
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

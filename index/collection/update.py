@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.encoders.protocols import CorpusEncoder, Encoder, VectorEncoder
+from lsr.encoders.protocols import CorpusEncoder, DenseEncoder, Encoder
 from lsr.errors import InputError, NotFoundError
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.retrievers import open_model
-from lsr.index.collection.segment_writer import Draft
-from lsr.index.collection.transaction import Edit, editing
+from lsr.index.collection.segment_writer import SegmentWriter
+from lsr.index.collection.transaction import Transaction, transaction
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
@@ -52,7 +52,7 @@ def add_documents(
     *,
     vectors: CSR | None = None,
     sparse: Encoder | None = None,
-    dense: VectorEncoder | None = None,
+    dense: DenseEncoder | None = None,
     source: str = "",
     policy: MergePolicy | None = None,
     limits: BuildLimits | None = None,
@@ -79,22 +79,27 @@ def add_documents(
         IndexStateError: there is no index, it is damaged, or its dense model has changed.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
-    with editing(collection, progress) as edit, Draft(edit.staging, progress) as draft:
+    with (
+        transaction(collection, progress) as change,
+        SegmentWriter(change.staging, progress) as draft,
+    ):
         draft.read(documents, source)
         n_new = draft.n_documents
-        edit.check(edit.before.files_below(edit.before.encoder))
-        encoder = load_encoder(collection, edit.before)
+        change.check(change.before.files_below(change.before.encoder))
+        encoder = load_encoder(collection, change.before)
         if sparse is not None:
             encoder = _extended(encoder, sparse)
         draft.encode_sparse(encoder, vectors)
-        folder = edit.save_encoder(encoder)
-        if edit.before.dense is not None:
-            draft.encode_dense(_model(collection, edit, dense), edit.staging.kept)
-        replaced = edit.delete(draft.doc_ids())
-        merged = (policy or MergePolicy()).chosen(edit.records(), n_new)
-        edit.merge(merged, draft, with_sparse=True)
-        new = draft.finish(encoder.n_terms, is_exact=False, blocks=edit.had_blocks(), limits=limits)
-        manifest = edit.publish(new, (encoder, folder), forget_kept=True)
+        folder = change.save_encoder(encoder)
+        if change.before.dense is not None:
+            draft.encode_dense(_model(collection, change, dense), change.staging.kept)
+        replaced = change.delete(draft.doc_ids())
+        merged = (policy or MergePolicy()).chosen(change.records(), n_new)
+        change.merge(merged, draft, with_sparse=True)
+        new = draft.finish(
+            encoder.n_terms, is_exact=False, blocks=change.had_blocks(), limits=limits
+        )
+        manifest = change.publish(new, (encoder, folder), forget_kept=True)
     n_replaced = len(replaced)
     return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
 
@@ -117,8 +122,8 @@ def delete_documents(
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
     wanted = list(dict.fromkeys(doc_ids))
-    with editing(collection, progress) as edit:
-        found = edit.delete(wanted)
+    with transaction(collection, progress) as change:
+        found = change.delete(wanted)
         missing = [doc_id for doc_id in wanted if doc_id not in found]
         if missing and not ignore_missing:
             others = f", nor of {len(missing) - 1:,} other ids" if len(missing) > 1 else ""
@@ -126,7 +131,7 @@ def delete_documents(
                 f"there is no document {missing[0]!r} in {collection.name}{others}; nothing was "
                 "deleted, so check the ids, or ask to ignore those that are missing"
             )
-        manifest = edit.publish() if found else edit.before
+        manifest = change.publish() if found else change.before
     return Change(manifest, n_deleted=len(found))
 
 
@@ -147,24 +152,24 @@ def merge_segments(
         IndexStateError: there is no index, or it is damaged.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
-    with editing(collection, progress) as edit:
-        before = edit.before
-        edit.check(before.files_below(before.encoder))
+    with transaction(collection, progress) as change:
+        before = change.before
+        change.check(before.files_below(before.encoder))
         encoder = load_encoder(collection, before)
         learns = isinstance(encoder, CorpusEncoder)
         (first, *others) = before.segments
         if not others and not first.n_deleted and (first.is_exact or not learns):
             return Change(before)
-        with Draft(edit.staging, progress) as draft:
-            edit.merge(before.segments, draft, with_sparse=not learns)
+        with SegmentWriter(change.staging, progress) as draft:
+            change.merge(before.segments, draft, with_sparse=not learns)
             if isinstance(encoder, CorpusEncoder):
                 encoder = encoder.fresh()
                 draft.encode_sparse(encoder)
-            folder = edit.save_encoder(encoder)
+            folder = change.save_encoder(encoder)
             new = draft.finish(
-                encoder.n_terms, is_exact=True, blocks=edit.had_blocks(), limits=limits
+                encoder.n_terms, is_exact=True, blocks=change.had_blocks(), limits=limits
             )
-            manifest = edit.publish(new, (encoder, folder))
+            manifest = change.publish(new, (encoder, folder))
     return Change(manifest, n_merged=len(before.segments))
 
 
@@ -181,9 +186,9 @@ def _extended(own: Encoder, other: Encoder) -> Encoder:
     return other
 
 
-def _model(collection: Path, edit: Edit, given: VectorEncoder | None) -> VectorEncoder:
+def _model(collection: Path, change: Transaction, given: DenseEncoder | None) -> DenseEncoder:
     """The collection's dense model, given or opened. Raises InputError when it is another."""
-    identity = edit.before.dense
+    identity = change.before.dense
     assert identity is not None
     if given is None:
         return open_model(identity, onnx_folder(collection))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import SearchParams
-from lsr.index.blocks.layout import HEAD_LENGTH, PARTS, pack
+from lsr.index.blocks.layout import ARRAYS, HEAD_LENGTH, pack
 from lsr.index.blocks.neighbours import pack_neighbours
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.progress import Progress, no_progress
@@ -20,7 +20,7 @@ __all__ = ["with_neighbours"]
 QUERY_TERMS = 32
 """A document asks for its neighbours with so many of its heaviest terms …"""
 
-PARAMS = SearchParams(query_cut=6, heap_factor=1.0, mode="approximate")
+PARAMS = SearchParams(query_cut=6, heap_factor=1.0, strategy="approximate")
 """… and few lists, so that the graph takes little longer than the index."""
 
 CHUNK = 4_096
@@ -48,7 +48,7 @@ def with_neighbours(
         rows = np.arange(start, stop, dtype=np.int32)
         _others(found, rows, neighbours[start:stop])
         progress("neighbours", stop, n)
-    parts = {name: index.part(name) for name in PARTS}
+    parts = {name: index.array(name) for name in ARRAYS}
     parts["neighbours"] = pack_neighbours(neighbours)
     shape = (n, int(index.layout[HEAD_LENGTH]), index.n_terms, index.scale)
     return BlockIndex(*pack(parts, *shape, n_neighbours=wanted), index.config)

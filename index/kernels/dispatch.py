@@ -1,4 +1,4 @@
-"""The kernel that searches each query in its mode: exactly, approximately, or as costs less."""
+"""The kernel that searches each query in its strategy: exactly, approximately, or as costs less."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from lsr.index.kernels.query_cost import costs_less, count_work
 from lsr.index.kernels.scan_search import scan_lists
 from lsr.index.kernels.scratch import IGNORED, scratch_counters
 
-__all__ = ["AUTO", "MODES", "search_mixed"]
+__all__ = ["AUTO", "STRATEGIES", "search_mixed"]
 
 AUTO, EXACT, APPROXIMATE = range(3)
-MODES = {"auto": AUTO, "exact": EXACT, "approximate": APPROXIMATE}
+STRATEGIES = {"auto": AUTO, "exact": EXACT, "approximate": APPROXIMATE}
 
 PRIMED_POSTINGS = 300_000
 """Exact search of a query with more of them begins with approximate search: what that finds says
@@ -44,7 +44,7 @@ def search_mixed(
     row_at_tie: NDArray[np.int32],
     blocked: NDArray[np.uint8],
     allowed: NDArray[np.bool_],
-    mode: int,
+    strategy: int,
     costs: NDArray[np.float64],
     query_cut: int,
     heap_factor: float,
@@ -56,9 +56,10 @@ def search_mixed(
     """Top-k of queries `first` to `last - 1`; see `search_blocks` for what is not here.
 
     Args:
-        blocked, allowed: the same filter for both modes: bits of rows that are not returned, and
+        blocked, allowed: the same filter for both strategies: bits of rows that are not returned,
+            and
             flags of those that are; empty without a filter.
-        mode: of `MODES`.
+        strategy: of `STRATEGIES`.
         costs: see `Costs.as_array`.
 
     Returns:
@@ -78,16 +79,16 @@ def search_mixed(
     queries = (query_indptr, query_terms, query_weights)
     index = (blob, layout, terms, entries, rest, tie_order, row_at_tie)
     found = (scratch, out_rows, out_scores)
-    if mode != APPROXIMATE:
+    if strategy != APPROXIMATE:
         count_work(*queries, first, last, blob, layout, query_cut, postings, blocks)
     begin = first
     while begin < last:
-        approximate = mode == APPROXIMATE
-        if mode == AUTO:
+        approximate = strategy == APPROXIMATE
+        if strategy == AUTO:
             approximate = costs_less(postings[begin], blocks[begin], costs)
         end = begin + 1
         while end < last and (
-            mode != AUTO or costs_less(postings[end], blocks[end], costs) == approximate
+            strategy != AUTO or costs_less(postings[end], blocks[end], costs) == approximate
         ):
             end += 1
         if approximate:

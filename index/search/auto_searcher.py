@@ -1,4 +1,4 @@
-"""Search of one segment in the mode that is asked for, or else the one that costs less."""
+"""Search of one segment in the strategy that is asked for, or else the one that costs less."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lsr.sparse import CSR, SparseVector
 __all__ = ["AutoSearcher"]
 
 LEAST_SHARE = 0.05
-"""Where a filter passes a smaller share, the automatic mode searches exactly."""
+"""Where a filter passes a smaller share, the automatic strategy searches exactly."""
 
 MORE_HITS = 10
 """Parameters say little about the recall of so many times the hits they were made for."""
@@ -54,10 +54,10 @@ class AutoSearcher:
         if blocks.n_documents != len(tie_order):
             raise ValueError(f"{len(tie_order)} rows and {blocks.n_documents} in blocks")
         self.blocks = BlockSearcher(blocks, tie_order)
-        self.params = params or SearchParams(mode="exact")
+        self.params = params or SearchParams(strategy="exact")
         self._n_documents = blocks.n_documents
         self._indptrs: dict[int, NDArray[np.int64]] = {}  # of single queries, by their length
-        self._lengths = blocks.part("scan_lengths")
+        self._lengths = blocks.array("scan_lengths")
         self._measured = None if costs is None else costs.as_array()
         self._typical: dict[tuple[int, float], NDArray[np.float64]] = {}
 
@@ -90,14 +90,14 @@ class AutoSearcher:
         *,
         n_threads: int = 1,
     ) -> Ranking:
-        """As `ExactSearcher.search_batch`, in the mode of `params`.
+        """As `ExactSearcher.search_batch`, in the strategy of `params`.
 
-        For many more hits than `params` were made for, the mode is exact.
+        For many more hits than `params` were made for, the strategy is exact.
         """
         if k < 1:
             raise QueryError(f"k is {k}; ask for at least 1")
-        mode = self.params.mode if k <= MORE_HITS * self.params.k else "exact"
-        params = replace(self.params, k=k, filter=allowed, mode=mode)
+        strategy = self.params.strategy if k <= MORE_HITS * self.params.k else "exact"
+        params = replace(self.params, k=k, filter=allowed, strategy=strategy)
         return self.search_many(queries, params, n_threads)
 
     def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -113,14 +113,14 @@ class AutoSearcher:
     def warm_up(self) -> None:
         """Compile, or load from Numba's cache, what the first query needs."""
         nothing = CSR.empty(1, 0)
-        for mode in ("auto", "approximate", "exact"):
-            self.search_many(nothing, replace(self.params, k=1, mode=mode, filter=None))
+        for strategy in ("auto", "approximate", "exact"):
+            self.search_many(nothing, replace(self.params, k=1, strategy=strategy, filter=None))
         arrays = (nothing.indptr, nothing.terms, nothing.weights)
         self.blocks.search_rows(*arrays, np.zeros(0, np.int32), 1)  # with a filter
         self.score(nothing.row(0), np.zeros(0, np.int32))
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
-        """Which queries the automatic mode would search approximately, shape (n_queries,)."""
+        """Which queries the automatic strategy would search approximately, shape (n_queries,)."""
         costs = self._costs(params)
         pairs = zip(*self.work(queries, params), strict=True)
         return np.array([costs_less(postings, blocks, costs) for postings, blocks in pairs], bool)
@@ -164,10 +164,10 @@ class AutoSearcher:
                     f"the filter has shape {params.filter.shape}; one flag for each of "
                     f"{self._n_documents} documents is needed"
                 )
-            if params.mode != "approximate":
+            if params.strategy != "approximate":
                 n_allowed = int(np.count_nonzero(params.filter))
                 share = n_allowed / max(self._n_documents, 1)
-                if params.mode == "exact" or share < LEAST_SHARE:
+                if params.strategy == "exact" or share < LEAST_SHARE:
                     return self._exactly(indptr, terms, weights, params, n_threads, n_allowed)
                 params = _widened(params, share)
         return self.blocks.search_csr(indptr, terms, weights, params, n_threads, costs)
@@ -189,7 +189,7 @@ class AutoSearcher:
             assert params.filter is not None
             rows = np.flatnonzero(params.filter).astype(np.int32)
             return self.blocks.search_rows(indptr, terms, weights, rows, params.k, n_threads)
-        params = replace(params, mode="exact")
+        params = replace(params, strategy="exact")
         return self.blocks.search_csr(indptr, terms, weights, params, n_threads)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import SearchParams
 from lsr.index.kernels.block_scores import score_rows_stored, search_rows
-from lsr.index.kernels.dispatch import MODES, search_mixed
+from lsr.index.kernels.dispatch import STRATEGIES, search_mixed
 from lsr.index.kernels.query_check import refuse_wrong, wrong_query
 from lsr.index.kernels.scratch import COUNTERS, scratch_bytes, scratch_counters
 from lsr.index.storage.segment import frozen
@@ -64,7 +64,7 @@ class BlockSearcher:
             indptr, terms, weights: plain writable arrays, as in `CSR`.
             params: the filter has a flag for each document.
             n_threads: queries are split evenly; the kernel holds no lock.
-            costs: see `Costs.as_array`, for the automatic mode.
+            costs: see `Costs.as_array`, for the automatic strategy.
 
         Raises:
             QueryError: terms of a query do not ascend, or a weight is negative or not finite.
@@ -80,7 +80,7 @@ class BlockSearcher:
         if params.filter is not None:
             allowed = frozen(params.filter)
             blocked = self._blocked(params.filter)
-        mode = MODES[params.mode]
+        strategy = STRATEGIES[params.strategy]
 
         def search(first: int, last: int) -> None:
             scratch = self._take_scratch()
@@ -94,7 +94,7 @@ class BlockSearcher:
                 *self._ties,
                 blocked,
                 allowed,
-                mode,
+                strategy,
                 costs,
                 params.query_cut,
                 params.heap_factor,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsr.errors import InputError
 from lsr.index.blocks.config import SearchParams
 from lsr.index.search.auto_searcher import AutoSearcher
-from lsr.index.search.calibration_file import Tuned
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.costs import Costs
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
@@ -36,12 +36,12 @@ def calibrate(
     k: int = 10,
     source: str = "given queries",
     progress: Progress = no_progress,
-) -> Tuned:
+) -> Calibration:
     """Find the fastest parameters whose recall reaches `target_recall`.
 
     Every second query chooses, the others give the recall that is reported. Where no parameters
-    reach the target, the result's mode is exact. Costs of both modes are measured as well, so that
-    the automatic mode knows this machine.
+    reach the target, the result's strategy is exact. Costs of both strategies are measured as well,
+    so that the automatic strategy knows this machine.
 
     Args:
         queries: at least 20 that find something; of more than 1,000 the first 1,000 are used.
@@ -54,7 +54,7 @@ def calibrate(
         raise InputError(f"a recall of {target_recall} cannot be aimed at; give one above 0, to 1")
     queries = queries.take(range(min(queries.n_rows, MOST_QUERIES)))
     k = min(k, searcher.blocks.index.n_documents)
-    exact = SearchParams(k=k, mode="exact")
+    exact = SearchParams(k=k, strategy="exact")
     truth = searcher.search_many(queries, exact) if queries.n_rows else None
     finds = [] if truth is None else np.flatnonzero(truth.rows[:, 0] >= 0).tolist()
     if truth is None or len(finds) < 20:
@@ -67,11 +67,11 @@ def calibrate(
     chosen = _walk(searcher, queries.take(choosing), wanted[choosing], target_recall, k, progress)
     exact_us = _mean_us(lambda: searcher.search_many(queries, exact), queries.n_rows)
     params = chosen or SearchParams(k=k, query_cut=max(QUERY_CUTS), heap_factor=min(HEAP_FACTORS))
-    approximate = replace(params, mode="approximate")
+    approximate = replace(params, strategy="approximate")
     approximate_us = _mean_us(lambda: searcher.search_many(queries, approximate), queries.n_rows)
     held_out = searcher.search_many(queries.take(judging), approximate)
-    return Tuned(
-        params=replace(params, mode="auto" if chosen else "exact"),
+    return Calibration(
+        params=replace(params, strategy="auto" if chosen else "exact"),
         costs=_costs(searcher, queries, exact, approximate),
         target_recall=target_recall,
         recall=recall_of(held_out, wanted[judging]),
@@ -124,7 +124,7 @@ def _walk(
     for done, (n_knn, cut) in enumerate(steps, 1):
         for heap_factor in HEAP_FACTORS:
             params = SearchParams(
-                k=k, query_cut=cut, heap_factor=heap_factor, n_knn=n_knn, mode="approximate"
+                k=k, query_cut=cut, heap_factor=heap_factor, n_knn=n_knn, strategy="approximate"
             )
             start = time.perf_counter()
             found = searcher.search_many(queries, params)
@@ -153,7 +153,7 @@ def _mean_us(search: Callable[[], Ranking], n_queries: int) -> float:
 def _costs(
     searcher: AutoSearcher, queries: CSR, exact: SearchParams, approximate: SearchParams
 ) -> Costs:
-    """A straight line for each mode, through the lighter and the heavier half of the queries."""
+    """A line for each strategy, through the lighter and the heavier half of the queries."""
     postings, blocks = searcher.work(queries, approximate)
     exact_line = _line(searcher, queries, exact, postings)
     return Costs(*exact_line, *_line(searcher, queries, approximate, blocks))

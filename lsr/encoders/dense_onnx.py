@@ -132,7 +132,7 @@ class OnnxDescription:
 
 
 class OnnxEncoder:
-    """A `VectorEncoder` over an export, on the CPU. May be used from several threads at once.
+    """A `DenseEncoder` over an export, on the CPU. May be used from several threads at once.
 
     Each batch is computed on OMP_NUM_THREADS threads; without that variable, on one a core.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense import DenseEncoder
+from lsr.encoders.dense import SentenceTransformerEncoder
 from lsr.encoders.dense_onnx import (
     DESCRIPTION_FILE,
     MODEL_FILE,
@@ -71,7 +71,7 @@ def export_onnx(model: str, folder: Path) -> OnnxExport:
     there; until then nothing changes, and after an error no file is left behind.
 
     Args:
-        model: as for `DenseEncoder`.
+        model: as for `SentenceTransformerEncoder`.
         folder: where the export shall be; its parents are made.
 
     Raises:
@@ -90,7 +90,7 @@ def export_onnx(model: str, folder: Path) -> OnnxExport:
     staging = target.with_name(f".{target.name[:64]}.exporting-{os.getpid()}")
     try:
         _check_replaceable(target)
-        encoder = DenseEncoder(model)
+        encoder = SentenceTransformerEncoder(model)
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
@@ -118,7 +118,7 @@ def _check_replaceable(target: Path) -> None:
         )
 
 
-def _fill(staging: Path, encoder: DenseEncoder) -> float:
+def _fill(staging: Path, encoder: SentenceTransformerEncoder) -> float:
     """Write all files of the export, and compare its vectors. Returns the least cosine."""
     expected = encoder.encode_documents(_SAMPLES)
     encoder.model.float().cpu().eval()
@@ -130,7 +130,7 @@ def _fill(staging: Path, encoder: DenseEncoder) -> float:
 
 
 def _fill_graph(
-    staging: Path, encoder: DenseEncoder, expected: NDArray[np.float32], opset: int
+    staging: Path, encoder: SentenceTransformerEncoder, expected: NDArray[np.float32], opset: int
 ) -> float:
     model = encoder.model
     features = model.preprocess(EXAMPLE_TEXTS)

@@ -112,7 +112,7 @@ def write_graph(
 
 
 def unit_vectors(model: Any) -> Any:
-    """The module from token ids to what `DenseEncoder` gives, shape (batch, dimension)."""
+    """The module from token ids to unit vectors of shape (batch, dimension), as in torch."""
     import torch
 
     dimension = model.get_embedding_dimension()

@@ -19,13 +19,13 @@ from lsr.errors import IndexCorruptError, InputError, QueryError
 from lsr.sparse import CSR, MAX_TERMS
 from lsr.types import EncoderIdentity
 
-__all__ = ["GivenEncoder"]
+__all__ = ["PrecomputedEncoder"]
 
 _HEAVIEST = 3.4028234663852886e38
 """The greatest float32."""
 
 
-class GivenEncoder:
+class PrecomputedEncoder:
     """Names the terms of given vectors, and reads given query vectors.
 
     Args:
@@ -39,7 +39,7 @@ class GivenEncoder:
     """
 
     def __init__(
-        self, n_terms: int, vocabulary: Sequence[str] | None = None, name: str = "given"
+        self, n_terms: int, vocabulary: Sequence[str] | None = None, name: str = "precomputed"
     ) -> None:
         if not 0 <= n_terms <= MAX_TERMS:
             raise InputError(f"{n_terms:,} terms; from 0 to {MAX_TERMS:,} fit")
@@ -72,7 +72,7 @@ class GivenEncoder:
         digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
         for token in self._tokens or ():
             digest.update(f"{len(token)} {token}".encode())
-        return EncoderIdentity("given", self._name, digest.hexdigest(), parameters)
+        return EncoderIdentity("precomputed", self._name, digest.hexdigest(), parameters)
 
     @property
     def n_terms(self) -> int:
@@ -114,7 +114,7 @@ class GivenEncoder:
             return [self._component(text) for text in texts]
         return [self._numbers.get(text) for text in texts]
 
-    def own_terms(self, text: str) -> None:  # noqa: ARG002
+    def surface_terms(self, text: str) -> None:  # noqa: ARG002
         """None: a query's vector has the terms of its text and no others."""
         return
 
@@ -153,7 +153,7 @@ class GivenEncoder:
     def save(self, folder: Path) -> None:
         """Write `encoder.json` and, if there is one, `vocabulary.txt`: a token a line, as JSON."""
         state = {
-            "kind": "given",
+            "kind": "precomputed",
             "name": self._name,
             "n_terms": self._n_terms,
             "vocabulary": self._tokens is not None,
@@ -164,7 +164,7 @@ class GivenEncoder:
             (folder / "vocabulary.txt").write_bytes("".join(lines).encode())
 
     @classmethod
-    def load(cls, folder: Path) -> GivenEncoder:
+    def load(cls, folder: Path) -> PrecomputedEncoder:
         """Read what `save` wrote.
 
         Raises:
@@ -179,7 +179,7 @@ class GivenEncoder:
             return cls(int(state["n_terms"]), tokens, str(state["name"]))
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InputError) as error:
             raise IndexCorruptError(
-                f"{folder}: the encoder of given vectors cannot be read ({error}); "
+                f"{folder}: the encoder of precomputed vectors cannot be read ({error}); "
                 "build the index again"
             ) from error
 

@@ -18,8 +18,8 @@ from lsr.types import EncoderIdentity
 
 __all__ = [
     "CorpusEncoder",
+    "DenseEncoder",
     "Encoder",
-    "VectorEncoder",
 ]
 
 
@@ -52,7 +52,7 @@ class Encoder(Protocol):
         """The terms that are written so, or None: the inverse of `term`."""
         ...
 
-    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+    def surface_terms(self, text: str) -> NDArray[np.int32] | None:
         """The terms that a query's text itself holds; None when its vector has no others."""
         ...
 
@@ -79,7 +79,7 @@ class CorpusEncoder(Encoder, Protocol):
 
 
 @runtime_checkable
-class VectorEncoder(Protocol):
+class DenseEncoder(Protocol):
     """Turns text into dense vectors of unit length; an empty text gives a vector of zeros."""
 
     @property

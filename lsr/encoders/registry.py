@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.protocols import Encoder, VectorEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ def open_sparse(
         return open_learned(name, options)
     if has_options:
         raise InputError(
-            "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --own-terms; name a "
-            "learned model with --sparse, or leave them out"
+            "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --lexical-weight; "
+            "name a learned model with --sparse, or leave them out"
         )
     return Bm25Encoder(**given)  # type: ignore[arg-type]
 
@@ -100,20 +100,20 @@ def learned_options(
     max_active: int | None = None,
     prune_ratio: float = 0.0,
     idf: str | None = None,
-    own_weight: float | None = None,
+    lexical_weight: float | None = None,
 ) -> LearnedOptions:
     """Options as they were typed. Raises InputError for what is out of range."""
     from lsr.encoders.learned.encoder import LearnedOptions
-    from lsr.encoders.learned.lexical_terms import OwnTerms
+    from lsr.encoders.learned.lexical_terms import LexicalTerms
     from lsr.encoders.learned.pruning import ActiveTerms
 
     ActiveTerms(max_active, prune_ratio)
-    if own_weight is not None:
-        OwnTerms(own_weight)
-    return LearnedOptions(precision, max_active, prune_ratio, idf, own_weight)  # type: ignore[arg-type]
+    if lexical_weight is not None:
+        LexicalTerms(lexical_weight)
+    return LearnedOptions(precision, max_active, prune_ratio, idf, lexical_weight)  # type: ignore[arg-type]
 
 
-def open_dense(name: str) -> VectorEncoder | None:
+def open_dense(name: str) -> DenseEncoder | None:
     """The dense model of that name, or in that export's folder; None for "none"."""
     if name == "none":
         return None

@@ -25,7 +25,7 @@ from lsr.types import Query
 
 if TYPE_CHECKING:
     from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
-    from lsr.evaluation.tuning import Tuned
+    from lsr.evaluation.tuning import TuningResult
     from lsr.index.collection.collection import Collection
 
 __all__ = ["LEARNED", "ONLY_SPARSE", "SYSTEMS", "SystemOptions", "Systems"]
@@ -280,7 +280,7 @@ class Systems:
         return wanted or next(iter(choices), "")
 
 
-def _told(tuned: Tuned) -> str:
+def _told(tuned: TuningResult) -> str:
     plan = tuned.plan
     told = f"kept {tuned.chosen}, weight_sparse {plan.fusion.weight_sparse}"
     if plan.prf.interpolate != "none":

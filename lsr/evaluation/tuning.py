@@ -2,7 +2,7 @@
 
 Small sets of queries mislead, so a change is kept only when it pays on queries that it was not
 chosen on: a gain of 0.005 or more, or one with p < 0.05 in a paired t-test. Ties go to the value
-there is. Steps:
+there is. StepDataset:
 
 1. the sparse side's weight, 0 to 1 by 0.05, without feedback; ranx fuses and measures;
 2. feedback by coordinate search over beta, depth, and both weights, three rounds at most;
@@ -29,7 +29,7 @@ from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Outcome
 from lsr.retrieval.plan import Prf, SearchPlan
 from lsr.types import Qrels, Query, ScoredDoc
 
-__all__ = ["Candidate", "Tuned", "Tuner", "spread"]
+__all__ = ["Candidate", "Tuner", "TuningResult", "spread"]
 
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
 COARSE_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(11))
@@ -70,7 +70,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TuningResult:
     """What tuning found.
 
     Attributes:
@@ -86,7 +86,7 @@ class Tuned:
         return self.candidates[self.chosen].plan
 
     @property
-    def profile_plan(self) -> SearchPlan:
+    def plan_to_keep(self) -> SearchPlan:
         """The plan without what each search decides for itself: mode and window."""
         return replace(SearchPlan(), fusion=self.plan.fusion, prf=self.plan.prf)
 
@@ -181,7 +181,7 @@ class Tuner:
         outcomes = [self._searcher.search(query, plan) for query in self._queries]
         return np.array([sum(outcome.took_ms.values()) for outcome in outcomes])
 
-    def tune(self, places: Places | None = None, *, folds: int = 5) -> Tuned:
+    def tune(self, places: Places | None = None, *, folds: int = 5) -> TuningResult:
         """Choose on some of the queries (all by default).
 
         Args:
@@ -204,7 +204,7 @@ class Tuner:
             candidates[name] = self._candidate(plan, places, held[name], held[chosen])
             if _is_clear(held[name], held[chosen], candidates[name].against):
                 chosen = "weight" if name == "weight" else "feedback"
-        return Tuned(chosen, candidates)
+        return TuningResult(chosen, candidates)
 
     def folds(self, places: Places, n: int) -> list[tuple[Places, Places]]:
         """Pairs of (chosen on, held out), the same whatever the order of queries."""

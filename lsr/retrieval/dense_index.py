@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, StorageError, UnavailableError
 
-__all__ = ["FLAT_LIMIT", "VectorIndex"]
+__all__ = ["FLAT_LIMIT", "DenseIndex"]
 
 FLAT_LIMIT = 50_000
 """From this many vectors on the graph is used: the one place where that is decided."""
@@ -22,7 +22,7 @@ SPARE_CANDIDATES = 16
 RESCORED_ROWS = 8_192
 
 
-class VectorIndex:
+class DenseIndex:
     """Inner-product search over the rows of a matrix.
 
     Args:

@@ -271,7 +271,7 @@ def _sparse_query(outcome: Outcome) -> SparseVector | None:
 def _origins(sparse: SparseSide, outcome: Outcome, vector: SparseVector) -> list[Origin]:
     first, text = outcome.query.sparse, outcome.query.text
     asked = set(vector.terms.tolist() if first is None else first.terms.tolist())
-    written = sparse.own_terms(text) if text.strip() else None
+    written = sparse.surface_terms(text) if text.strip() else None
     own = asked if written is None else set(written.tolist())
     return [
         "query" if term in own else "model" if term in asked else "feedback"

@@ -97,7 +97,7 @@ class SparseSide(Retriever, Protocol):
         """The text of a term."""
         ...
 
-    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+    def surface_terms(self, text: str) -> NDArray[np.int32] | None:
         """The terms that a query's text itself holds; None when its vector has no others."""
         ...
 

@@ -10,12 +10,12 @@ import pytest
 
 from bench.conditions import filters as conditions_filters
 from bench.conditions import first_query as conditions_first
-from bench.conditions import modes as conditions_modes
 from bench.conditions import neighbours as conditions_neighbours
 from bench.conditions import overhead as conditions_overhead
+from bench.conditions import strategies as conditions_modes
 from bench.conditions import threads as conditions_threads
-from bench.conditions.setup import Bed, prepared
-from bench.conditions.targets import Bound, Part
+from bench.conditions.setup import Setup, prepared
+from bench.conditions.targets import Chapter, Target
 from bench.engine.generator import make
 from bench.engine.run import Progress
 
@@ -24,7 +24,7 @@ KINDS = ["long", "short"]
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Setup:
     made = make(N_DOCUMENTS, 2 * N_QUERIES, seed=2)
     return prepared(
         made.documents,
@@ -37,7 +37,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Bed:
     )
 
 
-def check_table(part: Part, rows: Sequence[object]) -> None:
+def check_table(part: Chapter, rows: Sequence[object]) -> None:
     """A line for each row below the heads, and figures that JSON can hold."""
     lines = list(part.lines())
     assert len(lines) >= len(rows) + 1
@@ -48,34 +48,34 @@ def check_table(part: Part, rows: Sequence[object]) -> None:
 @pytest.mark.parametrize(
     ("bound", "value", "verdict"),
     [
-        (Bound(1.05), 1.05, "met"),
-        (Bound(1.05), 1.06, "missed"),
-        (Bound(1.9, 1.7, least=True), 2.0, "met"),
-        (Bound(1.9, 1.7, least=True), 1.7, "floor"),
-        (Bound(1.9, 1.7, least=True), 1.6, "missed"),
-        (Bound(0.2, 0.5, strict=True), 0.1, "met"),
-        (Bound(0.2, 0.5, strict=True), 0.2, "floor"),
-        (Bound(0.2, 0.5, strict=True), 0.5, "missed"),
+        (Target(1.05), 1.05, "met"),
+        (Target(1.05), 1.06, "missed"),
+        (Target(1.9, 1.7, least=True), 2.0, "met"),
+        (Target(1.9, 1.7, least=True), 1.7, "floor"),
+        (Target(1.9, 1.7, least=True), 1.6, "missed"),
+        (Target(0.2, 0.5, strict=True), 0.1, "met"),
+        (Target(0.2, 0.5, strict=True), 0.2, "floor"),
+        (Target(0.2, 0.5, strict=True), 0.5, "missed"),
     ],
 )
-def test_a_bound_says_whether_it_is_met(bound: Bound, value: float, verdict: str) -> None:
+def test_a_bound_says_whether_it_is_met(bound: Target, value: float, verdict: str) -> None:
     assert bound.verdict(value) == verdict
 
 
 def test_a_bound_names_its_target_and_floor() -> None:
-    assert str(Bound(1.05)) == "target ≤ 1.05"
-    assert str(Bound(1.9, 1.7, least=True)) == "target ≥ 1.9, floor ≥ 1.7"
+    assert str(Target(1.05)) == "target ≤ 1.05"
+    assert str(Target(1.9, 1.7, least=True)) == "target ≥ 1.9, floor ≥ 1.7"
 
 
-def test_queries_to_calibrate_with_are_not_those_measured(bed: Bed) -> None:
+def test_queries_to_calibrate_with_are_not_those_measured(setup: Setup) -> None:
     for kind in KINDS:
-        measured, sample = bed.work.queries[kind], bed.samples[kind]
-        assert measured.n_rows == sample.n_rows == N_QUERIES == len(bed.singles[kind])
+        measured, sample = setup.work.queries[kind], setup.samples[kind]
+        assert measured.n_rows == sample.n_rows == N_QUERIES == len(setup.singles[kind])
         assert measured.terms.tobytes() != sample.terms.tobytes()
 
 
-def test_modes(bed: Bed) -> None:
-    part = conditions_modes.measure(bed, settings=[(5, 0.9)], recalls=[0.9])
+def test_modes(setup: Setup) -> None:
+    part = conditions_modes.measure(setup, settings=[(5, 0.9)], recalls=[0.9])
     assert [(row.kind, row.costs) for row in part.rows] == [
         (kind, costs) for kind in KINDS for costs in ("typical", "0.9")
     ]
@@ -86,47 +86,47 @@ def test_modes(bed: Bed) -> None:
     check_table(part, part.rows)
 
 
-def test_threads(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    part = conditions_threads.measure(bed)
-    assert [(row.kind, row.mode) for row in part.rows] == [
-        (kind, mode) for kind in KINDS for mode in ("approximate", "exact")
+    part = conditions_threads.measure(setup)
+    assert [(row.kind, row.strategy) for row in part.rows] == [
+        (kind, strategy) for kind in KINDS for strategy in ("approximate", "exact")
     ]
     assert all(row.ratio == row.two / row.one > 0 for row in part.rows)
     check_table(part, part.rows)
 
 
-def test_one_core_is_too_few_for_threads(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_core_is_too_few_for_threads(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    part = conditions_threads.measure(bed)
+    part = conditions_threads.measure(setup)
     assert part.rows == []
     assert "one core only" in "\n".join(part.lines())
 
 
-def test_overhead(bed: Bed) -> None:
-    part = conditions_overhead.measure(bed)
+def test_overhead(setup: Setup) -> None:
+    part = conditions_overhead.measure(setup)
     assert [row.kind for row in part.rows] == ["long"] * 3 + ["short"] * 3
     assert all(row.overhead_us == row.single_us - row.batch_us for row in part.rows)
     check_table(part, part.rows)
 
 
-def test_first_query_of_a_process(bed: Bed) -> None:
-    one = replace(bed, singles={"long": bed.singles["long"]})
-    part = conditions_first.measure(one, modes=["approximate"], runs=1)
-    assert [(row.kind, row.mode) for row in part.rows] == [("long", "approximate")]
+def test_first_query_of_a_process(setup: Setup) -> None:
+    one = replace(setup, singles={"long": setup.singles["long"]})
+    part = conditions_first.measure(one, strategies=["approximate"], runs=1)
+    assert [(row.kind, row.strategy) for row in part.rows] == [("long", "approximate")]
     for row in part.rows:
         assert row.compiled >= 0
         assert row.first_seconds == row.open_seconds + row.search_seconds > 0
     check_table(part, part.rows)
 
 
-def test_a_process_that_fails_is_told(bed: Bed) -> None:
-    with pytest.raises(RuntimeError, match="mode is 'no such mode'"):
-        conditions_first.measure(bed, modes=["no such mode"], runs=1)
+def test_a_process_that_fails_is_told(setup: Setup) -> None:
+    with pytest.raises(RuntimeError, match="strategy is 'no such strategy'"):
+        conditions_first.measure(setup, strategies=["no such strategy"], runs=1)
 
 
-def test_filters_and_exact_search_finds_everything(bed: Bed) -> None:
-    part = conditions_filters.measure(bed, recalls=[0.9])
+def test_filters_and_exact_search_finds_everything(setup: Setup) -> None:
+    part = conditions_filters.measure(setup, recalls=[0.9])
     passing = [400, 200, 40, 4, 320]
     assert [row.n_passing for row in part.rows] == 4 * passing
     for row in part.rows:
@@ -137,9 +137,9 @@ def test_filters_and_exact_search_finds_everything(bed: Bed) -> None:
     check_table(part, part.rows)
 
 
-def test_neighbours(bed: Bed) -> None:
+def test_neighbours(setup: Setup) -> None:
     knobs = {kind: [{"query_cut": cut, "heap_factor": 0.7} for cut in (4, 43)] for kind in KINDS}
-    part = conditions_neighbours.measure(bed, knobs, n_knn=[5])
+    part = conditions_neighbours.measure(setup, knobs, n_knn=[5])
     assert [(row.kind, row.target) for row in part.rows] == [
         (kind, target) for kind in KINDS for target in (0.95, 0.97, 0.99)
     ]

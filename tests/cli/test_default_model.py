@@ -26,11 +26,11 @@ def test_documents_are_encoded_with_the_model_that_comes_along(
     index = tmp_path / "index"
     build = ("index", "build", LIBRARY, index, "--precision", "int8")
     with monkeypatch.context() as patch:
-        patch.setattr("lsr.index.collection.segment_writer.Draft.finish", _full)
+        patch.setattr("lsr.index.collection.segment_writer.SegmentWriter.finish", _full)
         assert "no space is left" in refused(*build)
     assert not index.exists()
     with monkeypatch.context() as patch:  # what was encoded is not encoded again
-        patch.setattr("lsr.encoders.learned.onnx_network.OnnxDocuments.encode", _full)
+        patch.setattr("lsr.encoders.learned.onnx_network.OnnxNetwork.encode", _full)
         assert run(*build).exit_code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     assert "doc-mini" in run("index", "info", index).stdout

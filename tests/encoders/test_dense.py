@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.dense import DEFAULT_DENSE_MODEL, DenseEncoder
-from lsr.encoders.protocols import VectorEncoder
+from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
+from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import IndexVersionError, InputError, QueryError, UnavailableError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
@@ -35,12 +35,12 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def encoder() -> DenseEncoder:
-    return DenseEncoder(batch_size=2)
+def encoder() -> SentenceTransformerEncoder:
+    return SentenceTransformerEncoder(batch_size=2)
 
 
-def test_unit_vectors(encoder: DenseEncoder) -> None:
-    assert isinstance(encoder, VectorEncoder)
+def test_unit_vectors(encoder: SentenceTransformerEncoder) -> None:
+    assert isinstance(encoder, DenseEncoder)
     done: list[int] = []
     vectors = encoder.encode_documents(TEXTS, done.append)
     assert vectors.shape == (6, encoder.dimension) == (6, 384)
@@ -54,7 +54,7 @@ def test_unit_vectors(encoder: DenseEncoder) -> None:
     assert similar[2, 5] > similar[2, 0] + 0.2
 
 
-def test_order_and_company_do_not_matter(encoder: DenseEncoder) -> None:
+def test_order_and_company_do_not_matter(encoder: SentenceTransformerEncoder) -> None:
     vectors = encoder.encode_documents(TEXTS)
     turned = encoder.encode_documents(TEXTS[::-1])[::-1]
     assert turned == pytest.approx(vectors, abs=1e-5)
@@ -63,16 +63,16 @@ def test_order_and_company_do_not_matter(encoder: DenseEncoder) -> None:
     assert np.array_equal(encoder.encode_documents(TEXTS), vectors)
 
 
-def test_no_texts(encoder: DenseEncoder) -> None:
+def test_no_texts(encoder: SentenceTransformerEncoder) -> None:
     assert encoder.encode_documents([]).shape == (0, 384)
     assert encoder.encode_queries(["", ""]).any() is np.False_
 
 
-def test_identity(encoder: DenseEncoder) -> None:
+def test_identity(encoder: SentenceTransformerEncoder) -> None:
     identity = encoder.identity
     assert (identity.kind, identity.name) == ("dense", DEFAULT_DENSE_MODEL)
     assert identity.parameters == {"dimension": 384, "max_tokens": 256}
-    long_name = DenseEncoder("sentence-transformers/all-MiniLM-L6-v2").identity
+    long_name = SentenceTransformerEncoder("sentence-transformers/all-MiniLM-L6-v2").identity
     assert long_name.sha256 == identity.sha256
 
 
@@ -86,7 +86,7 @@ def test_unknown_model(tmp_path: Path, where: str) -> None:
         "other folder": str(tmp_path),
     }[where]
     with pytest.raises(InputError) as caught:
-        DenseEncoder(name)
+        SentenceTransformerEncoder(name)
     message = str(caught.value)
     assert message.startswith(f"the dense model {name!r} cannot be loaded (")
     assert "give a folder that holds a sentence-transformers model" in message
@@ -101,10 +101,12 @@ def test_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", lacking)
     with pytest.raises(UnavailableError, match=r"run: pip install 'lsr-search\[dense\]'"):
-        DenseEncoder()
+        SentenceTransformerEncoder()
 
 
-def test_collection_with_the_real_model(encoder: DenseEncoder, tmp_path: Path) -> None:
+def test_collection_with_the_real_model(
+    encoder: SentenceTransformerEncoder, tmp_path: Path
+) -> None:
     documents = [Document(f"d{i}", text, "", {"odd": bool(i % 2)}) for i, text in enumerate(TEXTS)]
     target = tmp_path / "index"
     manifest = build_collection(documents, target, sparse=Bm25Encoder(), dense=encoder)
@@ -123,7 +125,7 @@ def test_collection_with_the_real_model(encoder: DenseEncoder, tmp_path: Path) -
 
 
 def test_model_that_has_changed(
-    encoder: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: SentenceTransformerEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "index"
     build_collection([Document("a", "x")], target, sparse=Bm25Encoder(), dense=encoder)

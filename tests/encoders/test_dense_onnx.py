@@ -19,10 +19,10 @@ import pytest
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
-from lsr.encoders.dense import DEFAULT_DENSE_MODEL, DenseEncoder, open_dense_encoder
+from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder, open_dense_encoder
 from lsr.encoders.dense_onnx import OnnxDescription, OnnxEncoder, cached_export, is_export
 from lsr.encoders.dense_onnx_export import LEAST_COSINE, OnnxExport, export_onnx
-from lsr.encoders.protocols import VectorEncoder
+from lsr.encoders.protocols import DenseEncoder
 from lsr.encoders.registry import open_dense
 from lsr.errors import DataError, InputError, UnavailableError
 
@@ -62,8 +62,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def torch_encoder() -> DenseEncoder:
-    return DenseEncoder()
+def torch_encoder() -> SentenceTransformerEncoder:
+    return SentenceTransformerEncoder()
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,10 @@ def copy(exported: OnnxExport, tmp_path: Path) -> Path:
     return shutil.copytree(exported.folder, tmp_path / "copy")
 
 
-def test_the_vectors_are_those_of_torch(torch_encoder: DenseEncoder, encoder: OnnxEncoder) -> None:
-    assert isinstance(encoder, VectorEncoder)
+def test_the_vectors_are_those_of_torch(
+    torch_encoder: SentenceTransformerEncoder, encoder: OnnxEncoder
+) -> None:
+    assert isinstance(encoder, DenseEncoder)
     assert len(TEXTS) == 40
     expected = torch_encoder.encode_documents(TEXTS)
     done: list[int] = []
@@ -129,7 +131,7 @@ def test_several_threads_may_encode_at_once(encoder: OnnxEncoder) -> None:
 
 
 def test_identity_is_that_of_torch(
-    torch_encoder: DenseEncoder, encoder: OnnxEncoder, exported: OnnxExport
+    torch_encoder: SentenceTransformerEncoder, encoder: OnnxEncoder, exported: OnnxExport
 ) -> None:
     assert encoder.identity == torch_encoder.identity == exported.identity
     assert (encoder.name, encoder.dimension) == (torch_encoder.name, torch_encoder.dimension)
@@ -260,8 +262,10 @@ def chosen(name: str, **options: Any) -> object:
 
 @pytest.fixture
 def torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`DenseEncoder` without the loading."""
-    monkeypatch.setattr("lsr.encoders.dense.DenseEncoder", lambda name: f"torch {name}")
+    """`SentenceTransformerEncoder` without the loading."""
+    monkeypatch.setattr(
+        "lsr.encoders.dense.SentenceTransformerEncoder", lambda name: f"torch {name}"
+    )
 
 
 @pytest.mark.usefixtures("torch_is_told")

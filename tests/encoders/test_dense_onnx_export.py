@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 import lsr.encoders.dense_onnx_export
 from lsr.cli.app import app
-from lsr.encoders.dense import DEFAULT_DENSE_MODEL, DenseEncoder
+from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
 from lsr.encoders.dense_onnx import OnnxDescription, OnnxEncoder, cached_export
 from lsr.encoders.dense_onnx_export import LEAST_COSINE, OnnxExport, export_onnx
 from lsr.errors import DataError, InputError, StorageError
@@ -76,7 +76,9 @@ def test_a_model_with_a_prompt_and_a_file_of_weights(tiny: Path, tiny_exported: 
     assert (target / "model.onnx").stat().st_size < 100_000
     texts = ["a heron", "", "a much longer text about herons, which are birds, in water " * 3]
     found = OnnxEncoder(target, batch_size=1).encode_documents(texts)
-    assert found == pytest.approx(DenseEncoder(str(tiny)).encode_documents(texts), abs=1e-5)
+    assert found == pytest.approx(
+        SentenceTransformerEncoder(str(tiny)).encode_documents(texts), abs=1e-5
+    )
     (target / "model.onnx.data").rename(target / "elsewhere")
     with pytest.raises(DataError, match=r"model\.onnx\.data: it is lost"):
         OnnxEncoder(target)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsr.encoders.precomputed import GivenEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexCorruptError, InputError, QueryError
 from lsr.index.search.exact_searcher import ExactSearcher
@@ -17,11 +17,11 @@ from lsr.index.storage.segment import Segment
 from lsr.sparse import CSR
 from tests.support.strategies import texts
 
-WORDS = GivenEncoder(3, ["cat", "dog", "##s"], "words.jsonl")
-NUMBERS = GivenEncoder(40)
+WORDS = PrecomputedEncoder(3, ["cat", "dog", "##s"], "words.jsonl")
+NUMBERS = PrecomputedEncoder(40)
 
 
-def rows(encoder: GivenEncoder, *queries: str) -> list[dict[int, float]]:
+def rows(encoder: PrecomputedEncoder, *queries: str) -> list[dict[int, float]]:
     vectors = encoder.encode_queries(queries)
     vectors.validate()
     assert vectors.n_terms == encoder.n_terms
@@ -32,10 +32,10 @@ def rows(encoder: GivenEncoder, *queries: str) -> list[dict[int, float]]:
 def test_it_is_an_encoder() -> None:
     encoder: Encoder = WORDS
     assert isinstance(encoder, Encoder)
-    assert WORDS.identity.kind == "given"
+    assert WORDS.identity.kind == "precomputed"
     assert WORDS.identity.name == "words.jsonl"
     assert WORDS.identity.parameters == {"n_terms": 3, "vocabulary": True}
-    assert encoder.own_terms('{"cat": 1}') is None
+    assert encoder.surface_terms('{"cat": 1}') is None
     assert [WORDS.term(t) for t in range(3)] == WORDS.vocabulary == ["cat", "dog", "##s"]
     assert WORDS.find_terms(["dog", "owl", "0", ""]) == [1, None, None, None]
     assert NUMBERS.term(17) == "17"
@@ -102,10 +102,13 @@ def test_saved_and_loaded(
     tmp_path_factory: pytest.TempPathFactory, tokens: list[str], name: str
 ) -> None:
     """Tokens may hold anything, line ends too."""
-    for encoder in (GivenEncoder(len(tokens), tokens, name), GivenEncoder(len(tokens), None, name)):
+    for encoder in (
+        PrecomputedEncoder(len(tokens), tokens, name),
+        PrecomputedEncoder(len(tokens), None, name),
+    ):
         folder = tmp_path_factory.mktemp("encoder")
         encoder.save(folder)
-        loaded = GivenEncoder.load(folder)
+        loaded = PrecomputedEncoder.load(folder)
         assert loaded.identity == encoder.identity
         assert loaded.vocabulary == encoder.vocabulary
         query = json.dumps(dict.fromkeys(tokens if encoder.vocabulary else ["0"], 1.5))
@@ -114,15 +117,15 @@ def test_saved_and_loaded(
 
 def test_what_the_hash_depends_on() -> None:
     different = [
-        GivenEncoder(2, ["a", "b"]),
-        GivenEncoder(2, ["b", "a"]),
-        GivenEncoder(2, ["", "ab"]),
-        GivenEncoder(2, ["1 a", "b"]),
-        GivenEncoder(2),
-        GivenEncoder(3),
+        PrecomputedEncoder(2, ["a", "b"]),
+        PrecomputedEncoder(2, ["b", "a"]),
+        PrecomputedEncoder(2, ["", "ab"]),
+        PrecomputedEncoder(2, ["1 a", "b"]),
+        PrecomputedEncoder(2),
+        PrecomputedEncoder(3),
     ]
     assert len({encoder.identity.sha256 for encoder in different}) == len(different)
-    assert GivenEncoder(2, name="x").identity.sha256 == GivenEncoder(2).identity.sha256
+    assert PrecomputedEncoder(2, name="x").identity.sha256 == PrecomputedEncoder(2).identity.sha256
 
 
 @pytest.mark.parametrize(
@@ -131,8 +134,11 @@ def test_what_the_hash_depends_on() -> None:
         ("encoder.json", None),
         ("encoder.json", "{"),
         ("encoder.json", "[]"),
-        ("encoder.json", '{"kind": "given", "name": "x", "n_terms": 3}'),
-        ("encoder.json", '{"kind": "given", "name": "x", "n_terms": -3, "vocabulary": false}'),
+        ("encoder.json", '{"kind": "precomputed", "name": "x", "n_terms": 3}'),
+        (
+            "encoder.json",
+            '{"kind": "precomputed", "name": "x", "n_terms": -3, "vocabulary": false}',
+        ),
         ("vocabulary.txt", None),
         ("vocabulary.txt", '"cat"\n"dog"\n'),
         ("vocabulary.txt", '"cat"\n"dog"\n"dog"\n'),
@@ -147,19 +153,21 @@ def test_damaged_files(tmp_path: Path, file: str, content: str | None) -> None:
         (tmp_path / file).unlink()
     else:
         (tmp_path / file).write_text(content)
-    with pytest.raises(IndexCorruptError, match="encoder of given vectors cannot be read.*build"):
-        GivenEncoder.load(tmp_path)
+    with pytest.raises(
+        IndexCorruptError, match="encoder of precomputed vectors cannot be read.*build"
+    ):
+        PrecomputedEncoder.load(tmp_path)
 
 
 def test_vocabularies_that_do_not_fit() -> None:
     with pytest.raises(InputError, match="1 tokens for 2 terms"):
-        GivenEncoder(2, ["a"])
+        PrecomputedEncoder(2, ["a"])
     with pytest.raises(InputError, match="a token twice"):
-        GivenEncoder(2, ["a", "a"])
+        PrecomputedEncoder(2, ["a", "a"])
     with pytest.raises(InputError, match="half a surrogate"):
-        GivenEncoder(1, ["\ud800"])
+        PrecomputedEncoder(1, ["\ud800"])
     with pytest.raises(InputError, match="terms; from 0 to"):
-        GivenEncoder(2**31)
+        PrecomputedEncoder(2**31)
 
 
 def test_scores_are_the_dot_product() -> None:

@@ -51,7 +51,7 @@ def test_the_network_of_the_shipped_model_finds_more_than_bm25(tmp_path: Path) -
     queries = judged_queries(list(corpus.queries()), qrels)
     encoders: dict[str, Encoder] = {
         "bm25": Bm25Encoder(),
-        "network": LearnedEncoder("doc-mini", LearnedOptions("int8", own_weight=0.0)),
+        "network": LearnedEncoder("doc-mini", LearnedOptions("int8", lexical_weight=0.0)),
     }
     found = {}
     for name, encoder in encoders.items():

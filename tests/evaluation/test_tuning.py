@@ -19,10 +19,10 @@ import lsr.index.collection.retrievers
 from lsr.cli.app import app
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import InputError
-from lsr.evaluation.tuning import WEIGHTS, Tuned, Tuner, spread
+from lsr.evaluation.tuning import WEIGHTS, Tuner, TuningResult, spread
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
-from lsr.index.collection.tuned_plan import PROFILE
+from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
 from lsr.retrieval.plan import plan_from
 from lsr.types import Document, EncoderIdentity, Qrels, Query
 
@@ -133,8 +133,8 @@ def test_the_better_side_gets_the_weight(
     assert weight.against is not None
     assert weight.against.wins > weight.against.losses
     assert tuned.plan == tuned.candidates[tuned.chosen].plan
-    assert tuned.profile_plan.mode is None
-    assert tuned.profile_plan.fusion == tuned.plan.fusion
+    assert tuned.plan_to_keep.mode is None
+    assert tuned.plan_to_keep.fusion == tuned.plan.fusion
 
 
 def test_values_are_those_of_ranx(collection: Collection) -> None:
@@ -264,16 +264,16 @@ def test_the_command_stores_what_later_searches_use(
     arguments = ("tune", index, "--queries", files[0], "--qrels", files[1])
     dry = run(*arguments, "--dry-run", "--json")
     assert dry.exit_code == 0, dry.output
-    assert not (index / PROFILE).exists()
+    assert not (index / TUNED_PLAN_FILE).exists()
     told = run(*arguments, "--json")
     found = json.loads(told.stdout)
-    assert found["stored"] == str(index / PROFILE)
+    assert found["stored"] == str(index / TUNED_PLAN_FILE)
     assert found["chosen"] != "default"
     assert found["metric"] == "nDCG@10"
     assert found["n_queries"] == len(judged()[0])
     for figures in found["candidates"].values():
         assert figures["p95_ms"] >= figures["median_ms"] > 0
-    assert json.loads(run("index", "info", index, "--json").stdout)["tuned"]
+    assert json.loads(run("index", "info", index, "--json").stdout)["tuned_plan"]
     plan = json.loads(run("search", index, "x3 heron", "--json").stdout)["plan"]
     assert plan["fusion"] == found["plan"]["fusion"]
     assert plan["prf"] == found["plan"]["prf"]
@@ -299,7 +299,7 @@ def test_the_command_refuses(
         result = run("tune", index, *arguments)
         assert result.exit_code == 2
         assert sentence in result.stderr, result.stderr
-        assert not (index / PROFILE).exists()
+        assert not (index / TUNED_PLAN_FILE).exists()
 
 
 def test_an_interrupted_run_stores_nothing(
@@ -308,10 +308,10 @@ def test_an_interrupted_run_stores_nothing(
     files: tuple[Path, Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def interrupted(*_: object, **__: object) -> Tuned:
+    def interrupted(*_: object, **__: object) -> TuningResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Tuner, "tune", interrupted)
     result = run("tune", index, "--queries", files[0], "--qrels", files[1])
     assert result.exit_code == 130
-    assert not (index / PROFILE).exists()
+    assert not (index / TUNED_PLAN_FILE).exists()

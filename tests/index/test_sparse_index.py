@@ -1,4 +1,4 @@
-"""`SparseIndex`: vectors of any kind in, every mode, ids, filters, saving, bad input."""
+"""`SparseIndex`: vectors of any kind in, every strategy, ids, filters, saving, bad input."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def naive(documents: CSR, queries: CSR, k: int) -> NDArray[np.float32]:
 def test_every_mode_gives_scores_of_exact_search(
     index: SparseIndex, documents: CSR, queries: CSR
 ) -> None:
-    exact = index.search_batch(queries, SearchParams(mode="exact"))
+    exact = index.search_batch(queries, SearchParams(strategy="exact"))
     assert np.allclose(exact.scores, naive(documents, queries, 10), rtol=1e-5)
-    loose = SearchParams(mode="approximate", query_cut=4, heap_factor=1.0)
+    loose = SearchParams(strategy="approximate", query_cut=4, heap_factor=1.0)
     tight = dataclasses.replace(loose, query_cut=12, heap_factor=0.5)
     recalls = []
     for params in (loose, tight):
@@ -85,8 +85,8 @@ def test_every_mode_gives_scores_of_exact_search(
 
 
 def test_neighbours_find_more(index: SparseIndex, queries: CSR) -> None:
-    exact = index.search_batch(queries, SearchParams(mode="exact"))
-    params = SearchParams(mode="approximate", query_cut=2, heap_factor=1.2)
+    exact = index.search_batch(queries, SearchParams(strategy="exact"))
+    params = SearchParams(strategy="approximate", query_cut=2, heap_factor=1.2)
     recalls = [
         float((index.search_batch(queries, each).scores >= exact.scores[:, -1:]).mean())
         for each in (params, dataclasses.replace(params, n_knn=5))
@@ -96,41 +96,43 @@ def test_neighbours_find_more(index: SparseIndex, queries: CSR) -> None:
 
 def test_nothing_pruned_or_skipped_is_exact_to_the_bit(documents: CSR, queries: CSR) -> None:
     index = SparseIndex.build(documents, BuildConfig(NoPruning(), values="f32"))
-    everything = SearchParams(mode="approximate", query_cut=N_TERMS, heap_factor=0.0)
+    everything = SearchParams(strategy="approximate", query_cut=N_TERMS, heap_factor=0.0)
     found = index.search_batch(queries, everything)
-    exact = index.search_batch(queries, SearchParams(mode="exact"))
+    exact = index.search_batch(queries, SearchParams(strategy="exact"))
     assert np.array_equal(found.rows, exact.rows)
     assert np.array_equal(found.scores, exact.scores)
 
 
 def test_16_bit_values_are_close_and_the_same_in_every_mode(documents: CSR, queries: CSR) -> None:
     index = SparseIndex.build(documents, BuildConfig(GlobalPruning(60)))
-    exact = index.search_batch(queries, SearchParams(mode="exact"))
+    exact = index.search_batch(queries, SearchParams(strategy="exact"))
     assert np.allclose(exact.scores, naive(documents, queries, 10), rtol=1e-3)
-    found = index.search_batch(queries, SearchParams(mode="approximate", heap_factor=0.5))
+    found = index.search_batch(queries, SearchParams(strategy="approximate", heap_factor=0.5))
     same = found.rows == exact.rows
     assert same.mean() > 0.9
     assert np.array_equal(found.scores[same], exact.scores[same])
 
 
-@pytest.mark.parametrize("mode", ["exact", "approximate", "auto"])
-def test_a_filter_is_kept_to(index: SparseIndex, documents: CSR, queries: CSR, mode: str) -> None:
+@pytest.mark.parametrize("strategy", ["exact", "approximate", "auto"])
+def test_a_filter_is_kept_to(
+    index: SparseIndex, documents: CSR, queries: CSR, strategy: str
+) -> None:
     for share in (0.01, 0.1, 0.5):
         mask = np.random.default_rng(3).random(N) < share
-        params = SearchParams(mode=mode, filter=mask, query_cut=20, heap_factor=0.5)
+        params = SearchParams(strategy=strategy, filter=mask, query_cut=20, heap_factor=0.5)
         found = index.search_batch(queries, params)
         assert mask[found.rows[found.rows >= 0]].all()
         allowed = documents.take(np.flatnonzero(mask).tolist())
         wanted = naive(allowed, queries, 10)
         width = wanted.shape[1]
-        if mode != "approximate":
+        if strategy != "approximate":
             assert np.allclose(found.scores[:, :width], wanted, rtol=1e-5)
         elif share == 0.5:
             assert (found.scores >= wanted[:, -1:] - 1e-4).mean() > 0.9
 
 
 def test_the_order_of_queries_and_threads_do_not_matter(index: SparseIndex, queries: CSR) -> None:
-    params = SearchParams(mode="approximate")
+    params = SearchParams(strategy="approximate")
     one = index.search_batch(queries, params)
     two = index.search_batch(queries, params, n_threads=2)
     single = [index.search(queries.row(row), params) for row in range(queries.n_rows)]
@@ -151,8 +153,8 @@ def test_vectors_of_any_kind(documents: CSR, queries: CSR) -> None:
 def test_equal_scores_by_doc_id() -> None:
     vectors = CSR.from_rows([{0: 1.0}] * 5, 1)
     index = SparseIndex.build(vectors, doc_ids=["e", "b", "d", "a", "c"])
-    for mode in ("exact", "approximate", "auto"):
-        found = index.search(vectors.row(0), SearchParams(k=3, mode=mode))
+    for strategy in ("exact", "approximate", "auto"):
+        found = index.search(vectors.row(0), SearchParams(k=3, strategy=strategy))
         assert index.doc_ids(found.rows[0]) == ["a", "b", "c"]
 
 
@@ -168,9 +170,9 @@ def test_saved_and_opened(index: SparseIndex, queries: CSR, tmp_path: Path, resi
     index.save(tmp_path / "index")
     index.save(tmp_path / "index")  # replaces it
     opened = SparseIndex.open(tmp_path / "index", resident=resident, verify=True)
-    for mode in ("exact", "approximate"):
-        expected = index.search_batch(queries, SearchParams(mode=mode))
-        found = opened.search_batch(queries, SearchParams(mode=mode))
+    for strategy in ("exact", "approximate"):
+        expected = index.search_batch(queries, SearchParams(strategy=strategy))
+        found = opened.search_batch(queries, SearchParams(strategy=strategy))
         assert np.array_equal(found.rows, expected.rows)
         assert np.array_equal(found.scores, expected.scores)
     assert opened.stats() == index.stats()
@@ -195,11 +197,11 @@ def test_calibrated_parameters_are_kept(index: SparseIndex, queries: CSR, tmp_pa
     assert index.default_params.k == 10
     index.save(tmp_path / "index")
     opened = SparseIndex.open(tmp_path / "index")
-    assert opened.tuned == tuned or vars(opened.tuned.params) == vars(tuned.params)  # type: ignore[union-attr]
-    (path,) = (tmp_path / "index").glob("content-*/tuned.json")
+    assert opened.calibration == tuned or vars(opened.calibration.params) == vars(tuned.params)  # type: ignore[union-attr]
+    (path,) = (tmp_path / "index").glob("content-*/calibration.json")
     for content in ("{}".ljust(path.stat().st_size), "{}"):
         path.write_text(content, encoding="utf-8")
-        with pytest.raises(IndexCorruptError, match=r"tuned\.json"):
+        with pytest.raises(IndexCorruptError, match=r"calibration\.json"):
             SparseIndex.open(tmp_path / "index")
 
 
@@ -210,7 +212,7 @@ def test_pseudo_queries_are_said_to_be_such(index: SparseIndex) -> None:
 
 def test_a_recall_out_of_reach_means_exact(documents: CSR, queries: CSR) -> None:
     index = SparseIndex.build(documents, BuildConfig(GlobalPruning(1, 1.0)))
-    assert index.calibrate(queries, 1.0).params.mode == "exact"
+    assert index.calibrate(queries, 1.0).params.strategy == "exact"
 
 
 def vector(**weights: float) -> SparseVector:
@@ -218,8 +220,8 @@ def vector(**weights: float) -> SparseVector:
 
 
 def test_queries_beside_the_vocabulary(index: SparseIndex) -> None:
-    for mode in ("exact", "approximate", "auto"):
-        params = SearchParams(mode=mode)
+    for strategy in ("exact", "approximate", "auto"):
+        params = SearchParams(strategy=strategy)
         nothing = index.search(vector(t100000=2.0), params)
         assert (nothing.rows == -1).all()
         assert (nothing.scores == 0).all()
@@ -234,8 +236,8 @@ def test_no_documents_and_empty_ones() -> None:
     with pytest.raises(QueryError, match="0 documents"):
         empty.search(vector(t0=1.0), SearchParams(k=1))
     blank = SparseIndex.build(CSR.empty(3, 10))
-    for mode in ("exact", "approximate", "auto"):
-        found = blank.search(vector(t0=1.0), SearchParams(k=2, mode=mode))
+    for strategy in ("exact", "approximate", "auto"):
+        found = blank.search(vector(t0=1.0), SearchParams(k=2, strategy=strategy))
         assert (found.rows == -1).all()
 
 

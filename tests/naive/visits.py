@@ -39,10 +39,10 @@ class Opened:
     def __init__(self, index: BlockIndex) -> None:
         self.n_documents = index.n_documents
         self.vectors = naiveblocks.read_vectors(
-            index.part("head"),
-            index.part("tail"),
-            index.part("tail_start"),
-            index.part("rest"),
+            index.array("head"),
+            index.array("tail"),
+            index.array("tail_start"),
+            index.array("rest"),
             int(index.layout[at.HEAD_LENGTH]),
             float(index.layout[at.SCALE : at.SCALE + 1].view(np.float64)[0]),
             index.types["samples"],
@@ -51,20 +51,20 @@ class Opened:
             {entry.term: np.float32(entry.weight) for entry in [*head, *tail]}
             for head, tail in self.vectors
         ]
-        edges = index.part("block_postings").tolist()
-        rows = index.part("postings").tolist()
+        edges = index.array("block_postings").tolist()
+        rows = index.array("postings").tolist()
         self.blocks = [rows[a:b] for a, b in pairwise(edges)]
         self.summaries: list[Summary] = [{} for _ in self.blocks]
-        entries = index.part("entries").tolist()
-        begins, self._firsts = index.part("group_entries"), index.part("group_blocks").tolist()
+        entries = index.array("entries").tolist()
+        begins, self._firsts = index.array("group_entries"), index.array("group_blocks").tolist()
         for group, first in enumerate(self._firsts[:-1]):
             for entry in entries[begins[group] : begins[group + 1]]:
                 self.summaries[first + (entry >> 8 & 255)][entry >> 16] = entry & 255
-        self._groups = index.part("list_groups").tolist()
+        self._groups = index.array("list_groups").tolist()
         n = index.n_neighbours
         self.neighbours = [
             [
-                int(neighbour(index.part("neighbours"), self.n_documents, row * n + j))
+                int(neighbour(index.array("neighbours"), self.n_documents, row * n + j))
                 for j in range(n)
             ]
             for row in range(self.n_documents)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import lsr.retrieval.dense_index
 from lsr.errors import IndexCorruptError, UnavailableError
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from tests.support.strategies import masks
 
 pytest.importorskip("faiss")
@@ -56,7 +56,7 @@ def test_exact_is_brute_force(data: st.DataObject) -> None:
     tie_order = np.array(data.draw(st.permutations(range(n))), np.int32)
     allowed = data.draw(masks(n))
     k = data.draw(st.sampled_from([1, 2, 5, n, n + 7]))
-    index = VectorIndex(vectors, tie_order)
+    index = DenseIndex(vectors, tie_order)
     assert index.is_exact
     queries = kinds[data.draw(st.lists(st.integers(0, 4), max_size=4))]
     rows, scores = index.search(queries, k, allowed)
@@ -77,7 +77,7 @@ def test_exact_on_random_vectors() -> None:
     vectors[::7] = 0
     tie_order = rng.permutation(2_000).astype(np.int32)
     allowed = rng.random(2_000) < 0.3
-    index = VectorIndex(vectors, tie_order)
+    index = DenseIndex(vectors, tie_order)
     for query in unit(rng.standard_normal((20, 32), np.float32)):
         for mask in (None, allowed):
             rows, scores = index.search(query[None], 25, mask)
@@ -91,7 +91,7 @@ def test_many_equal_vectors() -> None:
     rng = np.random.default_rng(2)
     vectors = np.tile(unit(rng.standard_normal((1, 48), np.float32)), (1_000, 1))
     tie_order = rng.permutation(1_000).astype(np.int32)
-    rows, scores = VectorIndex(vectors, tie_order).search(vectors[:1], 10)
+    rows, scores = DenseIndex(vectors, tie_order).search(vectors[:1], 10)
     assert tie_order[rows[0]].tolist() == list(range(10))
     assert len(set(scores[0].tolist())) == 1
 
@@ -100,7 +100,7 @@ def test_batch_is_singles() -> None:
     rng = np.random.default_rng(3)
     vectors = unit(rng.standard_normal((200, 16), np.float32))
     queries = unit(rng.standard_normal((9, 16), np.float32))
-    index = VectorIndex(vectors, in_order(200))
+    index = DenseIndex(vectors, in_order(200))
     rows, scores = index.search(queries, 7)
     for i in range(9):
         row, score = index.search(queries[i : i + 1], 7)
@@ -109,7 +109,7 @@ def test_batch_is_singles() -> None:
 
 
 def test_a_query_of_zeros_finds_nothing() -> None:
-    rows, scores = VectorIndex(np.eye(4, dtype=np.float32), in_order(4)).search(
+    rows, scores = DenseIndex(np.eye(4, dtype=np.float32), in_order(4)).search(
         np.zeros((1, 4), np.float32), 3
     )
     assert rows.tolist() == [[-1, -1, -1]]
@@ -117,7 +117,7 @@ def test_a_query_of_zeros_finds_nothing() -> None:
 
 
 def test_nothing_but_zeros() -> None:
-    index = VectorIndex(np.zeros((3, 4), np.float32), in_order(3))
+    index = DenseIndex(np.zeros((3, 4), np.float32), in_order(3))
     rows, _ = index.search(np.ones((1, 4), np.float32), 2)
     assert rows.tolist() == [[-1, -1]]
 
@@ -126,12 +126,12 @@ def test_exactness_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(lsr.retrieval.dense_index, "FLAT_LIMIT", 10)
     vectors = unit(np.random.default_rng(4).standard_normal((12, 4), np.float32))
     for n, exact in ((9, True), (10, False)):
-        index = VectorIndex(vectors[:n], in_order(n))
+        index = DenseIndex(vectors[:n], in_order(n))
         assert index.is_exact is exact
         index.write_graph(tmp_path / f"{n}.hnsw")
         assert (tmp_path / f"{n}.hnsw").exists() is not exact
     vectors[:3] = 0
-    assert VectorIndex(vectors, in_order(12)).is_exact, "rows of zeros do not count"
+    assert DenseIndex(vectors, in_order(12)).is_exact, "rows of zeros do not count"
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def many(monkeypatch: pytest.MonkeyPatch) -> Floats:
     return vectors
 
 
-def recall(index: VectorIndex, vectors: Floats, allowed: NDArray[np.bool_] | None) -> float:
+def recall(index: DenseIndex, vectors: Floats, allowed: NDArray[np.bool_] | None) -> float:
     queries = unit(np.random.default_rng(6).standard_normal((40, 24), np.float32))
     rows, scores = index.search(queries, 10, allowed)
     found = 0
@@ -159,9 +159,9 @@ def recall(index: VectorIndex, vectors: Floats, allowed: NDArray[np.bool_] | Non
 
 
 def test_graph(many: Floats, tmp_path: Path) -> None:
-    built = VectorIndex(many, in_order(N))
+    built = DenseIndex(many, in_order(N))
     built.write_graph(tmp_path / "g.hnsw")
-    loaded = VectorIndex(many, in_order(N), tmp_path / "g.hnsw")
+    loaded = DenseIndex(many, in_order(N), tmp_path / "g.hnsw")
     assert not loaded.is_exact
     half = np.arange(N) % 2 == 0
     for mask in (None, half):
@@ -175,7 +175,7 @@ def test_graph(many: Floats, tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_allowed", [0, 1, 5, 40])
 def test_graph_with_a_narrow_filter(many: Floats, n_allowed: int) -> None:
     """A walk through a graph may never meet the few rows that are allowed; they are found."""
-    index = VectorIndex(many, in_order(N))
+    index = DenseIndex(many, in_order(N))
     rng = np.random.default_rng(8)
     for query in unit(rng.standard_normal((10, 24), np.float32)):
         allowed = np.zeros(N, np.bool_)
@@ -186,7 +186,7 @@ def test_graph_with_a_narrow_filter(many: Floats, n_allowed: int) -> None:
 
 
 def test_graph_gives_k_documents(many: Floats) -> None:
-    index = VectorIndex(many, in_order(N))
+    index = DenseIndex(many, in_order(N))
     n = int(many.any(axis=1).sum())
     for k in (10, 500, n, N):
         rows, _ = index.search(many[1:3], k)
@@ -198,35 +198,35 @@ def test_graph_gives_k_documents(many: Floats) -> None:
 def test_graph_with_ties(many: Floats) -> None:
     many[500:800] = many[1]
     tie_order = np.random.default_rng(9).permutation(N).astype(np.int32)
-    rows, scores = VectorIndex(many, tie_order).search(many[1:2], 10)
+    rows, scores = DenseIndex(many, tie_order).search(many[1:2], 10)
     assert len(set(scores[0].tolist())) == 1
     assert tie_order[rows[0]].tolist() == sorted(tie_order[rows[0]].tolist())
 
 
 def test_graph_of_other_vectors(many: Floats, tmp_path: Path) -> None:
     graph = tmp_path / "g.hnsw"
-    VectorIndex(many[:800], in_order(800)).write_graph(graph)
+    DenseIndex(many[:800], in_order(800)).write_graph(graph)
     with pytest.raises(IndexCorruptError, match=r"g.hnsw: not the graph of these vectors"):
-        VectorIndex(many, in_order(N), graph)
+        DenseIndex(many, in_order(N), graph)
     wide = np.concatenate([many, many], axis=1)
-    VectorIndex(wide, in_order(N)).write_graph(graph)
+    DenseIndex(wide, in_order(N)).write_graph(graph)
     with pytest.raises(IndexCorruptError, match=r"g.hnsw: not the graph of these vectors"):
-        VectorIndex(many, in_order(N), graph)
+        DenseIndex(many, in_order(N), graph)
 
 
 @pytest.mark.parametrize("kept", [None, 0, 3, 100, -1])
 def test_graph_file_that_cannot_be_read(many: Floats, tmp_path: Path, kept: int | None) -> None:
     graph = tmp_path / "g.hnsw"
-    VectorIndex(many, in_order(N)).write_graph(graph)
+    DenseIndex(many, in_order(N)).write_graph(graph)
     content = graph.read_bytes()
     graph.unlink()
     if kept is not None:
         graph.write_bytes(content[:kept])
     with pytest.raises(IndexCorruptError, match=r"g.hnsw"):
-        VectorIndex(many, in_order(N), graph)
+        DenseIndex(many, in_order(N), graph)
 
 
 def test_no_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(UnavailableError, match=r"pip install 'lsr-search\[dense\]'"):
-        VectorIndex(np.eye(2, dtype=np.float32), in_order(2))
+        DenseIndex(np.eye(2, dtype=np.float32), in_order(2))

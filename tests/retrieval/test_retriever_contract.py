@@ -17,7 +17,7 @@ from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
 from lsr.index.collection.retrievers import DenseRetriever
 from lsr.index.storage.segment import Segment
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.plan import Prf, SearchPlan
@@ -96,7 +96,7 @@ def retriever(
         made = DenseRetriever(
             WordVectors.identity,
             segment,
-            lambda: VectorIndex(segment.vectors, segment.tie_order),
+            lambda: DenseIndex(segment.vectors, segment.tie_order),
         )
         assert not made.is_exact
         return made

@@ -252,7 +252,7 @@ def pairs(rows: NDArray[np.int32], scores: NDArray[np.float32]) -> list[list[tup
 
 def with_neighbours(index: BlockIndex, rows: NDArray[np.int32]) -> BlockIndex:
     """The index with these neighbours, shape (n_documents, n_neighbours)."""
-    parts = {name: index.part(name) for name in at.PARTS}
+    parts = {name: index.array(name) for name in at.ARRAYS}
     parts["neighbours"] = pack_neighbours(rows)
     blob, layout = at.pack(
         parts,

@@ -59,7 +59,7 @@ class Words:
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
         return [WORDS.index(text) if text in WORDS else None for text in texts]
 
-    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+    def surface_terms(self, text: str) -> NDArray[np.int32] | None:
         return None
 
     def term(self, term: int) -> str:

@@ -15,7 +15,7 @@ from lsr.index.collection.retrievers import DenseRetriever, SparseRetriever
 from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.segment import Segment
-from lsr.retrieval.dense_index import VectorIndex
+from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
@@ -42,12 +42,12 @@ class Letters:
     def encode_queries(self, texts: Sequence[str]) -> CSR:
         rows = []
         for text in texts:
-            own = self.own_terms(text).tolist()
+            own = self.surface_terms(text).tolist()
             added = {term + 1: 0.5 for term in own if term + 1 < self.n_terms}
             rows.append(added | {term: float(text.count(self.term(term))) for term in own})
         return CSR.from_rows(rows, self.n_terms)
 
-    def own_terms(self, text: str) -> NDArray[np.int32]:
+    def surface_terms(self, text: str) -> NDArray[np.int32]:
         terms = {ord(letter) - ord("a") for letter in text if letter.isalpha()}
         return np.array(sorted(term for term in terms if term < self.n_terms), np.int32)
 
@@ -117,8 +117,8 @@ class World:
         self.sparse = Watched(sparse)
         self.dense = Watched(DenseRetriever(identity, self.segment, self._open_vectors))
 
-    def _open_vectors(self) -> VectorIndex:
-        return VectorIndex(self.segment.vectors, self.segment.tie_order)
+    def _open_vectors(self) -> DenseIndex:
+        return DenseIndex(self.segment.vectors, self.segment.tie_order)
 
     @property
     def n(self) -> int:

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lsr.encoders.learned.lexical_terms import OwnTerms
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.training.config.encoder import (
     Anchored,
     ClsMlm,
@@ -242,13 +242,14 @@ class ScoreConfig(Strict):
             queries of all lengths.
         temperature: a number; auto: from the spread of scores in the first batch; learned: from
             there on with the model.
-        own_terms: the BM25 score of own words that is added as in search, so that the model learns
+        lexical_terms: the BM25 score of own words that is added as in search, so that the model
+            learns
             what that lacks; none without.
     """
 
     divide_by_query_mass: bool = True
     temperature: Positive | Literal["auto", "learned"] = "auto"
-    own_terms: OwnTerms | None = None
+    lexical_terms: LexicalTerms | None = None
 
 
 class Regularizer(Strict):
@@ -354,7 +355,7 @@ class TrainConfig(Strict):
         cache: a folder for what teachers make of texts, which runs may share; the run's own else.
         stages: one after another; a stage without data uses that of the stage before.
         idf: where the query table's weights come from: the run's documents, or a corpus.
-        use: how the model shall be used in search; as the base says it is, where it says so, else.
+        search_defaults: how the model is used in search; default: as the base says.
         checkpoints_kept: two at least, so that one is whole while the next is written.
         report_to: reporters of the Hugging Face trainer, such as tensorboard or wandb.
     """
@@ -365,7 +366,7 @@ class TrainConfig(Strict):
     seed: int = 0
     encoder: EncoderConfig = EncoderConfig()
     idf: str | None = None
-    use: ModelUse | None = None
+    search_defaults: SearchDefaults | None = None
     warm_start: WarmStart | Literal["auto", "never"] = "auto"
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -17,6 +17,9 @@ from lsr.training.config.train import TrainConfig
 
 __all__ = ["config_of", "read_config", "written_config"]
 
+FORMER = {"own_terms": "lexical_terms", "use": "search_defaults"}
+"""Keys of version 0.1, which are still read."""
+
 
 def read_config(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
     """The run that a file describes.
@@ -48,11 +51,11 @@ def config_of(given: dict[str, Any], settings: Sequence[str], where: str) -> Tra
     """A config from its keys and values; see `read_config`.
 
     Args:
-        given: may be changed.
         where: what holds them, for messages.
     """
     import yaml
 
+    given = _renamed(given)
     for setting in settings:
         _set(given, setting, yaml)
     try:
@@ -83,6 +86,15 @@ def _over_preset(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(stages, list) and all(isinstance(each, dict) for each in stages):
         merged["stages"] = [_merged(stage, each) for each in stages]
     return merged
+
+
+def _renamed(value: Any) -> Any:
+    match value:
+        case dict():
+            return {FORMER.get(key, key): _renamed(each) for key, each in value.items()}
+        case list():
+            return [_renamed(each) for each in value]
+    return value
 
 
 def _with_variables(value: Any) -> Any:
@@ -125,7 +137,7 @@ def _set(given: dict[str, Any], setting: str, yaml: Any) -> None:
     if isinstance(value, str):
         with suppress(ValueError):  # YAML 1.1 reads 3e-5, without a point, as text
             value = float(value)
-    keys = name.split(".")
+    keys = [FORMER.get(key, key) for key in name.split(".")]
     stages = given.get("stages")
     if keys[0] not in TrainConfig.model_fields and isinstance(stages, list):
         for number in range(len(stages)):

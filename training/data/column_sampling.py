@@ -36,7 +36,7 @@ class Columns:
 
 def choose_columns(
     query_terms: NDArray[np.int64],
-    own_terms: NDArray[np.int64],
+    document_terms: NDArray[np.int64],
     n_terms: int,
     sampled: int,
     rng: np.random.Generator,
@@ -44,14 +44,15 @@ def choose_columns(
     """All query terms, and a sample of the others.
 
     Args:
-        query_terms, own_terms: of the batch's queries and documents; any order, repeats allowed.
+        query_terms, document_terms: of the batch's queries and documents; any order, repeats
+            allowed.
         n_terms: the vocabulary's size.
         sampled: how many others to take, at most.
     """
     taken = np.zeros(n_terms, bool)
     queries = np.unique(query_terms)
     taken[queries] = True
-    own = np.unique(own_terms)
+    own = np.unique(document_terms)
     own = own[~taken[own]]
     taken[own] = True
     rest = np.flatnonzero(~taken)

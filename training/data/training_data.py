@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import document_frequencies, idf_table
-from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import DataConfig
@@ -24,7 +24,14 @@ from lsr.training.data.sources import read_sources
 from lsr.training.data.tokens import Tokenized, special_ids, tokenize
 from lsr.training.teachers.sparse_matrix import SparseRows
 
-__all__ = ["Material", "gather", "material_of", "own_rows", "queries_by_document", "term_share"]
+__all__ = [
+    "TrainingData",
+    "load_training_data",
+    "material_of",
+    "own_rows",
+    "queries_by_document",
+    "term_share",
+]
 
 
 MOST_KINDS = 8
@@ -35,7 +42,7 @@ WORD_SAMPLE = 50_000
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Rows of a stage in the tokens of the model.
 
     Attributes:
@@ -77,7 +84,7 @@ class Material:
         return dict(counts)
 
 
-def gather(
+def load_training_data(
     data: DataConfig,
     tokenizer: Any,
     n_terms: int,
@@ -86,7 +93,7 @@ def gather(
     max_document_tokens: int,
     seed: int = 0,
     progress: Progress = no_progress,
-) -> Material:
+) -> TrainingData:
     """Read, deduplicate, check against evaluation sets, and tokenise.
 
     Raises:
@@ -138,7 +145,7 @@ def material_of(
     max_query_tokens: int,
     max_document_tokens: int,
     progress: Progress = no_progress,
-) -> Material:
+) -> TrainingData:
     """Tokens and frequencies of rows. Raises InputError when there is no row or document."""
     if not len(pairs) or not pairs.documents:
         raise InputError("no rows are left to train on; check the sources")
@@ -147,7 +154,9 @@ def material_of(
     frequency = document_frequencies(documents.indptr, documents.tokens, n_terms)
     frequency[special_ids(tokenizer)] = 0
     nobody = pairs.taken(np.zeros(0, np.int64))
-    return Material(pairs, weights, validation or nobody, queries, documents, frequency, overlap)
+    return TrainingData(
+        pairs, weights, validation or nobody, queries, documents, frequency, overlap
+    )
 
 
 def term_share(tokens: Tokenized, n_terms: int) -> NDArray[np.float32]:
@@ -156,7 +165,7 @@ def term_share(tokens: Tokenized, n_terms: int) -> NDArray[np.float32]:
     return (counts / max(len(tokens), 1)).astype(np.float32)
 
 
-def own_rows(pairs: Pairs, terms: OwnTerms) -> SparseRows:
+def own_rows(pairs: Pairs, terms: LexicalTerms) -> SparseRows:
     """Queries and documents as a model's own terms have them, whose products are BM25 scores."""
     encoder = Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
     documents = encoder.encode_corpus([pairs.documents])

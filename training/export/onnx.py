@@ -28,12 +28,12 @@ from lsr.encoders.learned.onnx_network import (
     GRAPH_FILE,
     TERM_WEIGHTS,
     TOKENIZER_FILE,
-    OnnxDocuments,
+    OnnxNetwork,
     SparseExportDescription,
 )
-from lsr.encoders.learned.recommended import USE_FILE
+from lsr.encoders.learned.recommended import DEFAULTS_FILE, OLD_DEFAULTS_FILE
 from lsr.encoders.learned.tokenizer import WordPieces
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import InputError, UnavailableError
 from lsr.sparse import CSR
 from lsr.training.export.folder import publishing
@@ -90,7 +90,7 @@ def export_sparse_onnx(
                 "run: pip install 'lsr-search[dense,onnx]'"
             )
     source = ModelFolder.open(model)
-    documents = DocumentModel(source, "fp32")
+    documents = TorchNetwork(source, "fp32")
     expected = documents.encode(SAMPLES, "document")
     with publishing(folder) as staging:
         worst = _fill(staging, model, source, documents.encoder, precision, expected)
@@ -145,7 +145,7 @@ def _write_query(staging: Path, source: ModelFolder) -> None:
     if source.query is not None:
         vocabulary = WordPieces(tokenizer_json).vocabulary
         np.save(query / TABLE_FILE, source.query_weights(vocabulary))
-    for name in ("config_sentence_transformers.json", USE_FILE):
+    for name in ("config_sentence_transformers.json", DEFAULTS_FILE, OLD_DEFAULTS_FILE):
         if (source.path / name).is_file():
             shutil.copyfile(source.path / name, staging / name)
 
@@ -238,7 +238,7 @@ def worst_cosine(folder: Path, name: str, precision: str, expected: CSR) -> floa
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        found = OnnxDocuments(folder).encode(SAMPLES, "document")
+        found = OnnxNetwork(folder).encode(SAMPLES, "document")
     except (InputError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
         raise inexpressible(name, "onnxruntime refuses the graph") from error
     a, b = (to_scipy(each).toarray().astype(np.float64) for each in (expected, found))

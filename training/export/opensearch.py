@@ -15,8 +15,8 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling, Transfor
 
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.query_table import QueryTable
-from lsr.encoders.learned.recommended import ModelUse
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.recommended import SearchDefaults
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import InputError
 from lsr.training.export.folder import publishing
 
@@ -40,11 +40,11 @@ def export_sentence_transformers(model: str, folder: Path) -> Path:
         StorageError: the folder cannot be written.
     """
     source = ModelFolder.open(model)
-    encoder = DocumentModel(source, "fp32").encoder
+    encoder = TorchNetwork(source, "fp32").encoder
     with publishing(folder) as staging:
         encoder.save_pretrained(str(staging))
-        if source.use != ModelUse():
-            source.use.write(staging)
+        if source.defaults != SearchDefaults():
+            source.defaults.write(staging)
     return folder
 
 
@@ -61,7 +61,7 @@ def export_opensearch(model: str, folder: Path) -> Path:
     """
     source = ModelFolder.open(model)
     table = QueryTable.open(source)
-    encoder = DocumentModel(source, "fp32").encoder
+    encoder = TorchNetwork(source, "fp32").encoder
     routes: Any = getattr(encoder[0], "sub_modules", {})
     modules = list(routes["document"]) if "document" in routes else []
     stock = len(modules) == 2 and isinstance(modules[0], Transformer)

@@ -21,7 +21,7 @@ import lsr.encoders.learned.packed_model as packed
 from lsr.encoders.dense_onnx import sha256_of
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.onnx_network import GRAPH_FILE, TOKENIZER_FILE, SparseExportDescription
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import InputError
 from lsr.training.export.folder import publishing
 from lsr.training.export.onnx import SAMPLES, SparseOnnxExport, export_sparse_onnx, worst_cosine
@@ -63,7 +63,7 @@ def export_packed(model: str, folder: Path) -> SparseOnnxExport:
         _write(networks[0], graph, staging, place, folder.name)
         whole = Path(work) / "whole"
         packed.unpack(staging, whole)
-        again = DocumentModel(ModelFolder.open(str(whole)), "fp32").encode(SAMPLES, "document")
+        again = TorchNetwork(ModelFolder.open(str(whole)), "fp32").encode(SAMPLES, "document")
         worst = worst_cosine(staging / packed.GRAPH_FOLDER, model, "int8", again)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return SparseOnnxExport(folder, size, worst)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lsr.datasets.open import open_corpus
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import EncoderConfig, TrainConfig
@@ -14,13 +14,13 @@ from lsr.training.config.yaml_file import config_of
 from lsr.training.data.pairs import PairsBuilder
 from lsr.training.data.pseudo_queries import pseudo_pairs, word_idf
 from lsr.training.data.tokens import vocabulary_size
-from lsr.training.data.training_data import Material, material_of
+from lsr.training.data.training_data import TrainingData, material_of
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
 from lsr.training.loop.run import Outcome, train_model
 from lsr.training.models.checkpoint import base_folder
 
-__all__ = ["adapt_model", "collection_material"]
+__all__ = ["adapt_model", "collection_training_data"]
 
 MAX_DOCUMENTS = 200_000
 """Documents that queries are made of; of a larger collection the first."""
@@ -52,10 +52,10 @@ def adapt_model(
     """
     config = _config(model, corpus, output, steps, dense, settings)
     most_tokens = config.stages[0].optim.max_document_tokens
-    material = collection_material(
+    training_data = collection_training_data(
         corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
     )
-    return train_model(config, progress, report, material=material)
+    return train_model(config, progress, report, training_data=training_data)
 
 
 def _config(
@@ -71,7 +71,7 @@ def _config(
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
     lr, head_lr = (1e-5, 5e-5) if is_sparse_encoder(model) else (5e-5, 3e-4)
-    own = ModelUse.read(Path(base_folder(model))).own_terms
+    own = SearchDefaults.read(Path(base_folder(model))).lexical_terms
     mining = {
         "teacher": "ensemble",
         "per_query": 8,
@@ -103,14 +103,14 @@ def _config(
     return config_of(given, settings, "lsr adapt")
 
 
-def collection_material(
+def collection_training_data(
     corpus: str,
     encoder: EncoderConfig,
     seed: int,
     progress: Progress = no_progress,
     *,
     most_tokens: int | None = None,
-) -> Material:
+) -> TrainingData:
     """A title, a sentence and keywords of each document as queries.
 
     The document is the query's positive.

@@ -18,21 +18,21 @@ from lsr.training.loop.metrics_log import read_metrics
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.losses.distributed import is_main_process
 
-__all__ = ["Report", "Watch", "no_report"]
+__all__ = ["Report", "TrainingCallback", "no_report"]
 
 Report = Callable[[str, int, int, Mapping[str, float]], None]
 """Called with (stage, steps done, steps in all, figures by name)."""
 
 SMOOTHING = 0.9
 EVERY = 10
-"""Steps between lines of metrics.jsonl."""
+"""StepDataset between lines of metrics.jsonl."""
 
 
 def no_report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
     """A `Report` that says nothing."""
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]
+class TrainingCallback(TrainerCallback):  # type: ignore[misc]
     """Follows one stage.
 
     Args:

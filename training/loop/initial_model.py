@@ -17,7 +17,7 @@ from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.training.config.train import Table, TrainConfig, WarmStart
 from lsr.training.data.tokens import special_ids, tokenize, vocabulary_size
-from lsr.training.data.training_data import Material
+from lsr.training.data.training_data import TrainingData
 from lsr.training.export.idf_table import table_of
 from lsr.training.models.mlm_head import Head
 from lsr.training.models.sparse_encoder import (
@@ -69,7 +69,10 @@ def corpus_idf(corpus: str, base: str, progress: Progress) -> NDArray[np.float32
 
 
 def starting_model(
-    config: TrainConfig, material: Material, idf: NDArray[np.float32] | None, progress: Progress
+    config: TrainConfig,
+    training_data: TrainingData,
+    idf: NDArray[np.float32] | None,
+    progress: Progress,
 ) -> tuple[Any, str | None]:
     """The model that training begins with, and what was done to it, in a sentence.
 
@@ -82,7 +85,7 @@ def starting_model(
     """
     torch.manual_seed(config.seed)
     base = config.encoder.base
-    n_documents = len(material.pairs.documents)
+    n_documents = len(training_data.pairs.documents)
     if is_sparse_encoder(base):
         model = open_model(base_folder(base))
         table = query_table(model)
@@ -90,7 +93,7 @@ def starting_model(
             return model, None
         own = table.weight.detach().cpu().numpy()
         frequency = np.zeros(len(own), np.int64)
-        frequency[: len(material.document_frequency)] = material.document_frequency
+        frequency[: len(training_data.document_frequency)] = training_data.document_frequency
         drawn = shrunk_idf(frequency, n_documents, own) if idf is None else idf
         with torch.no_grad():
             table.weight.copy_(torch.from_numpy(drawn))
@@ -99,14 +102,14 @@ def starting_model(
             table.weight.requires_grad_(True)
         return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
     tokenizer = base_tokenizer(base)
-    own = material.idf(special_ids(tokenizer)) if idf is None else idf
-    mean = float(material.document_tokens.lengths.mean())
+    own = training_data.idf(special_ids(tokenizer)) if idf is None else idf
+    mean = float(training_data.document_tokens.lengths.mean())
     model = make_model(config.encoder, own, average_length=mean)
-    return model, _started_head(model, config, material, progress)
+    return model, _started_head(model, config, training_data, progress)
 
 
 def _started_head(
-    model: Any, config: TrainConfig, material: Material, progress: Progress
+    model: Any, config: TrainConfig, training_data: TrainingData, progress: Progress
 ) -> str | None:
     wanted = config.warm_start
     heads = [module for module in model.modules() if isinstance(module, Head)]
@@ -126,7 +129,7 @@ def _started_head(
         result = warm_start(
             transformer,
             decoder,
-            material.pairs.documents,
+            training_data.pairs.documents,
             settings,
             seed=config.seed,
             progress=progress,

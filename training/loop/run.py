@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from accelerate import PartialState
 
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import StageConfig, TrainConfig
 from lsr.training.data.tokens import vocabulary_size
-from lsr.training.data.training_data import Material, gather
+from lsr.training.data.training_data import TrainingData, load_training_data
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.evaluator import EvaluationSet, SetFigures, evaluate_model, top_terms
 from lsr.training.loop.initial_model import base_tokenizer, corpus_idf, starting_model
@@ -62,19 +62,19 @@ def train_model(
     progress: Progress = no_progress,
     report: Report = no_report,
     *,
-    material: Material | None = None,
+    training_data: TrainingData | None = None,
 ) -> Outcome:
     """Do the run, or go on with it.
 
     Args:
-        material: rows made elsewhere, in place of the first stage's data.
+        training_data: rows made elsewhere, in place of the first stage's data.
 
     Raises:
         InputError, DataError: something in the config or data is wrong; nothing was trained.
         ModelError: training stopped because it went wrong; checkpoints are kept.
         StorageError: the run folder cannot be written.
     """
-    if material is None and config.stages[0].data is None:
+    if training_data is None and config.stages[0].data is None:
         raise InputError("the first stage has no data; give stages.0.data.sources")
     sets = [
         EvaluationSet.read(Path(each), config.evaluation.max_documents)
@@ -93,22 +93,22 @@ def train_model(
         if done is not None and number < len(config.stages) and _is_done(folder, config, number):
             steps, counts, notes = done["steps"], done["counts"], done["notes"]
             continue
-        if stage.data is not None and not (number == 1 and material is not None):
-            material = _gathered(config, stage, progress)
-        elif material is None:
-            material = _gathered(config, _data_of(config, number), progress)
-        if material.overlap:
-            notes.append(f"left out: {material.overlap.sentence()}")
-        counts = material.counts()
-        judged = [*sets, *_held_out(material)]
+        if stage.data is not None and not (number == 1 and training_data is not None):
+            training_data = _gathered(config, stage, progress)
+        elif training_data is None:
+            training_data = _gathered(config, _data_of(config, number), progress)
+        if training_data.overlap:
+            notes.append(f"left out: {training_data.overlap.sentence()}")
+        counts = training_data.counts()
+        judged = [*sets, *_held_out(training_data)]
         if done is not None:
             model = open_model(place.encoder)
             steps, notes = done["steps"], done["notes"]
         else:
             with main_process_first():
-                model = _starting_model(config, folder, number, material, progress, notes)
+                model = _starting_model(config, folder, number, training_data, progress, notes)
             trained, reason = run_stage(
-                model, config, stage, material, place, folder, judged, progress, report
+                model, config, stage, training_data, place, folder, judged, progress, report
             )
             if reason:
                 notes.append(f"stage {stage.name} ended early: {reason}")
@@ -128,22 +128,22 @@ def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]
         if stage.data is None:
             lines.append(f"stage {stage.name}: the data of the stage before")
             continue
-        material = _gathered(config, stage, progress)
+        training_data = _gathered(config, stage, progress)
         optim = stage.optim
-        lengths = np.minimum(material.lengths, config.encoder.max_document_tokens)
+        lengths = np.minimum(training_data.lengths, config.encoder.max_document_tokens)
         documents = optim.queries * optim.candidates
         tokens = optim.steps * documents * float(lengths.mean())
-        rows = ", ".join(f"{name} {n:,}" for name, n in material.counts().items())
+        rows = ", ".join(f"{name} {n:,}" for name, n in training_data.counts().items())
         lines += [
-            f"stage {stage.name}: {len(material.pairs):,} rows ({rows}), "
-            f"{len(material.pairs.documents):,} documents of {lengths.mean():.0f} tokens",
+            f"stage {stage.name}: {len(training_data.pairs):,} rows ({rows}), "
+            f"{len(training_data.pairs.documents):,} documents of {lengths.mean():.0f} tokens",
             f"  {optim.steps:,} steps of {optim.queries} queries and about {documents} documents: "
             f"{tokens / 1e6:,.1f} million tokens, about "
             f"{tokens / CPU_TOKENS_PER_SECOND / 60:,.0f} minutes for a network of 22 million "
             "parameters on two cores",
         ]
-        if material.overlap is not None:
-            lines.append(f"  {material.overlap.sentence()}")
+        if training_data.overlap is not None:
+            lines.append(f"  {training_data.overlap.sentence()}")
     return lines
 
 
@@ -151,8 +151,10 @@ CPU_TOKENS_PER_SECOND = 2800
 """Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
 
 
-def _held_out(material: Material) -> list[EvaluationSet]:
-    return [EvaluationSet.held_out(material.validation)] if len(material.validation) else []
+def _held_out(training_data: TrainingData) -> list[EvaluationSet]:
+    return (
+        [EvaluationSet.held_out(training_data.validation)] if len(training_data.validation) else []
+    )
 
 
 def _is_done(folder: RunFolder, config: TrainConfig, number: int) -> bool:
@@ -165,10 +167,10 @@ def _data_of(config: TrainConfig, number: int) -> StageConfig:
     return next(stage for stage in reversed(config.stages[:number]) if stage.data is not None)
 
 
-def _gathered(config: TrainConfig, stage: StageConfig, progress: Progress) -> Material:
+def _gathered(config: TrainConfig, stage: StageConfig, progress: Progress) -> TrainingData:
     assert stage.data is not None
     tokenizer = base_tokenizer(config.encoder.base)
-    return gather(
+    return load_training_data(
         stage.data,
         tokenizer,
         vocabulary_size(tokenizer),
@@ -186,7 +188,7 @@ def _starting_model(
     config: TrainConfig,
     folder: RunFolder,
     number: int,
-    material: Material,
+    training_data: TrainingData,
     progress: Progress,
     notes: list[str],
 ) -> Any:
@@ -199,7 +201,7 @@ def _starting_model(
         notes += done["notes"]
         return open_model(start.encoder)
     idf = None if config.idf is None else corpus_idf(config.idf, config.encoder.base, progress)
-    model, said = starting_model(config, material, idf, progress)
+    model, said = starting_model(config, training_data, idf, progress)
     save_model(model, start.encoder)
     start.finish({"notes": [said] if said else []})
     notes += [said] if said else []
@@ -228,9 +230,11 @@ def _finished(
             notes.append(f"{probe[:60]!r} becomes {said}")
     if is_main_process():
         save_model(model, folder.model)
-        use = config.use or ModelUse.read(Path(base_folder(config.encoder.base)))
-        if use != ModelUse():
-            use.write(folder.model)
+        defaults = config.search_defaults or SearchDefaults.read(
+            Path(base_folder(config.encoder.base))
+        )
+        if defaults != SearchDefaults():
+            defaults.write(folder.model)
         write_model_card(folder.model, config, counts, figures, notes)
         with suppress(UnavailableError):
             plot_curves(folder.metrics, folder.path / "plots")

@@ -17,7 +17,7 @@ from typing import Any
 
 from lsr.errors import InputError, StorageError
 from lsr.training.config.train import TrainConfig
-from lsr.training.config.yaml_file import written_config
+from lsr.training.config.yaml_file import config_of, written_config
 
 __all__ = ["RunFolder", "StageFolder"]
 
@@ -75,7 +75,7 @@ class RunFolder:
         except OSError as error:
             raise StorageError(f"{path} cannot be written ({error.strerror or error})") from error
         before = file.read_text(encoding="utf-8")
-        if before != text:
+        if _as_today(before, str(file)) != text:
             raise InputError(
                 f"{path} holds a run of another config ({_difference(before, text)}); choose "
                 "another output, or delete that folder"
@@ -101,6 +101,16 @@ class RunFolder:
     def model(self) -> Path:
         """The finished model."""
         return self.path / "model"
+
+
+def _as_today(text: str, where: str) -> str:
+    """A config that an earlier version wrote, as this one writes it; or the text as it is."""
+    import yaml
+
+    try:
+        return written_config(config_of(yaml.safe_load(text), (), where))
+    except (yaml.YAMLError, InputError, AttributeError):
+        return text
 
 
 def _difference(before: str, now: str) -> str:

@@ -18,13 +18,13 @@ from lsr.progress import Progress
 from lsr.training.config.train import StageConfig, TrainConfig
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.tokens import special_ids
-from lsr.training.data.training_data import Material, own_rows, queries_by_document, term_share
+from lsr.training.data.training_data import TrainingData, own_rows, queries_by_document, term_share
 from lsr.training.loop.best_model import BestModel
-from lsr.training.loop.callbacks import Report, Watch
+from lsr.training.loop.callbacks import Report, TrainingCallback
 from lsr.training.loop.evaluator import EvaluationSet, evaluate_model, takes_columns
 from lsr.training.loop.run_folder import RunFolder, StageFolder
 from lsr.training.loop.stage_teachers import mined_candidates, prepared_teachers
-from lsr.training.loop.step_dataset import Steps
+from lsr.training.loop.step_dataset import StepDataset
 from lsr.training.loop.trainer import LsrTrainer, last_checkpoint, training_arguments
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.losses.distributed import main_process_first
@@ -40,7 +40,7 @@ def run_stage(
     model: Any,
     config: TrainConfig,
     stage: StageConfig,
-    material: Material,
+    training_data: TrainingData,
     place: StageFolder,
     folder: RunFolder,
     sets: Sequence[EvaluationSet],
@@ -55,18 +55,20 @@ def run_stage(
     Raises:
         ModelError: it went wrong; the last whole checkpoint is kept.
     """
-    steps = _steps(model, config, stage, material, folder, progress)
+    steps = _steps(model, config, stage, training_data, folder, progress)
     loss = CandidateLoss(
         stage.losses,
         stage.regularizer,
         stage.scores,
         steps=stage.optim.steps,
-        idf=_padded(material.idf(special_ids(model.tokenizer)), steps.n_terms),
-        query_share=_padded(term_share(material.query_tokens, steps.n_terms), steps.n_terms),
+        idf=_padded(training_data.idf(special_ids(model.tokenizer)), steps.n_terms),
+        query_share=_padded(term_share(training_data.query_tokens, steps.n_terms), steps.n_terms),
         recompute=stage.optim.recompute,
     )
     _freeze(model, stage)
-    watch = Watch(stage.name, loss, config.guard, config.evaluation, folder.metrics, report)
+    watch = TrainingCallback(
+        stage.name, loss, config.guard, config.evaluation, folder.metrics, report
+    )
     trainer = LsrTrainer(
         model,
         training_arguments(config, stage.optim, place.path, evaluating=bool(sets)),
@@ -108,18 +110,18 @@ def _steps(
     model: Any,
     config: TrainConfig,
     stage: StageConfig,
-    material: Material,
+    training_data: TrainingData,
     folder: RunFolder,
     progress: Progress,
-) -> Steps:
-    pairs, optim = material.pairs, stage.optim
+) -> StepDataset:
+    pairs, optim = training_data.pairs, stage.optim
     n_terms = int(model.get_embedding_dimension())
     with main_process_first():
-        teachers = prepared_teachers(stage.teachers, material, n_terms, folder.cache, progress)
+        teachers = prepared_teachers(stage.teachers, training_data, n_terms, folder.cache, progress)
         candidates_of = None
         if stage.data is not None and stage.data.mining is not None:
             candidates_of = mined_candidates(
-                teachers, stage, material, model, folder.cache, config.seed, progress
+                teachers, stage, training_data, model, folder.cache, config.seed, progress
             )
     plan = BatchPlan(
         pairs,
@@ -127,7 +129,7 @@ def _steps(
         candidates=optim.candidates,
         seed=config.seed,
         steps=optim.steps,
-        weights=material.weights,
+        weights=training_data.weights,
         candidates_of=candidates_of,
         groups=_groups(stage, teachers, config.seed),
     )
@@ -135,13 +137,13 @@ def _steps(
     has_table = query_table(model) is not None
     if wants_recall and not has_table:
         raise InputError("the loss term_recall needs a table on the query side")
-    own = stage.scores.own_terms
-    return Steps(
+    own = stage.scores.lexical_terms
+    return StepDataset(
         model=model,
         plan=plan,
         queries=pairs.queries,
         documents=pairs.documents,
-        lengths=material.lengths,
+        lengths=training_data.lengths,
         teachers=teachers,
         teacher_weights=[each.weight for each in stage.teachers],
         ensemble=stage.ensemble,
@@ -151,7 +153,7 @@ def _steps(
         special=frozenset(special_ids(model.tokenizer).tolist()),
         seed=config.seed,
         queries_of=queries_by_document(pairs) if wants_recall else None,
-        own=None if own is None else own_rows(material.pairs, own),
+        own=None if own is None else own_rows(training_data.pairs, own),
     )
 
 

@@ -13,7 +13,7 @@ from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.training.config import train as given
 from lsr.training.data.batches import given_candidates
-from lsr.training.data.training_data import Material
+from lsr.training.data.training_data import TrainingData
 from lsr.training.teachers.bm25 import Bm25Scorer, TokenRows
 from lsr.training.teachers.mining import mine_once
 from lsr.training.teachers.protocol import Teacher
@@ -23,7 +23,7 @@ __all__ = ["mined_candidates", "prepared_teachers"]
 
 def prepared_teachers(
     configs: Sequence[given.Teacher],
-    material: Material,
+    training_data: TrainingData,
     n_terms: int,
     cache: Path,
     progress: Progress,
@@ -36,24 +36,26 @@ def prepared_teachers(
     Raises:
         InputError: a model cannot be loaded, or a score file is of another run.
     """
-    pairs = material.pairs
+    pairs = training_data.pairs
     teachers: list[Teacher] = []
     for config in configs:
-        teacher = _opened(config, material, n_terms, cache)
+        teacher = _opened(config, training_data, n_terms, cache)
         teacher.prepare(pairs.queries, pairs.documents, progress)
         if config.kind == "cross_encoder":
-            queries, documents = _own_pairs(material)
+            queries, documents = _own_pairs(training_data)
             teacher.prepare_pairs(queries, documents, progress)  # type: ignore[attr-defined]
         teachers.append(teacher)
     return teachers
 
 
-def _opened(config: given.Teacher, material: Material, n_terms: int, cache: Path) -> Teacher:
+def _opened(
+    config: given.Teacher, training_data: TrainingData, n_terms: int, cache: Path
+) -> Teacher:
     match config:
         case given.Bm25Teacher():
             queries, documents = (
                 TokenRows(tokens.indptr, tokens.tokens)
-                for tokens in (material.query_tokens, material.document_tokens)
+                for tokens in (training_data.query_tokens, training_data.document_tokens)
             )
             return Bm25Scorer(queries, documents, n_terms, k1=config.k1, b=config.b)
         case given.DenseTeacher():
@@ -73,17 +75,17 @@ def _opened(config: given.Teacher, material: Material, n_terms: int, cache: Path
         case given.ScoreFileTeacher():
             from lsr.training.teachers.score_file import ScoreFile
 
-            pairs = material.pairs
+            pairs = training_data.pairs
             return ScoreFile(Path(config.path), pairs.query_ids, pairs.document_ids)
 
 
-def _own_pairs(material: Material) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _own_pairs(training_data: TrainingData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every query with its positive and the candidates that its row brings."""
-    candidates_of = given_candidates(material.pairs)
+    candidates_of = given_candidates(training_data.pairs)
     queries: list[int] = []
     documents: list[int] = []
-    for row in range(len(material.pairs)):
-        own = {*candidates_of(row).tolist(), int(material.pairs.positives[row])} - {-1}
+    for row in range(len(training_data.pairs)):
+        own = {*candidates_of(row).tolist(), int(training_data.pairs.positives[row])} - {-1}
         queries += [row] * len(own)
         documents += sorted(own)
     return np.array(queries, np.int64), np.array(documents, np.int64)
@@ -92,7 +94,7 @@ def _own_pairs(material: Material) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def mined_candidates(
     teachers: Sequence[Teacher],
     stage: given.StageConfig,
-    material: Material,
+    training_data: TrainingData,
     model: Any,
     cache: Path,
     seed: int,
@@ -112,7 +114,7 @@ def mined_candidates(
         from lsr.training.teachers.sparse import SparseScorer
 
         student = SparseScorer(model, cache, name="student")
-        student.prepare(material.pairs.queries, material.pairs.documents, progress)
+        student.prepare(training_data.pairs.queries, training_data.pairs.documents, progress)
         chosen: list[Teacher] = [student]
         weights = [1.0]
     elif wanted == "ensemble":
@@ -131,15 +133,15 @@ def mined_candidates(
     mined = mine_once(
         cache / "mined",
         chosen,
-        material.pairs.queries,
-        material.pairs.documents,
-        material.pairs.positives,
+        training_data.pairs.queries,
+        training_data.pairs.documents,
+        training_data.pairs.positives,
         stage.data.mining,
         weights=weights,
         seed=seed,
         progress=progress,
     )
-    own = given_candidates(material.pairs)
+    own = given_candidates(training_data.pairs)
 
     def candidates_of(query_row: int) -> NDArray[np.int32]:
         return np.concatenate([own(query_row), mined.of(query_row)])

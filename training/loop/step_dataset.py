@@ -21,11 +21,11 @@ from lsr.training.losses.ensemble import combined, targets
 from lsr.training.teachers.protocol import Teacher
 from lsr.training.teachers.sparse_matrix import SparseRows
 
-__all__ = ["Steps"]
+__all__ = ["StepDataset"]
 
 
 @dataclass(frozen=True)
-class Steps(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
+class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
     """All batches of a stage.
 
     Item i is a dict: `step` (int), `query` (features), `documents` (a list of features, one for

@@ -2,7 +2,7 @@
 
 From sentence-transformers' `SparseEncoderTrainer` come several processes, mixed precision,
 compilation, reporters, pushing to the hub and checkpoints as their users know them. Ours are the
-batches (`Steps`), the loss (`CandidateLoss`), what else a checkpoint holds (the state of the
+batches (`StepDataset`), the loss (`CandidateLoss`), what else a checkpoint holds (the state of the
 loss), learning rates by part, and how a model is saved.
 """
 
@@ -25,7 +25,7 @@ from transformers import PrinterCallback
 from lsr.errors import StorageError
 from lsr.training.config.train import OptimConfig, TrainConfig
 from lsr.training.loop.best_model import BestModel
-from lsr.training.loop.step_dataset import Steps
+from lsr.training.loop.step_dataset import StepDataset
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.precision import resolved_precision
 from lsr.training.models.sparse_encoder import save_model
@@ -80,7 +80,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
-    """Trains a model by a `CandidateLoss` over `Steps`.
+    """Trains a model by a `CandidateLoss` over `StepDataset`.
 
     Args:
         steps: makes the batches from a step on; a run that resumes begins in the middle.
@@ -97,7 +97,7 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         self,
         model: SparseEncoder,
         arguments: SparseEncoderTrainingArguments,
-        steps: Callable[[int], Steps],
+        steps: Callable[[int], StepDataset],
         loss: CandidateLoss,
         optim: OptimConfig,
         *,

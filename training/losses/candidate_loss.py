@@ -90,7 +90,7 @@ class CandidateLoss(nn.Module):  # type: ignore[misc]
 
         Args:
             model: the `SparseEncoder`, perhaps wrapped for several processes.
-            batch: an item of `Steps`.
+            batch: an item of `StepDataset`.
         """
         queries = model(batch["query"])["sentence_embedding"]
         documents = self._documents(model, batch)

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from lsr.encoders.dense import packaged_folder
-from lsr.encoders.learned.bundled_models import shipped_folder
+from lsr.encoders.learned.bundled_models import bundled_folder
 from lsr.encoders.learned.packed_model import unpacked
 from lsr.errors import InputError
 
@@ -21,7 +21,7 @@ __all__ = ["attention", "base_folder", "has_trained_head", "loading", "quiet", "
 
 def base_folder(name: str) -> str:
     """Where a checkpoint lies: a folder, one that is installed, or the hub id as is."""
-    shipped = Path(name) if Path(name).is_dir() else shipped_folder(name)
+    shipped = Path(name) if Path(name).is_dir() else bundled_folder(name)
     return str(unpacked(shipped)) if shipped else packaged_folder(name) or name
 
 

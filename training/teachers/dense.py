@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.cache.vector_cache import Tick, VectorCache
-from lsr.encoders.dense import DenseEncoder
-from lsr.encoders.protocols import VectorEncoder
+from lsr.encoders.dense import SentenceTransformerEncoder
+from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
@@ -38,7 +38,7 @@ class DenseScorer:
 
     def __init__(
         self,
-        encoder: VectorEncoder,
+        encoder: DenseEncoder,
         cache: Path,
         *,
         name: str = "dense",
@@ -131,8 +131,8 @@ def open_dense(
     return DenseScorer(encoder, cache, name=name or model, sha256=sha256)
 
 
-class _PromptedEncoder(DenseEncoder):
-    """As `DenseEncoder`, with the prompts for queries and documents that a model may have."""
+class _PromptedEncoder(SentenceTransformerEncoder):
+    """The encoder with the prompts for queries and documents that a model may have."""
 
     def __init__(self, model: str, precision: Precision) -> None:
         super().__init__(model)

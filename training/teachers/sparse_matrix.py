@@ -70,4 +70,4 @@ class SparseRows:
             none = np.zeros((len(query_rows), 0))
             return padded(Ranking(none.astype(np.int32), none.astype(np.float32)), depth)
         queries = self._queries.take([int(row) for row in query_rows])
-        return padded(self._index.search_batch(queries, SearchParams(k=k, mode="exact")), depth)
+        return padded(self._index.search_batch(queries, SearchParams(k=k, strategy="exact")), depth)

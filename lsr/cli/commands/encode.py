@@ -65,7 +65,7 @@ def encode(
     from lsr.encoders.encode_shards import ShardPlan, encode_shards, write_one_file
 
     encoder = open_learned(
-        model, learned_options(precision, max_active, prune_ratio, own_weight=0.0)
+        model, learned_options(precision, max_active, prune_ratio, lexical_weight=0.0)
     )
     documents: Iterable[Document]
     if queries:

@@ -10,7 +10,7 @@ import orjson
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
-from lsr.cli.encoder_options import Idf, MaxActive, OwnWeight, Precision, PruneRatio
+from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
 from lsr.cli.plan_options import Settings, plan_fields
 from lsr.datasets.open import JudgedCorpus, open_judged_corpus
 from lsr.datasets.trec import write_run
@@ -66,7 +66,7 @@ def evaluate(
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
-    own_terms: OwnWeight = None,
+    lexical_terms: LexicalWeight = None,
     k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
     b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
     settings: Settings = None,
@@ -113,7 +113,7 @@ def evaluate(
     names = _names(systems)
     if sparse is not None and not set(names) & set(LEARNED):
         names.append("learned")
-    chosen = learned_options(precision, max_active, prune_ratio, idf, own_terms)
+    chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
     if plot_file is not None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from lsr.cli.console import print_json, print_table
 from lsr.cli.index_options import AsJson
-from lsr.encoders.learned.bundled_models import ShippedModel, shipped_models
+from lsr.encoders.learned.bundled_models import ShippedModel, bundled_models
 
 __all__ = ["models"]
 
@@ -17,7 +17,7 @@ def models(as_json: AsJson = False) -> None:
     Terms and retrieval FLOPS are means over the collections in the last column, where the model
     was measured by make report-encoder; none of them was trained on.
     """
-    found = shipped_models()
+    found = bundled_models()
     if as_json:
         print_json([asdict(each) | {"folder": str(each.folder)} for each in found])
         return

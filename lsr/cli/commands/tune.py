@@ -17,7 +17,7 @@ from lsr.errors import InputError
 from lsr.retrieval.plan import SearchPlan, plan_from
 
 if TYPE_CHECKING:
-    from lsr.evaluation.tuning import Tuned, Tuner
+    from lsr.evaluation.tuning import Tuner, TuningResult
 
 __all__ = ["described", "tune"]
 
@@ -53,7 +53,7 @@ def tune(
     from lsr.evaluation.evaluate import judged_queries
     from lsr.evaluation.tuning import Tuner, spread
     from lsr.index.collection.collection import Collection
-    from lsr.index.collection.tuned_plan import Profile
+    from lsr.index.collection.tuned_plan import TunedPlan
 
     judgements = open_qrels(qrels)
     judged = judged_queries(open_queries(queries), judgements)
@@ -78,8 +78,8 @@ def tune(
     if not dry_run:
         manifest = collection.manifest
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        stored = Profile(
-            tuned.profile_plan,
+        stored = TunedPlan(
+            tuned.plan_to_keep,
             manifest.sparse,
             manifest.dense,
             manifest.generation,
@@ -94,7 +94,7 @@ def tune(
         _print(index, tuned, evidence, stored)
 
 
-def described(tuner: Tuner, tuned: Tuned, folds: int) -> dict[str, Any]:
+def described(tuner: Tuner, tuned: TuningResult, folds: int) -> dict[str, Any]:
     """What was measured, as plain values: by candidate its value, test and cost."""
     candidates = {}
     for name, candidate in tuned.candidates.items():
@@ -118,7 +118,7 @@ def described(tuner: Tuner, tuned: Tuned, folds: int) -> dict[str, Any]:
     }
 
 
-def _print(index: Path, tuned: Tuned, evidence: dict[str, Any], stored: Path | None) -> None:
+def _print(index: Path, tuned: TuningResult, evidence: dict[str, Any], stored: Path | None) -> None:
     header = ["candidate", "dev", "held out", "p", "wins/ties/losses", "median ms", "p95 ms"]
     lines = []
     for name, figures in evidence["candidates"].items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsr.errors import DataError
 
-__all__ = ["DEFAULT_MODEL", "MODELS", "ShippedModel", "shipped_folder", "shipped_models"]
+__all__ = ["DEFAULT_MODEL", "MODELS", "ShippedModel", "bundled_folder", "bundled_models"]
 
 DEFAULT_MODEL = "doc-mini"
 """What documents are encoded with where nothing else is asked for."""
@@ -37,14 +37,14 @@ class ShippedModel:
     scores: dict[str, float]
 
 
-def shipped_folder(name: str) -> Path | None:
+def bundled_folder(name: str) -> Path | None:
     """Where the model of that name lies; None if none comes with this package."""
     is_name = name.replace("-", "").replace(".", "").isalnum() and not name.startswith(".")
     folder = MODELS / name
     return folder if is_name and (folder / "modules.json").is_file() else None
 
 
-def shipped_models() -> list[ShippedModel]:
+def bundled_models() -> list[ShippedModel]:
     """All of them, by name.
 
     Raises:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import document_frequencies, shrunk_idf
-from lsr.encoders.learned.lexical_terms import OwnTerms, side_by_side
+from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import (
     PRECISIONS,
@@ -55,8 +55,8 @@ class LearnedOptions:
         max_active: entries of a document's vector at most, own words not counted; None for what
             the model says, or all.
         prune_ratio: entries at or below this share of a document's heaviest are dropped.
-        own_weight: of the score by BM25 that own words add (`lsr.encoders.learned.lexical_terms`);
-        None for what the
+        lexical_weight: of the score by BM25 that own words add
+            (`lsr.encoders.learned.lexical_terms`); None for what the
             model says, 0 for none.
         idf: "model" for the table that the model came with; "corpus" for that of the collection,
             drawn towards the model's (`lsr.encoders.learned.idf.shrunk_idf`); None for what the
@@ -70,7 +70,7 @@ class LearnedOptions:
     max_active: int | None = None
     prune_ratio: float = 0.0
     idf: IdfSource | None = None
-    own_weight: float | None = None
+    lexical_weight: float | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -104,8 +104,8 @@ class LearnedEncoder:
             max_active=options.max_active or folder.max_active,
             prune_ratio=options.prune_ratio,
             idf=_idf(folder, options.idf),
-            min_idf=folder.use.min_idf,
-            own_terms=_own_terms(folder, options.own_weight),
+            min_idf=folder.defaults.min_idf,
+            lexical_terms=_lexical_terms(folder, options.lexical_weight),
         )
         self._tokenizer_json = folder.tokenizer_json()
         self._max_tokens, self._side = folder.truncation()
@@ -121,7 +121,7 @@ class LearnedEncoder:
                 f"{model} encodes its queries by a network and has no table of idf; leave "
                 "idf at model"
             )
-        if self._model_weights is None and self._source.own_terms is not None:
+        if self._model_weights is None and self._source.lexical_terms is not None:
             raise InputError(
                 f"{model} encodes its queries by a network, whose scores are of another scale than "
                 "own terms'; leave their weight at 0"
@@ -136,7 +136,7 @@ class LearnedEncoder:
     @property
     def identity(self) -> EncoderIdentity:
         source = self._source
-        digest = hashlib.sha256(json.dumps(asdict(source) | {"place": "", "name": ""}).encode())
+        digest = hashlib.sha256(json.dumps(source.to_dict()).encode())
         digest.update(f"{self._n_documents}".encode())
         digest.update(self._df.tobytes())
         if self._own is not None:
@@ -152,8 +152,8 @@ class LearnedEncoder:
             parameters["prune_ratio"] = source.prune_ratio
         if source.min_idf:
             parameters["min_idf"] = source.min_idf
-        if source.own_terms is not None:
-            parameters["own_weight"] = source.own_terms.weight
+        if source.lexical_terms is not None:
+            parameters["lexical_weight"] = source.lexical_terms.weight
         return EncoderIdentity("learned", source.name, digest.hexdigest(), parameters)
 
     @property
@@ -242,7 +242,7 @@ class LearnedEncoder:
                     found[place] = None if own is None else self._n_pieces + own
         return found
 
-    def own_terms(self, text: str) -> NDArray[np.int32] | None:
+    def surface_terms(self, text: str) -> NDArray[np.int32] | None:
         """The tokens of the text, where a network makes the query; None where the table does."""
         if self._table is not None:
             return None
@@ -344,11 +344,11 @@ class LearnedEncoder:
         self._make_table(self._model_weights)
 
     def _new_own(self) -> Bm25Encoder | None:
-        own = self._source.own_terms
+        own = self._source.lexical_terms
         return None if own is None else Bm25Encoder(k1=own.k1, b=own.b, language=own.language)
 
     def _weighed(self, impacts: CSR) -> CSR:
-        own = self._source.own_terms
+        own = self._source.lexical_terms
         assert own is not None
         return impacts._replace(weights=(impacts.weights * own.weight).astype(np.float32))
 
@@ -364,11 +364,11 @@ class LearnedEncoder:
 
 
 def _idf(folder: ModelFolder, wanted: IdfSource | None) -> IdfSource:
-    return wanted or (folder.use.idf if folder.query is not None else "model")
+    return wanted or (folder.defaults.idf if folder.query is not None else "model")
 
 
-def _own_terms(folder: ModelFolder, weight: float | None) -> OwnTerms | None:
-    own = folder.use.own_terms
+def _lexical_terms(folder: ModelFolder, weight: float | None) -> LexicalTerms | None:
+    own = folder.defaults.lexical_terms
     if weight is not None:
-        own = replace(own or OwnTerms(), weight=weight)
+        own = replace(own or LexicalTerms(), weight=weight)
     return own if own is not None and own.weight else None

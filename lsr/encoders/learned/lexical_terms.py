@@ -17,11 +17,11 @@ import numpy as np
 from lsr.errors import InputError
 from lsr.sparse import CSR
 
-__all__ = ["OwnTerms", "side_by_side"]
+__all__ = ["LexicalTerms", "side_by_side"]
 
 
 @dataclass(frozen=True)
-class OwnTerms:
+class LexicalTerms:
     """How a document's own words are weighed.
 
     The defaults were chosen on the collections cacm, time and vaswani (see LOG.md).

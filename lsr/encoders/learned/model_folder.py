@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.learned.bundled_models import shipped_folder, shipped_models
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.bundled_models import bundled_folder, bundled_models
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import DataError, InputError
 
 __all__ = ["EXPORT_FILE", "TABLE_FILE", "ModelFolder", "read_tensor"]
@@ -50,7 +50,7 @@ _INFLUENTIAL = (
     "vocab.txt",
     TABLE_FILE,
 )
-"""Files of a module that its output depends on; a README is none. (What `use.json` says is kept
+"""Files of a module that its output depends on; a README is none. (`search_defaults.json` is kept
 with each index.)"""
 
 _MOST_TOKENS = 1_000_000
@@ -67,7 +67,7 @@ class ModelFolder:
         modules: folders of all modules, the model's own among them.
         prompts: name to text that goes before what is encoded.
         max_active: entries kept of a vector by default, or None.
-        use: how it is used best, as its authors found.
+        defaults: how it is used best, as its authors found.
     """
 
     path: Path
@@ -75,7 +75,7 @@ class ModelFolder:
     modules: tuple[Path, ...]
     prompts: dict[str, str]
     max_active: int | None
-    use: ModelUse
+    defaults: SearchDefaults
 
     @classmethod
     def open(cls, name: str) -> ModelFolder:
@@ -84,7 +84,7 @@ class ModelFolder:
         Raises:
             InputError: there is no such model, or the folder holds none.
         """
-        path = Path(name) if Path(name).is_dir() else shipped_folder(name) or _downloaded(name)
+        path = Path(name) if Path(name).is_dir() else bundled_folder(name) or _downloaded(name)
         if (path / EXPORT_FILE).is_file():
             modules = [path, path / "query"]
         elif (path / "modules.json").is_file():
@@ -117,7 +117,7 @@ class ModelFolder:
             modules=tuple(dict.fromkeys([path, *modules])),
             prompts=prompts,
             max_active=config.get("max_active_dims"),
-            use=ModelUse.read(path),
+            defaults=SearchDefaults.read(path),
         )
 
     def sha256(self) -> str:
@@ -245,7 +245,7 @@ def _downloaded(name: str) -> Path:
         raise InputError(
             f"the sparse model {name!r} cannot be loaded ({reason}); give bm25, a folder that "
             "holds a SparseEncoder, one of lsr models "
-            f"({', '.join(each.name for each in shipped_models())}), or a hub id while online"
+            f"({', '.join(each.name for each in bundled_models())}), or a hub id while online"
         ) from error
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_folder import ModelFolder
-from lsr.encoders.learned.onnx_network import OnnxDocuments, is_sparse_export, packaged_graph
+from lsr.encoders.learned.onnx_network import OnnxNetwork, is_sparse_export, packaged_graph
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
 from lsr.errors import InputError
 from lsr.sparse import CSR
@@ -22,7 +22,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Network(Protocol):
-    """Encodes texts by a network: `torch_network.DocumentModel`, or an export to ONNX."""
+    """Encodes texts by a network: `torch_network.TorchNetwork`, or an export to ONNX."""
 
     @property
     def n_terms(self) -> int: ...
@@ -41,8 +41,8 @@ class LearnedSource:
         sha256: of the files that its vectors depend on.
         precision, max_active, prune_ratio, idf: as in
         `lsr.encoders.learned.encoder.LearnedOptions`, resolved.
-        min_idf: see `lsr.encoders.learned.recommended.ModelUse`.
-        own_terms: how own terms join, or None.
+        min_idf: see `lsr.encoders.learned.recommended.SearchDefaults`.
+        lexical_terms: how own terms join, or None.
     """
 
     name: str
@@ -53,13 +53,19 @@ class LearnedSource:
     prune_ratio: float
     idf: str
     min_idf: float = 0.0
-    own_terms: OwnTerms | None = None
+    lexical_terms: LexicalTerms | None = None
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> LearnedSource:
-        """As `asdict` wrote it."""
-        own = state.get("own_terms")
-        return cls(**(state | {"own_terms": own and OwnTerms(**own)}))
+        """As `asdict` wrote it, or version 0.1, where lexical terms were called own ones."""
+        terms = state.pop("own_terms", None) or state.get("lexical_terms")
+        return cls(**(state | {"lexical_terms": terms and LexicalTerms(**terms)}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What vectors depend on, in the words of version 0.1: encoders are known by its hash."""
+        content = asdict(self) | {"place": "", "name": ""}
+        content["own_terms"] = content.pop("lexical_terms")
+        return content
 
     @property
     def key(self) -> str:
@@ -82,12 +88,12 @@ class LearnedSource:
                 f"models do not go together; {again}"
             )
         if is_sparse_export(folder.path):
-            return OnnxDocuments(folder.path)
+            return OnnxNetwork(folder.path)
         if self.precision.startswith("onnx"):
-            return OnnxDocuments(folder.path / GRAPH_FOLDER)
-        from lsr.encoders.learned.torch_network import DocumentModel
+            return OnnxNetwork(folder.path / GRAPH_FOLDER)
+        from lsr.encoders.learned.torch_network import TorchNetwork
 
-        return DocumentModel(folder, self.precision)  # type: ignore[arg-type]
+        return TorchNetwork(folder, self.precision)  # type: ignore[arg-type]
 
 
 def precision_of(folder: Path, precision: Precision) -> str:
@@ -105,7 +111,7 @@ def precision_of(folder: Path, precision: Precision) -> str:
                 f"{folder} is an export to ONNX, which has a precision of its own; leave the "
                 "precision at auto"
             )
-        return OnnxDocuments.precision_of(folder)
+        return OnnxNetwork.precision_of(folder)
     graph = packaged_graph(folder)
     if precision == "int8":
         if graph is None:
@@ -113,7 +119,7 @@ def precision_of(folder: Path, precision: Precision) -> str:
                 f"{folder} brings no graph in eight bits along; for one export the model: "
                 "lsr export MODEL OUT --format packed"
             )
-        return OnnxDocuments.precision_of(graph)
+        return OnnxNetwork.precision_of(graph)
     resolved: str = precision
     if importlib.util.find_spec("sentence_transformers") is not None:
         from lsr.encoders.learned.torch_network import resolved_precision
@@ -121,5 +127,5 @@ def precision_of(folder: Path, precision: Precision) -> str:
         resolved = resolved_precision(precision)
     faster = precision == "auto" and resolved != "bf16" and graph is not None
     if graph is not None and faster and importlib.util.find_spec("onnxruntime") is not None:
-        return OnnxDocuments.precision_of(graph)
+        return OnnxNetwork.precision_of(graph)
     return resolved  # good enough for queries without torch; documents are refused when they come

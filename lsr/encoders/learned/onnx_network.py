@@ -30,7 +30,7 @@ __all__ = [
     "GRAPH_FILE",
     "TERM_WEIGHTS",
     "TOKENIZER_FILE",
-    "OnnxDocuments",
+    "OnnxNetwork",
     "SparseExportDescription",
     "is_sparse_export",
 ]
@@ -94,7 +94,7 @@ class SparseExportDescription:
         raise _damaged(path, f"it has format {version} and this lsr reads {FORMAT_VERSION}")
 
 
-class OnnxDocuments:
+class OnnxNetwork:
     """An export, on the CPU. May be used from several threads at once.
 
     Each batch is computed on OMP_NUM_THREADS threads; without that variable, on one a core.

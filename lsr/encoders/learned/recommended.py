@@ -8,23 +8,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.errors import DataError, InputError
 
-__all__ = ["USE_FILE", "ModelUse"]
+__all__ = ["DEFAULTS_FILE", "OLD_DEFAULTS_FILE", "SearchDefaults"]
 
-USE_FILE = "use.json"
+DEFAULTS_FILE = "search_defaults.json"
+OLD_DEFAULTS_FILE = "use.json"
+"""Its name in version 0.1, which is still read; so is `own_terms`."""
 
 
 @dataclass(frozen=True)
-class ModelUse:
+class SearchDefaults:
     """What is done unless something else is asked for.
 
     Attributes:
         idf: whose table weighs queries: the model's own, or the collection's.
         min_idf: tokens of a query that weigh less by the table are left out: they are in most
             documents, so that they cost much and tell little.
-        own_terms: how a document's own words join its vector, or None.
+        lexical_terms: how a document's own words join its vector, or None.
 
     Raises:
         InputError: there is no such source of the table, or the minimum is not a number from 0.
@@ -32,7 +34,7 @@ class ModelUse:
 
     idf: Literal["model", "corpus"] = "model"
     min_idf: float = 0.0
-    own_terms: OwnTerms | None = None
+    lexical_terms: LexicalTerms | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_idf < math.inf:
@@ -41,19 +43,23 @@ class ModelUse:
             raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
 
     @classmethod
-    def read(cls, folder: Path) -> ModelUse:
+    def read(cls, folder: Path) -> SearchDefaults:
         """What the model in this folder says; the defaults if nothing.
 
         Raises:
             DataError: the file is damaged.
         """
-        path = folder / USE_FILE
+        path = folder / DEFAULTS_FILE
+        if not path.is_file():
+            path = folder / OLD_DEFAULTS_FILE
         if not path.is_file():
             return cls()
         try:
             said = json.loads(path.read_text("utf-8"))
-            own = said.get("own_terms")
-            return cls(**(said | {"own_terms": None if own is None else OwnTerms(**own)}))
+            if "own_terms" in said:
+                said["lexical_terms"] = said.pop("own_terms")
+            terms = said.get("lexical_terms")
+            return cls(**(said | {"lexical_terms": terms and LexicalTerms(**terms)}))
         except (OSError, ValueError, TypeError, AttributeError, InputError) as error:
             raise DataError(
                 f"does not say how the model is used ({error}); put it right, or take it away to "
@@ -63,4 +69,5 @@ class ModelUse:
 
     def write(self, folder: Path) -> None:
         """Write the file that `read` reads."""
-        (folder / USE_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        (folder / DEFAULTS_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        (folder / OLD_DEFAULTS_FILE).unlink(missing_ok=True)

@@ -29,7 +29,7 @@ from lsr.encoders.learned.pruning import rows_of
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.sparse import CSR
 
-__all__ = ["DocumentModel", "Precision", "resolved_precision"]
+__all__ = ["Precision", "TorchNetwork", "resolved_precision"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -44,7 +44,7 @@ TOLERANCE = 1e-3
 _ROUTES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
-class DocumentModel:
+class TorchNetwork:
     """A sentence-transformers `SparseEncoder`.
 
     Args:

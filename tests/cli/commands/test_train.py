@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.encoders.learned.encoder import LearnedEncoder
-from lsr.encoders.learned.lexical_terms import OwnTerms
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.training.config.train import EncoderConfig
-from lsr.training.data.training_data import Material
-from lsr.training.loop.adapt import adapt_model, collection_material
+from lsr.training.data.training_data import TrainingData
+from lsr.training.loop.adapt import adapt_model, collection_training_data
 from tests.support.command_line import done, refused
 from tests.support.tiny_models import WORDS, tiny_base
 
@@ -93,16 +93,16 @@ def test_a_finished_model_whose_table_is_learned_now(config: Path, tmp_path: Pat
 
 def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_path: Path) -> None:
     trained = json.loads(done("train", config, "--json"))["model"]
-    ModelUse(own_terms=OwnTerms(weight=0.25)).write(Path(trained))
+    SearchDefaults(lexical_terms=LexicalTerms(weight=0.25)).write(Path(trained))
     words = ("adapt", trained, corpus, tmp_path / "adapted", "--steps", 2, "--dense", "none")
     outcome = json.loads(done(*words, "--set", "optim.queries=4", "--json"))
     assert any("drawn towards the idf" in note for note in outcome["notes"])
-    assert ModelUse.read(Path(outcome["model"])).own_terms == OwnTerms(weight=0.25)
+    assert SearchDefaults.read(Path(outcome["model"])).lexical_terms == LexicalTerms(weight=0.25)
     written = yaml.safe_load((tmp_path / "adapted" / "config.yaml").read_text())["stages"][0]
-    assert written["scores"]["own_terms"] is None, "the network forgets beside them"
+    assert written["scores"]["lexical_terms"] is None, "the network forgets beside them"
     assert written["regularizer"]["target_terms"] == 120
     assert written["optim"]["lr"] == 1e-5, "a finished model is not taught anew"
-    rows = collection_material(str(corpus), EncoderConfig(base=str(base)), 0).pairs
+    rows = collection_training_data(str(corpus), EncoderConfig(base=str(base)), 0).pairs
     assert (rows.positives >= 0).all()
     before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
@@ -132,10 +132,10 @@ def test_adapting_reads_as_much_of_documents_as_it_is_told(
     settings: tuple[str, ...],
     longest: int,
 ) -> None:
-    given: list[Material] = []
+    given: list[TrainingData] = []
 
-    def kept(*_: object, material: Material) -> None:
-        given.append(material)
+    def kept(*_: object, training_data: TrainingData) -> None:
+        given.append(training_data)
 
     monkeypatch.setattr("lsr.training.loop.adapt.train_model", kept)
     adapt_model(str(base), str(corpus), tmp_path / "out", dense=None, settings=settings)

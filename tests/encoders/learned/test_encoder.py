@@ -18,9 +18,9 @@ from lsr.encoders.learned.idf import document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.model_folder import ModelFolder, read_tensor
 from lsr.encoders.learned.pruning import ActiveTerms, rows_of
 from lsr.encoders.learned.query_table import QueryTable
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.encoders.learned.tokenizer import WordPieces
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.encoders.protocols import CorpusEncoder, Encoder
 from lsr.errors import DataError, IndexCorruptError, InputError
 from lsr.sparse import CSR
@@ -91,7 +91,7 @@ def test_both_sides_of_a_symmetric_model(splade: Path) -> None:
         expected = _reference(splade, side, TEXTS)
         encode = encoder.encode_queries if side == "query" else encoder.encode_documents
         assert np.abs(_dense(encode(TEXTS)) - expected)[full].max() < 1e-4
-    own = encoder.own_terms("the cat")
+    own = encoder.surface_terms("the cat")
     assert own is not None
     assert {encoder.term(term) for term in own.tolist()} == {"the", "cat"}
 
@@ -112,7 +112,7 @@ def test_batches_of_every_size_give_the_same_rows(
 
 def test_the_way_of_large_devices_gives_the_same(model: Path, splade: Path) -> None:
     for folder in (model, splade):
-        found = DocumentModel(ModelFolder.open(str(folder)), "fp32")
+        found = TorchNetwork(ModelFolder.open(str(folder)), "fp32")
         expected = _dense(found.encode(TEXTS, "document"))
         route = found._pooled["document"]
         assert route is not None
@@ -121,8 +121,8 @@ def test_the_way_of_large_devices_gives_the_same(model: Path, splade: Path) -> N
 
 
 def test_half_precision_is_near(model: Path) -> None:
-    full = DocumentModel(ModelFolder.open(str(model)), "fp32").encode(TEXTS, "document")
-    half = DocumentModel(ModelFolder.open(str(model)), "bf16").encode(TEXTS, "document")
+    full = TorchNetwork(ModelFolder.open(str(model)), "fp32").encode(TEXTS, "document")
+    half = TorchNetwork(ModelFolder.open(str(model)), "bf16").encode(TEXTS, "document")
     a, b = _dense(full), _dense(half)
     assert not np.array_equal(a, b)
     assert np.abs(a - b).max() < 0.02 * a.max()
@@ -133,7 +133,7 @@ def test_a_head_that_is_not_stock_goes_through_the_model(tmp_path: Path) -> None
     from sentence_transformers import SparseEncoder
 
     folder = inference_free(tmp_path)
-    model = DocumentModel(ModelFolder.open(str(folder)), "fp32")
+    model = TorchNetwork(ModelFolder.open(str(folder)), "fp32")
     assert model._pooled["document"] is not None
     pooling = model.encoder[0].sub_modules["document"][1]
 
@@ -203,7 +203,7 @@ def test_it_is_an_encoder_and_comes_back_from_its_folder(model: Path, tmp_path: 
     assert np.array_equal(
         _dense(again.encode_documents(TEXTS)), _dense(encoder.encode_documents(TEXTS))
     )
-    assert again.own_terms("the cat") is None
+    assert again.surface_terms("the cat") is None
     assert again.find_terms(["cat", "nothing such"]) == [again.vocabulary.index("cat"), None]
     for name in ("encoder.json", "tokenizer.json", "weights.npy"):
         broken = tmp_path.with_name(f"broken-{name}")
@@ -254,7 +254,7 @@ def test_tokens_of_little_idf_are_left_out_of_queries(model: Path, tmp_path: Pat
     given = whole.query_weights
     assert given is not None
     folder = shutil.copytree(model, tmp_path / "model")
-    ModelUse(min_idf=1.5).write(folder)
+    SearchDefaults(min_idf=1.5).write(folder)
     less = _fp32(folder)
     assert np.array_equal(np.asarray(less.query_weights), np.where(given < 1.5, 0, given))
     found = less.encode_queries(TEXTS)
@@ -266,7 +266,7 @@ def test_tokens_of_little_idf_are_left_out_of_queries(model: Path, tmp_path: Pat
     assert np.array_equal(_dense(again.encode_queries(TEXTS)), _dense(found))
     for wrong in (-1.0, float("nan")):
         with pytest.raises(InputError, match="min_idf is"):
-            ModelUse(min_idf=wrong)
+            SearchDefaults(min_idf=wrong)
 
 
 def test_idf_by_hand() -> None:

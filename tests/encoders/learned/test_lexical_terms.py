@@ -13,8 +13,8 @@ import pytest
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
-from lsr.encoders.learned.lexical_terms import OwnTerms, side_by_side
-from lsr.encoders.learned.recommended import USE_FILE, ModelUse
+from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
+from lsr.encoders.learned.recommended import DEFAULTS_FILE, SearchDefaults
 from lsr.errors import DataError, InputError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
@@ -34,7 +34,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _encoder(model: Path, weight: float | None, **options: Any) -> LearnedEncoder:
-    return LearnedEncoder(str(model), LearnedOptions("fp32", own_weight=weight, **options))
+    return LearnedEncoder(str(model), LearnedOptions("fp32", lexical_weight=weight, **options))
 
 
 def _dense(vectors: CSR) -> Any:
@@ -64,7 +64,7 @@ def test_rows_side_by_side() -> None:
 def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> None:
     plain, own = _encoder(model, 0.0), _encoder(model, 2.5)
     bm25 = Bm25Encoder(k1=1.2, b=0.75)
-    assert own.identity.parameters["own_weight"] == 2.5
+    assert own.identity.parameters["lexical_weight"] == 2.5
     learned = _dense(plain.encode_corpus([FIRST]))
     impacts = _dense(bm25.encode_corpus([FIRST]))
     found = _dense(own.encode_corpus([FIRST[:1], FIRST[1:]]))
@@ -102,21 +102,23 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
     before = LearnedEncoder(str(folder)).identity.sha256
-    ModelUse("corpus", own_terms=OwnTerms(weight=1.5, k1=0.5, language="german")).write(folder)
+    SearchDefaults(
+        "corpus", lexical_terms=LexicalTerms(weight=1.5, k1=0.5, language="german")
+    ).write(folder)
     asked = _encoder(folder, None)
     assert asked.identity.sha256 != before
-    assert asked.identity.parameters["own_weight"] == 1.5
+    assert asked.identity.parameters["lexical_weight"] == 1.5
     assert asked.identity.parameters["idf"] == "corpus"
     assert _encoder(folder, None, idf="model").identity.parameters["idf"] == "model"
     asked.encode_corpus([["Häuser und Katzen"]])
     own = {asked.term(term) for term in range(len(asked.vocabulary), asked.n_terms)}
     assert {"own:haus", "own:katz"} <= own
     silent = _encoder(folder, 0.0)
-    assert "own_weight" not in silent.identity.parameters
+    assert "lexical_weight" not in silent.identity.parameters
     assert silent.encode_corpus([["Katzen"]]).n_terms == silent.n_terms == len(silent.vocabulary)
-    wrongs: list[object] = [{"own_terms": {"weight": -1}}, {"idf": "none"}, {"other": 1}, []]
+    wrongs: list[object] = [{"lexical_terms": {"weight": -1}}, {"idf": "none"}, {"other": 1}, []]
     for wrong in wrongs:
-        (folder / USE_FILE).write_text(json.dumps(wrong))
+        (folder / DEFAULTS_FILE).write_text(json.dumps(wrong))
         with pytest.raises(DataError, match="does not say how the model is used"):
             LearnedEncoder(str(folder))
 
@@ -152,4 +154,4 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     assert _encoder(splade, 0.0).encode_documents(["cat"]).nnz
     for wrong in ({"weight": -1.0}, {"k1": 0.0}, {"b": 1.5}, {"k1": float("nan")}):
         with pytest.raises(InputError, match=f"own terms: {next(iter(wrong))} is"):
-            OwnTerms(**wrong)  # type: ignore[arg-type]
+            LexicalTerms(**wrong)  # type: ignore[arg-type]

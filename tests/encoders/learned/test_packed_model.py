@@ -18,15 +18,15 @@ from sentence_transformers import SparseEncoder
 import lsr.encoders.learned.bundled_models
 from lsr.datasets.open import open_corpus
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.learned.bundled_models import MODELS, shipped_models
+from lsr.encoders.learned.bundled_models import MODELS, bundled_models
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
-from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import Precision
-from lsr.encoders.learned.onnx_network import OnnxDocuments
+from lsr.encoders.learned.onnx_network import OnnxNetwork
 from lsr.encoders.learned.packed_model import PACKED_FILE, graph_matrices, packed_matrix, unpacked
-from lsr.encoders.learned.recommended import ModelUse
-from lsr.encoders.learned.torch_network import DocumentModel
+from lsr.encoders.learned.recommended import SearchDefaults
+from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import DataError
 from lsr.training.models.sparse_encoder import open_model
 from tests.support.command_line import done, refused
@@ -45,7 +45,7 @@ def written(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A packed copy of the model, and nothing else."""
     cache = tmp_path_factory.mktemp("cache")
     folder = tmp_path_factory.mktemp("packed") / "small-one"
-    ModelUse("corpus", own_terms=OwnTerms(weight=2.0)).write(model)
+    SearchDefaults("corpus", lexical_terms=LexicalTerms(weight=2.0)).write(model)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lsr.encoders.learned.packed_model.SMALLEST", 512)
         patch.setenv("XDG_CACHE_HOME", str(cache))
@@ -65,7 +65,7 @@ def packed(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def _vectors(model: str, precision: Precision = "fp32") -> np.ndarray:
     encoder = LearnedEncoder(model, LearnedOptions(precision))  # own words come with a collection
-    assert encoder.identity.parameters["own_weight"] == 2.0
+    assert encoder.identity.parameters["lexical_weight"] == 2.0
     return np.asarray(to_scipy(encoder.encode_documents(TEXTS)).toarray())
 
 
@@ -99,7 +99,7 @@ def test_a_packed_model_is_used_by_its_name(model: Path, packed: Path, tmp_path:
 
 def test_documents_need_no_torch(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _vectors("small-one")
-    monkeypatch.setattr(DocumentModel, "__init__", None)  # as where torch is not installed
+    monkeypatch.setattr(TorchNetwork, "__init__", None)  # as where torch is not installed
     found = _vectors("small-one", "int8")
     assert _cosines(whole, found).min() > 0.99
     assert not np.array_equal(whole, found)
@@ -111,7 +111,7 @@ def test_documents_need_no_torch(packed: Path, monkeypatch: pytest.MonkeyPatch) 
     file = next(packed.rglob(PACKED_FILE))
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(DataError, match="lost, or has changed"):
-        OnnxDocuments(packed / "onnx")
+        OnnxNetwork(packed / "onnx")
 
 
 def _without(package: str) -> Callable[[str], object]:
@@ -138,17 +138,17 @@ def test_the_graph_takes_the_matrices_of_the_model(packed: Path) -> None:
 def test_it_is_saved_for_sentence_transformers(packed: Path, tmp_path: Path) -> None:
     done("export", "small-one", tmp_path / "st", "--format", "sentence-transformers")
     theirs = SparseEncoder(str(tmp_path / "st")).encode_document(TEXTS[:1])
-    ours = LearnedEncoder("small-one", LearnedOptions("fp32", own_weight=0.0))
+    ours = LearnedEncoder("small-one", LearnedOptions("fp32", lexical_weight=0.0))
     found = to_scipy(ours.encode_documents(TEXTS[:1])).toarray()
     assert np.allclose(theirs.to_dense().numpy(), found, atol=1e-4)
-    assert ModelFolder.open(str(tmp_path / "st")).use.own_terms == OwnTerms(weight=2.0)
+    assert ModelFolder.open(str(tmp_path / "st")).defaults.lexical_terms == LexicalTerms(weight=2.0)
 
 
 def test_another_packed_model_is_unpacked_anew(packed: Path) -> None:
     first = unpacked(packed)
     (packed / "README.md").write_text("a card")
     assert unpacked(packed) == first
-    ModelUse("model").write(packed)
+    SearchDefaults("model").write(packed)
     assert unpacked(packed) != first
     file = next(packed.rglob(PACKED_FILE))
     file.write_bytes(file.read_bytes()[:-9])
@@ -188,7 +188,7 @@ def test_what_cannot_be_packed_is_refused(
 
 
 def test_the_shipped_models_are_whole() -> None:
-    for each in shipped_models():
+    for each in bundled_models():
         assert each.size_bytes <= 30_000_000, each.name
         assert (each.folder / "README.md").is_file()
         assert LearnedEncoder(each.name).encode_queries(["cold water"]).nnz == 2
@@ -199,9 +199,9 @@ def test_the_shipped_model_is_the_same_without_torch() -> None:
     texts = [document.full_text for document in open_corpus(str(LIBRARY)).documents()]
     a, b = (
         to_scipy(
-            LearnedEncoder("doc-mini", LearnedOptions(precision, own_weight=0.0)).encode_documents(
-                texts
-            )
+            LearnedEncoder(
+                "doc-mini", LearnedOptions(precision, lexical_weight=0.0)
+            ).encode_documents(texts)
         ).toarray()
         for precision in ("fp32", "int8")
     )

@@ -20,7 +20,7 @@ from lsr.index.blocks.block_index import (
     _checksum,
 )
 from lsr.index.blocks.config import BuildConfig
-from lsr.index.blocks.layout import ALIGNMENT, PARTS
+from lsr.index.blocks.layout import ALIGNMENT, ARRAYS
 from lsr.index.indexer.block_builder import build_blocks
 from lsr.sparse import CSR
 from tests.support.block_indexes import (
@@ -68,7 +68,7 @@ def test_what_is_saved_comes_back(
         for verify in (False, True):
             again = BlockIndex.load(folder, resident=resident, verify=verify)
             assert alike(again, index)
-            assert all(np.array_equal(again.part(name), index.part(name)) for name in PARTS)
+            assert all(np.array_equal(again.array(name), index.array(name)) for name in ARRAYS)
             assert not again.blob.flags.writeable
             assert not again.layout.flags.writeable
             assert again.blob.ctypes.data % ALIGNMENT == 0
@@ -127,12 +127,12 @@ def test_a_flip_in_the_gap_after_a_part_is_found(saved: Path) -> None:
     path = saved / BYTES_FILE
     content = path.read_bytes()
     found = 0
-    begins = [*index.layout[2 : 2 * len(PARTS) : 2].tolist(), len(content)]
+    begins = [*index.layout[2 : 2 * len(ARRAYS) : 2].tolist(), len(content)]
     for i, begin in enumerate(begins):
         if index.layout[2 * i + 1] < begin:
             found += 1
             path.write_bytes(content[: begin - 1] + b"\x01" + content[begin:])
-            with pytest.raises(IndexCorruptError, match=f"the part '{PARTS[i]}' has changed"):
+            with pytest.raises(IndexCorruptError, match=f"the part '{ARRAYS[i]}' has changed"):
                 BlockIndex.load(saved, verify=True)
     assert found > 3
 
@@ -203,7 +203,7 @@ def test_stats_and_properties() -> None:
     index = small()
     assert (index.n_documents, index.n_terms, index.n_neighbours) == (15, 20, 2)
     stats = index.stats()
-    assert stats["n_postings"] == index.n_postings == index.part("block_postings")[-1]
+    assert stats["n_postings"] == index.n_postings == index.array("block_postings")[-1]
     assert stats["n_blocks"] == index.n_blocks > 0
-    assert stats["bytes"].keys() == set(PARTS)
+    assert stats["bytes"].keys() == set(ARRAYS)
     assert sum(stats["bytes"].values()) <= len(index.blob)

@@ -101,7 +101,7 @@ def made(kind: Any, **values: Any) -> Any:
         made(SearchParams, heap_factor=math.inf),
         made(SearchParams, n_knn=-1),
         made(SearchParams, n_knn=256),
-        made(SearchParams, mode="fast"),
+        made(SearchParams, strategy="fast"),
     ],
 )
 def test_values_out_of_range_are_refused(make: Any) -> None:

@@ -22,7 +22,7 @@ from tests.support.block_indexes import both_ways, brief, interpreted
 pytestmark = pytest.mark.kernel
 
 KINDS = ("equal", "few", "any", "outliers", "tiny", "huge")
-PARTS = {f"scan_{name}" for name in Lists._fields}
+ARRAYS = {f"scan_{name}" for name in Lists._fields}
 
 
 @st.composite
@@ -37,7 +37,7 @@ def filled(documents: CSR, weights: NDArray[np.float32]) -> ScanLists:
     lists = ScanLists(documents, weights)
     for job in lists.jobs():
         job()
-    assert set(lists.finish()) == PARTS
+    assert set(lists.finish()) == ARRAYS
     return lists
 
 
@@ -166,6 +166,6 @@ def test_an_index_holds_them_for_any_threads(values: str) -> None:
         weights = stored_weights(weights, one.scale)
     lists = filled(documents, weights)
     for name in Lists._fields:
-        assert np.array_equal(one.part(f"scan_{name}"), getattr(lists, name))
+        assert np.array_equal(one.array(f"scan_{name}"), getattr(lists, name))
     held = sum(getattr(lists, name).nbytes for name in Lists._fields)
     assert held <= ScanLists.n_bytes(documents) + 8

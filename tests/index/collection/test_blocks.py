@@ -14,7 +14,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexCorruptError, InputError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
-from lsr.index.collection.segment_reader import Part
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.exact_searcher import ExactSearcher
@@ -51,8 +51,8 @@ def searchers(collection: Collection) -> list[type]:
     return [type(part.open_searcher()) for part in parts(collection)]
 
 
-def parts(collection: Collection) -> tuple[Part, ...]:
-    return collection._generation.parts
+def parts(collection: Collection) -> tuple[SegmentReader, ...]:
+    return collection._snapshot.readers
 
 
 def test_small_collections_have_no_blocks(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_search_is_exact_until_calibrated(path: Path) -> None:
     opened = Collection(path)
     assert searchers(opened) == [AutoSearcher]
     assert Manifest.read(path).generation == 1
-    (path / "tuned.json").write_text("[]")
-    with pytest.raises(IndexCorruptError, match=r"tuned\.json"):
+    (path / "calibration.json").write_text("[]")
+    with pytest.raises(IndexCorruptError, match=r"calibration\.json"):
         Collection(path)
 
 

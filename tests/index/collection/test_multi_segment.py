@@ -17,7 +17,7 @@ from lsr.errors import QueryError
 from lsr.index.collection.collection import Collection
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.multi_searcher import merged
-from lsr.index.collection.multi_segment import JoinedSegment
+from lsr.index.collection.multi_segment import MultiSegment
 from lsr.index.collection.update import add_documents, delete_documents
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR
@@ -89,8 +89,8 @@ def joined(built: Path) -> Path:
     return built
 
 
-def view(collection: Collection) -> JoinedSegment:
-    assert isinstance(collection.segment, JoinedSegment)
+def view(collection: Collection) -> MultiSegment:
+    assert isinstance(collection.segment, MultiSegment)
     return collection.segment
 
 
@@ -107,7 +107,7 @@ def test_rows_are_counted_through(joined: Path) -> None:
         assert documents[2].text == "A pike of another lake"
         assert segment.has_terms.tolist() == [i not in (4, 8) for i in range(9)]
         assert segment.n_terms == collection.encoder.n_terms
-        parts = [part.segment for part in segment.parts]
+        parts = [part.segment for part in segment.readers]
         assert segment.lists_nbytes == sum(part.lists_nbytes for part in parts)
         assert segment.n_postings == sum(part.n_postings for part in parts)
         assert (segment.dimension, segment.vectors_nbytes) == (0, 0)
@@ -151,7 +151,7 @@ def test_scores_and_weights_of_chosen_rows(joined: Path) -> None:
 
 def test_batches_threads_and_filters(joined: Path) -> None:
     with opened(joined) as collection:
-        searcher = collection._generation.searcher
+        searcher = collection._snapshot.searcher
         queries = collection.encoder.encode_queries(["fish", "", "pike", "lakes grass"])
         whole = searcher.search_batch(queries, 5)
         for k in (1, 2, 20):

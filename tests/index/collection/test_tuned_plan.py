@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexCorruptError, StorageError
+from lsr.files import checksum
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.collection import Collection
-from lsr.index.collection.tuned_plan import PROFILE, Profile
+from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE, TunedPlan
 from lsr.index.storage.manifest import Manifest
 from lsr.retrieval.feedback import DenseFeedback
 from lsr.retrieval.fusion import Fusion
@@ -37,8 +39,8 @@ TUNED = SearchPlan(
 EVIDENCE = {"measure": "ndcg@10", "queries": 30, "held_out": [0.5, 0.25], "folds": {"0": None}}
 
 
-def profile(manifest: Manifest, plan: SearchPlan = TUNED, **more: Any) -> Profile:
-    made = Profile(
+def tuned_plan(manifest: Manifest, plan: SearchPlan = TUNED, **more: Any) -> TunedPlan:
+    made = TunedPlan(
         plan=plan,
         sparse=manifest.sparse,
         dense=manifest.dense,
@@ -84,7 +86,7 @@ identities = st.builds(
 )
 @given(
     st.builds(
-        Profile,
+        TunedPlan,
         plan=plans(),
         sparse=identities,
         dense=st.none() | identities,
@@ -93,29 +95,31 @@ identities = st.builds(
         evidence=st.dictionaries(texts(4), json_values, max_size=3),
     )
 )
-def test_what_is_saved_is_read(tmp_path: Path, made: Profile) -> None:
+def test_what_is_saved_is_read(tmp_path: Path, made: TunedPlan) -> None:
     path = made.save(tmp_path)
-    assert path == tmp_path / PROFILE
-    assert Profile.read(tmp_path) == made
-    assert [each.name for each in tmp_path.iterdir()] == [PROFILE], "nothing unfinished is left"
+    assert path == tmp_path / TUNED_PLAN_FILE
+    assert TunedPlan.read(tmp_path) == made
+    assert [each.name for each in tmp_path.iterdir()] == [TUNED_PLAN_FILE], (
+        "nothing unfinished is left"
+    )
 
 
 def test_no_profile(tmp_path: Path) -> None:
-    assert Profile.read(tmp_path) is None
-    assert Profile.read(tmp_path / "absent") is None
+    assert TunedPlan.read(tmp_path) is None
+    assert TunedPlan.read(tmp_path / "absent") is None
 
 
 def test_a_folder_that_cannot_be_written_to(index: Path, tmp_path: Path) -> None:
-    made = profile(Manifest.read(index))
-    message = "profile.json cannot be written .*; nothing was changed"
+    made = tuned_plan(Manifest.read(index))
+    message = "plan.json cannot be written .*; nothing was changed"
     with pytest.raises(StorageError, match=message):
         made.save(tmp_path / "absent")
     made.save(index)
-    before = (index / PROFILE).read_bytes()
-    (index / "profile.unfinished").mkdir()
+    before = (index / TUNED_PLAN_FILE).read_bytes()
+    (index / f".{TUNED_PLAN_FILE}.{os.getpid()}.unfinished").mkdir()
     with pytest.raises(StorageError, match=message):
         replace(made, created="later").save(index)
-    assert (index / PROFILE).read_bytes() == before
+    assert (index / TUNED_PLAN_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_a_folder_that_cannot_be_written_to(index: Path, tmp_path: Path) -> None
 )
 def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
     """One sentence says which file, and that it can be deleted. Deleting it helps."""
-    path = profile(Manifest.read(index)).save(index)
+    path = tuned_plan(Manifest.read(index)).save(index)
     text = path.read_text("utf-8")
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -149,7 +153,7 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
     else:
         changed = {
             "weight": text.replace("0.45", "0.46"),
-            "version": text.replace('"profile_version": 1', '"profile_version": 2'),
+            "version": text.replace('"version": 1', '"version": 2'),
             "extra": text.replace('"created"', '"more": 1, "created"'),
             "short": text[: len(text) // 2],
         }[content]
@@ -157,7 +161,7 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
         path.write_text(changed, "utf-8")
     advice = "delete it to go on without, then run lsr tune again"
     message = rf"^{re.escape(str(path))} is damaged \(.*\); {advice}$"
-    for read in (lambda: Profile.read(index), lambda: Collection(index)):
+    for read in (lambda: TunedPlan.read(index), lambda: Collection(index)):
         with pytest.raises(IndexCorruptError, match=message):
             read()
     if path.is_dir():
@@ -170,23 +174,22 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
 @pytest.mark.parametrize("wrong", [{"window": 0}, {"fusion": {"weight": 1}}, {"prf": 3}, [], None])
 def test_a_plan_of_another_time(index: Path, wrong: Any) -> None:
     """The checksum is right, and this version knows no such plan."""
-    from lsr.index.collection.tuned_plan import _checksum
 
-    path = profile(Manifest.read(index)).save(index)
+    path = tuned_plan(Manifest.read(index)).save(index)
     content = json.loads(path.read_text("utf-8"))
     del content["checksum"]
     content["plan"] = wrong
-    path.write_text(json.dumps({**content, "checksum": _checksum(content)}))
+    path.write_text(json.dumps({**content, "checksum": checksum(content)}))
     with pytest.raises(
         IndexCorruptError, match="delete it to go on without, then run lsr tune again"
     ):
-        Profile.read(index)
+        TunedPlan.read(index)
 
 
 def test_a_profile_fits_its_models(index: Path) -> None:
     manifest = Manifest.read(index)
     assert manifest.dense is not None
-    made = profile(manifest)
+    made = tuned_plan(manifest)
     assert made.fits(manifest)
     assert replace(made, generation=77, created="x", evidence={}).fits(manifest)
     dense = manifest.dense
@@ -202,30 +205,30 @@ def test_bm25_is_known_by_its_options_and_others_by_their_hash(index: Path) -> N
     manifest = Manifest.read(index)
     sparse = manifest.sparse
     assert sparse.kind == "bm25"
-    assert profile(manifest, sparse=replace(sparse, sha256="more documents")).fits(manifest)
+    assert tuned_plan(manifest, sparse=replace(sparse, sha256="more documents")).fits(manifest)
     for name, value in (("k1", 1.2), ("b", 0.75), ("language", "german")):
         other = replace(sparse, parameters={**sparse.parameters, name: value})
-        assert not profile(manifest, sparse=other).fits(manifest)
-    assert not profile(manifest, sparse=replace(sparse, kind="splade")).fits(manifest)
+        assert not tuned_plan(manifest, sparse=other).fits(manifest)
+    assert not tuned_plan(manifest, sparse=replace(sparse, kind="splade")).fits(manifest)
     learned = replace(manifest, sparse=EncoderIdentity("splade", "s", "one"))
-    assert profile(learned).fits(learned)
-    assert not profile(learned, sparse=EncoderIdentity("splade", "s", "two")).fits(learned)
+    assert tuned_plan(learned).fits(learned)
+    assert not tuned_plan(learned, sparse=EncoderIdentity("splade", "s", "two")).fits(learned)
 
 
 def test_it_is_the_default_plan(opened: Opened, index: Path, monkeypatch: Any) -> None:
-    assert opened.collection.profile is None
+    assert opened.collection.tuned_plan is None
     assert opened.collection.default_plan == SearchPlan()
     before = opened.collection.search("north tower harbour")
-    profile(opened.collection.manifest).save(index)
+    tuned_plan(opened.collection.manifest).save(index)
     tuned = Opened(index, monkeypatch)
-    assert tuned.collection.profile is not None
+    assert tuned.collection.tuned_plan is not None
     assert tuned.collection.default_plan == TUNED
     answer = tuned.collection.search("north tower harbour")
     assert answer.plan == TUNED.resolved(tuned.collection.modes)
     assert answer.plan.weights.first == 0.6
     assert answer.prf.applied
     assert len(answer.prf.feedback) == 2
-    assert "profile_stale" not in codes(answer)
+    assert "tuned_plan_stale" not in codes(answer)
     own = tuned.search("north tower harbour", SearchPlan())
     assert [hit.score for hit in own.hits] == [hit.score for hit in before.hits], "own plans count"
     tuned.collection.close()
@@ -236,7 +239,7 @@ def test_a_mode_can_be_chosen_beside_a_tuned_plan(
     index: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
 ) -> None:
     """Feedback between two rankings steps back, where there is one ranking."""
-    profile(Manifest.read(index)).save(index)
+    tuned_plan(Manifest.read(index)).save(index)
     opened = Opened(index, monkeypatch)
     answer = opened.collection.search("north tower", mode=mode)
     assert answer.mode == mode
@@ -253,16 +256,16 @@ class OtherCompass(Compass):
 def test_one_that_does_not_fit_is_not_used(
     index: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    profile(Manifest.read(index)).save(index)
+    tuned_plan(Manifest.read(index)).save(index)
     documents = [Document(doc_id, text) for doc_id, text in TEXTS.items()]
     sparse = Bm25Encoder(k1=1.5) if change == "sparse" else Bm25Encoder()
     dense = {"dense": OtherCompass(), "no dense": None, "sparse": Compass()}[change]
     build_collection(documents, index, sparse=sparse, dense=dense)
     collection = Collection(index)
-    assert collection.profile is not None
+    assert collection.tuned_plan is not None
     assert collection.default_plan == SearchPlan()
     answer = collection.search("north tower", mode="sparse")
-    assert codes(answer) == ["profile_stale"]
+    assert codes(answer) == ["tuned_plan_stale"]
     assert "run lsr tune again" in answer.warnings[0].detail
     assert ids(answer)
     collection.close()
@@ -271,14 +274,14 @@ def test_one_that_does_not_fit_is_not_used(
 def test_it_outlives_a_new_build_with_the_same_models(
     index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = profile(Manifest.read(index))
+    made = tuned_plan(Manifest.read(index))
     made.save(index)
     documents = [Document("new", "north harbour"), Document("more", "south")]
     manifest = build_collection(documents, index, sparse=Bm25Encoder(), dense=Compass())
     assert manifest.generation == 2
     assert manifest.sparse.sha256 != made.sparse.sha256, "BM25 has other statistics now"
     opened = Opened(index, monkeypatch)
-    assert opened.collection.profile == made
+    assert opened.collection.tuned_plan == made
     assert opened.collection.default_plan == TUNED
     answer = opened.collection.search("north")
     assert codes(answer) == []
@@ -288,7 +291,7 @@ def test_it_outlives_a_new_build_with_the_same_models(
 
 
 def test_a_reader_keeps_the_profile_it_was_opened_with(opened: Opened, index: Path) -> None:
-    profile(opened.collection.manifest).save(index)
+    tuned_plan(opened.collection.manifest).save(index)
     assert opened.collection.default_plan == SearchPlan()
-    (index / PROFILE).write_text("nonsense")
+    (index / TUNED_PLAN_FILE).write_text("nonsense")
     assert opened.collection.search("north").hits

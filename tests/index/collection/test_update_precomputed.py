@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.precomputed import GivenEncoder
+from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.errors import InputError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.merge_policy import MergePolicy
@@ -25,7 +25,7 @@ VECTORS = CSR.from_rows([{0: 1.5, 2: 0.5}, {1: 2.0}])
 @pytest.fixture
 def given(tmp_path: Path) -> Path:
     path = tmp_path / "index"
-    build_collection(DOCUMENTS, path, sparse=GivenEncoder(3, TOKENS), vectors=VECTORS)
+    build_collection(DOCUMENTS, path, sparse=PrecomputedEncoder(3, TOKENS), vectors=VECTORS)
     return path
 
 
@@ -47,7 +47,7 @@ def test_add_with_new_tokens(given: Path, n_segments: int) -> None:
     vectors = CSR.from_rows([{3: 1.0, 0: 0.25}, {4: 4.0}])
     documents = [Document("c", "third"), Document("a", "newer")]
     policy = MergePolicy(segments_per_tier=n_segments)
-    encoder = GivenEncoder(5, MORE)
+    encoder = PrecomputedEncoder(5, MORE)
     change = add_documents(given, documents, vectors=vectors, sparse=encoder, policy=policy)
     assert (change.n_added, change.n_replaced) == (1, 1)
     assert len(change.manifest.segments) == n_segments
@@ -77,13 +77,21 @@ def test_add_with_the_same_tokens(given: Path) -> None:
         (None, None, "text cannot be encoded for it; give the documents' vectors"),
         (None, CSR.empty(2, 3), "2 sparse vectors for 1 documents; give one each"),
         (None, CSR.from_rows([{3: 1.0}]), "row 0 has a term outside 0..2"),
-        (GivenEncoder(3, ["dog", "cat", "owl"]), CSR.empty(1, 3), "not have the terms of this ind"),
-        (GivenEncoder(2, TOKENS[:2]), CSR.empty(1, 2), "does not have the terms of this index"),
+        (
+            PrecomputedEncoder(3, ["dog", "cat", "owl"]),
+            CSR.empty(1, 3),
+            "not have the terms of this ind",
+        ),
+        (
+            PrecomputedEncoder(2, TOKENS[:2]),
+            CSR.empty(1, 2),
+            "does not have the terms of this index",
+        ),
         (Bm25Encoder(), CSR.empty(1, 0), "'bm25' does not have the terms of this index in their"),
     ],
 )
 def test_refused(
-    given: Path, encoder: GivenEncoder | None, vectors: CSR | None, message: str
+    given: Path, encoder: PrecomputedEncoder | None, vectors: CSR | None, message: str
 ) -> None:
     before = content(given.parent)
     with pytest.raises(InputError, match=message):
@@ -95,6 +103,6 @@ def test_a_build_with_vectors_that_do_not_fit(tmp_path: Path) -> None:
     for vectors in (CSR.empty(1, 3), CSR.from_rows([{3: 1.0}, {}])):
         with pytest.raises(InputError):
             build_collection(
-                DOCUMENTS, tmp_path / "i", sparse=GivenEncoder(3, TOKENS), vectors=vectors
+                DOCUMENTS, tmp_path / "i", sparse=PrecomputedEncoder(3, TOKENS), vectors=vectors
             )
         assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ from lsr.index.blocks.config import (
     NoPruning,
     Summary,
 )
-from lsr.index.blocks.layout import ALIGNMENT, PARTS
+from lsr.index.blocks.layout import ALIGNMENT, ARRAYS
 from lsr.index.blocks.scan_lists import WINDOW
 from lsr.index.indexer import block_builder as module
 from lsr.index.indexer.block_builder import build_blocks, typical_config
@@ -89,8 +89,8 @@ def test_an_index_is_what_the_twins_make(documents: CSR, config: BuildConfig) ->
 
 def check_samples(index: BlockIndex) -> None:
     """Entries ascend in each group; of every 32nd the component is a sample."""
-    entries, begins = index.part("entries"), index.part("group_entries").tolist()
-    samples, sample_begins = index.part("samples"), index.part("group_samples").tolist()
+    entries, begins = index.array("entries"), index.array("group_entries").tolist()
+    samples, sample_begins = index.array("samples"), index.array("group_samples").tolist()
     assert begins[-1] == len(entries)
     assert sample_begins[-1] == len(samples)
     for group in range(len(begins) - 1):
@@ -112,7 +112,7 @@ def test_the_same_bytes_for_any_threads_and_shares(
     documents = random_collection(6, [0, 5, 12, 30] * 75, n_terms, n_pool=80)
     config = BuildConfig(GlobalPruning(30) if n_terms == 80 else NoPruning(), values=values)
     index = build_blocks(documents, config)
-    assert max(index.part("list_groups")) > 40
+    assert max(index.array("list_groups")) > 40
     for n_threads in (1, 2, 3):
         for n_postings in (1 << 17, 1_000, 37):
             monkeypatch.setattr(module, "PART_POSTINGS", n_postings)
@@ -140,10 +140,10 @@ def test_windows_of_exact_search_are_the_same_for_any_threads() -> None:
     assert [a for a in told if a[0] == "exact lists"] == [
         ("exact lists", i, 3) for i in (1, 2, 3)
     ] * 2
-    starts = made[0].part("scan_starts")
+    starts = made[0].array("scan_starts")
     assert len(starts) == 3 * 6 + 1
     assert starts[[6, 12, 18]].tolist() == [2 * WINDOW, 4 * WINDOW, 2 * n]
-    assert made[0].part("scan_lengths").tolist() == np.bincount(documents.terms).tolist()
+    assert made[0].array("scan_lengths").tolist() == np.bincount(documents.terms).tolist()
 
 
 def test_gaps_between_parts_are_zero() -> None:
@@ -151,11 +151,11 @@ def test_gaps_between_parts_are_zero() -> None:
     junk = [np.full(1 << 15, 255, np.uint8) for _ in range(50)]
     del junk
     index = build_blocks(random_collection(1, [3, 20] * 10, 40))
-    ends = [*index.layout[2 : 2 * len(PARTS) : 2].tolist(), len(index.blob)]
+    ends = [*index.layout[2 : 2 * len(ARRAYS) : 2].tolist(), len(index.blob)]
     gaps = [index.blob[index.layout[2 * i + 1] : end] for i, end in enumerate(ends)]
     assert sum(map(len, gaps)) > 0
     assert all(len(gap) < ALIGNMENT and not gap.any() for gap in gaps)
-    assert all(begin % ALIGNMENT == 0 for begin in index.layout[: 2 * len(PARTS) : 2])
+    assert all(begin % ALIGNMENT == 0 for begin in index.layout[: 2 * len(ARRAYS) : 2])
     assert index.blob.ctypes.data % ALIGNMENT == 0
 
 
@@ -171,7 +171,7 @@ def test_seeds_differ() -> None:
 
 def test_arrays_are_read_only() -> None:
     index = build_blocks(sizeable())
-    for array in (index.blob, index.layout, index.part("postings")):
+    for array in (index.blob, index.layout, index.array("postings")):
         assert not array.flags.writeable
 
 
@@ -310,8 +310,8 @@ def test_stats_add_up(documents: CSR, config: BuildConfig, two: bool) -> None:
     stats = index.stats()
     assert stats["n_documents"] == documents.n_rows
     assert stats["n_terms"] == documents.n_terms
-    assert stats["n_summary_entries"] == len(index.part("entries"))
-    assert 0 <= len(index.blob) - sum(stats["bytes"].values()) < ALIGNMENT * len(PARTS)
+    assert stats["n_summary_entries"] == len(index.array("entries"))
+    assert 0 <= len(index.blob) - sum(stats["bytes"].values()) < ALIGNMENT * len(ARRAYS)
     assert stats["bytes"]["postings"] == 4 * index.n_postings
 
 

@@ -33,7 +33,7 @@ WRONG: dict[str, tuple[list[int], list[float]]] = {
     "beyond the index and not in order": ([2_000_000_000, 1], [1.0, 2.0]),
     "negative term": ([-1, 3], [1.0, 2.0]),
 }
-MODES = ("exact", "approximate", "auto")
+STRATEGIES = ("exact", "approximate", "auto")
 
 
 def vector(terms: list[int], weights: list[float]) -> SparseVector:
@@ -48,11 +48,11 @@ def index() -> SparseIndex:
 
 @compiled
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("filtered", [False, True])
-def test_a_query_is_refused(index: SparseIndex, wrong: str, mode: str, filtered: bool) -> None:
+def test_a_query_is_refused(index: SparseIndex, wrong: str, strategy: str, filtered: bool) -> None:
     only = np.array([True, True, False, True]) if filtered else None
-    params = SearchParams(k=2, mode=mode, filter=only)
+    params = SearchParams(k=2, strategy=strategy, filter=only)
     with pytest.raises(QueryError, match="query 0 cannot be searched for: its terms must"):
         index.search(vector(*WRONG[wrong]), params)
     found = index.search(vector([0, 3], [1.0, 1.0]), params)
@@ -105,14 +105,14 @@ def test_terms_beyond_the_index_are_counted(way: Any) -> None:
 def test_ignored_terms_are_counted(index: SparseIndex) -> None:
     before = index.counters()["query_terms_ignored"]
     query = vector([3, 5, 1_000_000], [1.0, 1.0, 1.0])
-    for mode in MODES:
-        assert index.search(query, SearchParams(k=1, mode=mode)).rows.tolist() == [[0]]
+    for strategy in STRATEGIES:
+        assert index.search(query, SearchParams(k=1, strategy=strategy)).rows.tolist() == [[0]]
     assert index.counters()["query_terms_ignored"] == before + 6
 
 
 def test_approximate_search_is_counted(index: SparseIndex) -> None:
     before = index.counters()
-    index.search(vector([3], [1.0]), SearchParams(k=1, mode="approximate"))
+    index.search(vector([3], [1.0]), SearchParams(k=1, strategy="approximate"))
     after = index.counters()
     for name in ("blocks_estimated", "blocks_visited", "documents_scored"):
         assert after[name] > before[name]
@@ -131,8 +131,8 @@ def test_search_is_compiled_once(index: SparseIndex, monkeypatch: pytest.MonkeyP
     query = vector([3], [1.0])
     index.warm_up()
     for only in (None, np.ones(4, bool), index.mask(["0"])):
-        for mode in MODES:
-            index.search(query, SearchParams(k=1, mode=mode, filter=only))
+        for strategy in STRATEGIES:
+            index.search(query, SearchParams(k=1, strategy=strategy, filter=only))
     index.search_batch(CSR.from_rows([{3: 1.0}]), SearchParams(k=1))
     searcher = index.searcher
     costs = Costs(1.0, 1.0, 1.0, 1.0)

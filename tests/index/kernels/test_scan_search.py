@@ -82,7 +82,7 @@ def test_threads_share_the_queries(n_threads: int) -> None:
     scores = exact_scores(documents, queries)
     for kind in ("no", "few", "half"):
         allowed = masks(rng, 900, kind)
-        params = SearchParams(k=7, mode="exact", filter=allowed)
+        params = SearchParams(k=7, strategy="exact", filter=allowed)
         found = pairs(*searcher.search_csr(*arrays, params, n_threads))
         assert found == exact_hits(scores, 7, ties, allowed)
         clean = slice(4 * 900, -8 * len(COUNTERS))
@@ -204,7 +204,7 @@ def test_codes_may_be_wrong_by_their_errors(n_better: int, way: str) -> None:
     index = built(documents)
     last = documents.n_rows - 1
     scores = exact_scores(documents, queries)
-    assert index.part("scan_codes")[-1] == 1
+    assert index.array("scan_codes")[-1] == 1
     allowed = np.arange(last + 1) > 0
     floors = known_floors(scores, 1, allowed, way)
     assert [row for row, _ in scan(index, queries, 1, allowed=allowed, floors=floors)[0]] == [last]

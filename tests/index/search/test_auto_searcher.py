@@ -83,8 +83,8 @@ def queries() -> CSR:
 
 
 def test_it_takes_the_cheaper_mode(searcher: AutoSearcher, queries: CSR) -> None:
-    exact = searcher.search_many(queries, replace(LOOSE, mode="exact"))
-    approximate = searcher.search_many(queries, replace(LOOSE, mode="approximate"))
+    exact = searcher.search_many(queries, replace(LOOSE, strategy="exact"))
+    approximate = searcher.search_many(queries, replace(LOOSE, strategy="approximate"))
     assert not np.array_equal(exact.rows, approximate.rows)
     for costs, expected in ((EXACT_IS_FREE, exact), (APPROXIMATE_IS_FREE, approximate)):
         searcher = costing(costs, searcher)
@@ -97,8 +97,8 @@ def test_queries_of_a_batch_are_chosen_for_one_by_one(searcher: AutoSearcher, qu
     chosen = searcher.choose(queries, LOOSE)
     assert np.array_equal(chosen, postings > 200)
     assert 0 < chosen.sum() < len(chosen)
-    exact = searcher.search_many(queries, replace(LOOSE, mode="exact"))
-    approximate = searcher.search_many(queries, replace(LOOSE, mode="approximate"))
+    exact = searcher.search_many(queries, replace(LOOSE, strategy="exact"))
+    approximate = searcher.search_many(queries, replace(LOOSE, strategy="approximate"))
     found = searcher.search_many(queries, LOOSE)
     assert np.array_equal(found.rows, np.where(chosen[:, None], approximate.rows, exact.rows))
     single = [searcher.search(queries.row(q), LOOSE).rows for q in range(queries.n_rows)]
@@ -109,7 +109,7 @@ def test_work_is_counted(searcher: AutoSearcher, documents: CSR, queries: CSR) -
     postings, blocks = searcher.work(queries, LOOSE)
     lengths = np.bincount(documents.terms, minlength=N_TERMS)
     index = searcher.blocks.index
-    groups, group_blocks = index.part("list_groups"), index.part("group_blocks")
+    groups, group_blocks = index.array("list_groups"), index.array("group_blocks")
     for q in range(queries.n_rows):
         query = queries.row(q)
         assert postings[q] == lengths[query.terms].sum()
@@ -124,7 +124,7 @@ def test_few_documents_that_pass_are_searched_exactly(searcher: AutoSearcher, qu
     for share in (0.0, 0.01, 0.04):
         mask = np.random.default_rng(2).random(N) < share
         params = replace(LOOSE, filter=mask)
-        exact = searcher.search_many(queries, replace(params, mode="exact"))
+        exact = searcher.search_many(queries, replace(params, strategy="exact"))
         found = searcher.search_many(queries, params)
         assert np.array_equal(found.rows, exact.rows)
         assert np.array_equal(found.scores, exact.scores)
@@ -135,10 +135,10 @@ def test_a_filter_lets_more_in(searcher: AutoSearcher, queries: CSR) -> None:
     searcher = costing(APPROXIMATE_IS_FREE, searcher)
     mask = np.random.default_rng(2).random(N) < 0.2
     params = replace(LOOSE, filter=mask)
-    exact = searcher.search_many(queries, replace(params, mode="exact"))
+    exact = searcher.search_many(queries, replace(params, strategy="exact"))
     hits = [
         int((searcher.search_many(queries, each).rows == exact.rows).sum())
-        for each in (replace(params, mode="approximate"), params)
+        for each in (replace(params, strategy="approximate"), params)
     ]
     assert hits[0] < hits[1]
 
@@ -149,7 +149,7 @@ def test_more_lists_than_can_be_asked_for(searcher: AutoSearcher, queries: CSR) 
     mask = np.random.default_rng(2).random(N) < 0.2
     params = SearchParams(k=5, query_cut=2**31 - 1, heap_factor=0.0, filter=mask)
     found = searcher.search_many(queries, params)
-    exact = searcher.search_many(queries, replace(params, mode="exact"))
+    exact = searcher.search_many(queries, replace(params, strategy="exact"))
     assert (found.scores <= exact.scores).all()
 
 
@@ -213,7 +213,7 @@ def test_exact_mode_is_exact_search(
 ) -> None:
     """To the bit, ties too, whether or not approximate search goes before it."""
     mask = None if share is None else np.random.default_rng(4).random(N) < share
-    params = SearchParams(k=k, mode="exact", filter=mask)
+    params = SearchParams(k=k, strategy="exact", filter=mask)
     expected = plain_exact.search_batch(queries, k, mask)
     monkeypatch.setattr(module, "ROW_NS", 1e9 if share else 0.0)
     assert alike(searcher.search_many(queries, params), expected)
@@ -242,7 +242,7 @@ def test_long_lists_are_primed_unless_so_many_hits_are_asked_for(
     postings, _ = searcher.work(queries, LOOSE)
     bound = int(np.sort(postings)[30])
     watched = Watched(monkeypatch, bound)
-    found = searcher.search_many(queries, SearchParams(k=k, mode="exact"))
+    found = searcher.search_many(queries, SearchParams(k=k, strategy="exact"))
     assert alike(found, plain_exact.search_batch(queries, k))
     primed = (postings > bound) & (k <= PRIMED_HITS)
     assert watched.calls == ["search_blocks"] * int(primed.sum()) + ["scan_lists"]
@@ -257,7 +257,7 @@ def test_long_lists_are_primed_unless_so_many_hits_are_asked_for(
 def test_each_query_of_a_batch_is_searched_in_its_mode(
     searcher: AutoSearcher, queries: CSR, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One after the other in the order of the batch; neighbours of one mode together."""
+    """One after the other in the order of the batch; neighbours of one strategy together."""
     searcher = costing(BY_POSTINGS, searcher)
     chosen = searcher.choose(queries, LOOSE)
     expected = searcher.search_many(queries, LOOSE)
@@ -286,7 +286,7 @@ def test_where_few_documents_pass_they_are_scored_one_by_one(
     watched = Watched(monkeypatch)
     mask = np.zeros(N, bool)
     mask[::50] = True
-    params = SearchParams(k=5, mode="exact", filter=mask)
+    params = SearchParams(k=5, strategy="exact", filter=mask)
     expected = plain_exact.search_batch(queries, 5, mask)
     for factor, called in ((0.99, "search_rows"), (1.01, "scan_lists")):
         monkeypatch.setattr(module, "ROW_NS", exact_ns / 20 * factor)

@@ -23,7 +23,7 @@ from lsr.errors import (
     StorageError,
 )
 from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams
-from lsr.index.search.calibration_file import Tuned
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.costs import Costs
 from lsr.index.sparse_index import SparseIndex
 from lsr.index.storage import versioned_folder as module
@@ -290,7 +290,9 @@ def saved_index(seed: int) -> SparseIndex:
     config = BuildConfig(GlobalPruning(8), values="f32")
     index = SparseIndex.build(CSR.from_rows(rows, 50), config)
     costs = Costs(1.0, 1.0, 1.0, 1.0)
-    tuned = Tuned(SearchParams(mode="exact"), costs, 0.9, 0.95, 1.0, 2.0, 7, "given queries")
+    tuned = Calibration(
+        SearchParams(strategy="exact"), costs, 0.9, 0.95, 1.0, 2.0, 7, "given queries"
+    )
     return SparseIndex(index.ids, index.blocks, tuned)
 
 
@@ -299,7 +301,9 @@ def test_every_flipped_bit_is_found(tmp_path: Path) -> None:
     saved_index(0).save(target)
     SparseIndex.open(target, verify=True)
     files = sorted(path for path in target.rglob("*") if path.is_file())
-    assert {"blocks.bin", "blocks.json", "tuned.json", NAME_FILE} < {path.name for path in files}
+    assert {"blocks.bin", "blocks.json", "calibration.json", NAME_FILE} < {
+        path.name for path in files
+    }
     rng = np.random.default_rng(5)
     for path in files:
         whole = path.read_bytes()

@@ -244,7 +244,7 @@ def test_reasons_are_told(reason: str, part: str) -> None:
     plan = SearchPlan(prf=Prf(interpolate="both")).resolved(MODES)
     warnings = (
         Notice("feedback_without_direction", "they cancel out"),
-        Notice("profile_stale", "the profile is old; tune again"),
+        Notice("tuned_plan_stale", "the tuned plan is old; tune again"),
     )
     result = SearchResult(
         "shore", 1, "hybrid", 10, 0, 0, plan, PrfReport(False, reason), warnings, (), {"total": 1}
@@ -252,7 +252,7 @@ def test_reasons_are_told(reason: str, part: str) -> None:
     assert feedback_view(PageQuery("shore"), result, [], []) is None
     told = ["They cancel out."] if reason != "no_direction" else []
     *others, last = notes(result)
-    assert others == [*told, "The profile is old; tune again."]
+    assert others == [*told, "The tuned plan is old; tune again."]
     assert part in last
 
 

@@ -117,12 +117,12 @@ def test_environment_variables_are_filled_in(
 
 
 def test_a_wrong_value_is_named_and_not_what_holds_it() -> None:
-    given = {"output": "o", "stages": [{"scores": {"own_terms": -1}}]}
+    given = {"output": "o", "stages": [{"scores": {"lexical_terms": -1}}]}
     with pytest.raises(InputError) as refused:
         config_of(given, (), "a.yaml")
     told = str(refused.value)
-    assert told.startswith("a.yaml: 'stages.0.scores.own_terms' is -1: ")
+    assert told.startswith("a.yaml: 'stages.0.scores.lexical_terms' is -1: ")
     assert told.count(";") == 0
-    given = {"output": "o", "stages": [{"scores": {"own_terms": {"weight": -1}}}]}
+    given = {"output": "o", "stages": [{"scores": {"lexical_terms": {"weight": -1}}}]}
     with pytest.raises(InputError, match=r"^a\.yaml: own terms: weight is -1\.0; "):
         config_of(given, (), "a.yaml")

@@ -16,7 +16,7 @@ from transformers import BertForMaskedLM
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.dense_onnx import sha256_of
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
-from lsr.encoders.learned.onnx_network import GRAPH_FILE, OnnxDocuments, SparseExportDescription
+from lsr.encoders.learned.onnx_network import GRAPH_FILE, OnnxNetwork, SparseExportDescription
 from lsr.errors import DataError, InputError
 from lsr.sparse import CSR
 from lsr.training.export.onnx import export_sparse_onnx
@@ -136,14 +136,14 @@ def test_damage_is_found(exported: Path, tmp_path: Path) -> None:
         with (folder / name).open("ab") as stream:
             stream.write(b"x")
         with pytest.raises(DataError, match="lost, or has changed"):
-            OnnxDocuments(folder)
+            OnnxNetwork(folder)
     folder = tmp_path / "version"
     shutil.copytree(exported, folder)
     description = folder / "lsr-sparse-onnx.json"
     content = json.loads(description.read_text()) | {"format_version": 9}
     description.write_text(json.dumps(content))
     with pytest.raises(DataError, match="format 9"):
-        OnnxDocuments(folder)
+        OnnxNetwork(folder)
     with pytest.raises(InputError, match="precision of its own"):
         LearnedEncoder(str(exported), LearnedOptions("bf16"))
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from sentence_transformers import SparseEncoder
 
-from lsr.encoders.learned.lexical_terms import OwnTerms
-from lsr.encoders.learned.recommended import ModelUse
+from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError
 from lsr.training.config.presets import PRESETS
 from lsr.training.config.train import TrainConfig
@@ -182,7 +182,7 @@ def test_runs_share_what_teachers_made(base: Path, pairs: Path, tmp_path: Path) 
     stage = {
         "teachers": [{"kind": "bm25"}, {"kind": "dense", "model": str(base)}],
         "optim": {"steps": 2},
-        "scores": {"own_terms": {"weight": 2.0}},
+        "scores": {"lexical_terms": {"weight": 2.0}},
     }
     cache = tmp_path / "cache"
     for name in ("one", "two"):
@@ -194,13 +194,15 @@ def test_runs_share_what_teachers_made(base: Path, pairs: Path, tmp_path: Path) 
         if name == "one":
             before = files
     assert files == before
-    use = {"idf": "corpus", "min_idf": 0.5, "own_terms": {"weight": 3}}
-    plain = config(base, pairs, tmp_path / "plain", stage=stage | {"scores": {}}, use=use)
+    use = {"idf": "corpus", "min_idf": 0.5, "lexical_terms": {"weight": 3}}
+    plain = config(
+        base, pairs, tmp_path / "plain", stage=stage | {"scores": {}}, search_defaults=use
+    )
     train_model(plain)
-    said = ModelUse.read(tmp_path / "plain" / "model")
-    assert said == ModelUse("corpus", 0.5, OwnTerms(weight=3))
-    with pytest.raises(InputError, match=r"use.own_terms.weigth"):
-        config(base, pairs, tmp_path / "wrong", use={"own_terms": {"weigth": 3}})
+    said = SearchDefaults.read(tmp_path / "plain" / "model")
+    assert said == SearchDefaults("corpus", 0.5, LexicalTerms(weight=3))
+    with pytest.raises(InputError, match=r"search_defaults.lexical_terms.weigth"):
+        config(base, pairs, tmp_path / "wrong", search_defaults={"lexical_terms": {"weigth": 3}})
     same_weights = same(weights(tmp_path / "plain" / "model"), weights(tmp_path / "two" / "model"))
     assert not same_weights  # own terms are part of what is learned
     assert same(weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model"))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.lexical_terms import OwnTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.training.config.train import (
     EncoderConfig,
     Ensemble,
@@ -33,7 +33,7 @@ from lsr.training.config.train import (
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.pairs import PairsBuilder
 from lsr.training.data.training_data import own_rows
-from lsr.training.loop.step_dataset import Steps
+from lsr.training.loop.step_dataset import StepDataset
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.sparse_encoder import make_model
 from tests.support.tiny_models import WORDS, tiny_base
@@ -56,7 +56,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("models") / "base")
 
 
-def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, Steps]:
+def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
     config = EncoderConfig(base=str(base), query=Table(learned=True), max_document_tokens=32)
     torch.manual_seed(0)
     idf = np.linspace(1, 3, 183, dtype=np.float32)
@@ -67,7 +67,7 @@ def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, Steps]:
     pairs = builder.build()
     settings = OptimConfig(**{"steps": 3, "queries": 6, "sampled_columns": 40} | optim)
     n_terms = model.get_embedding_dimension()
-    steps = Steps(
+    steps = StepDataset(
         model=model,
         plan=BatchPlan(pairs, queries=6, candidates=2, seed=0, steps=3),
         queries=pairs.queries,
@@ -164,7 +164,7 @@ def test_its_figures_are_of_the_batch(base: Path) -> None:
 def test_own_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, loss, steps = made(base, full_head=True)
     pairs = steps.plan.pairs
-    terms = OwnTerms(weight=2.0)
+    terms = LexicalTerms(weight=2.0)
     steps = dataclasses.replace(steps, own=own_rows(pairs, terms))
     batch = steps[1]
     bm25 = Bm25Encoder(k1=terms.k1, b=terms.b)

@@ -12,7 +12,7 @@ import typer
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
-from lsr.cli.encoder_options import Idf, MaxActive, OwnWeight, Precision, PruneRatio
+from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
 from lsr.cli.index_options import AsJson, ColumnNames
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
 from lsr.datasets.open import open_corpus
@@ -68,7 +68,7 @@ def build(
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
-    own_terms: OwnWeight = None,
+    lexical_terms: LexicalWeight = None,
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
@@ -103,7 +103,7 @@ def build(
     documents: Iterable[Document] | None = None
     if corpus is not None:
         documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
-    options = learned_options(precision, max_active, prune_ratio, idf, own_terms)
+    options = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
     if vectors is not None and sparse is None:
         sparse = "bm25"
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)

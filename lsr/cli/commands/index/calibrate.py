@@ -30,28 +30,28 @@ def calibrate(
 ) -> None:
     """Measure how approximate search reaches a recall, and store it with the index.
 
-    Later searches are exact or approximate, whichever is faster. Delete tuned.json in the index to
-    have exact search only. Indexes have blocks for approximate search from 100,000 documents on, or
-    by lsr index build --blocks always.
+    Later searches are exact or approximate, whichever is faster. Delete calibration.json in the
+    index to have exact search only. Indexes have blocks for approximate search from 100,000
+    documents on, or by lsr index build --blocks always.
     """
     from lsr.index.collection.collection import Collection
 
     collection = Collection(index)
     texts = None if queries is None else [query.text for query in open_queries(queries)]
     with shown_progress() as progress:
-        tuned = collection.calibrate(texts, recall, k=k, progress=progress)
+        calibration = collection.calibrate(texts, recall, k=k, progress=progress)
     collection.close()
     if as_json:
-        print_json({"index": str(index), **tuned.to_dict()})
+        print_json({"index": str(index), **calibration.to_dict()})
         return
-    params = tuned.params
+    params = calibration.params
     chosen = (
         f"query_cut {params.query_cut}, heap_factor {params.heap_factor}, n_knn {params.n_knn}"
-        if params.mode != "exact"
+        if params.strategy != "exact"
         else "exact search only: no parameters reach it"
     )
     typer.echo(
-        f"{index}: recall {tuned.recall:.4f} (wanted {recall}) by {chosen}; "
-        f"{tuned.approximate_us:,.0f} µs a query, exactly {tuned.exact_us:,.0f} µs; "
-        f"{tuned.n_queries:,} {tuned.source}"
+        f"{index}: recall {calibration.recall:.4f} (wanted {recall}) by {chosen}; "
+        f"{calibration.approximate_us:,.0f} µs a query, exactly {calibration.exact_us:,.0f} µs; "
+        f"{calibration.n_queries:,} {calibration.source}"
     )

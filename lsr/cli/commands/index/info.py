@@ -8,7 +8,8 @@ import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
-from lsr.index.collection.tuned_plan import Profile
+from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import FORMAT_VERSION, Manifest
 
 __all__ = ["described_index", "info"]
@@ -18,10 +19,14 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Say what an index holds."""
     manifest = Manifest.read(index)
     described = described_index(manifest)
-    profile = Profile.read(index)
-    if profile is not None:
-        fits = profile.fits(manifest)
-        described["tuned"] = profile.created if fits else "for other models; run lsr tune again"
+    tuned = TunedPlan.read(index)
+    if tuned is not None:
+        fits = tuned.fits(manifest)
+        described["tuned_plan"] = tuned.created if fits else "for other models; run lsr tune again"
+    calibration = Calibration.read(index)
+    if calibration is not None:
+        recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
+        described["calibration"] = recall
     if as_json:
         print_json(described)
         return

@@ -1,20 +1,20 @@
-"""Whether the automatic mode is about as fast as the better of the two that it chooses from."""
+"""Whether the automatic strategy is about as fast as the better of the two that it chooses from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.conditions.clock import MODES, asked, compared_us, interleave
-from bench.conditions.setup import Bed, K
-from bench.conditions.targets import Bound
+from bench.conditions.clock import STRATEGIES, asked, compared_us, interleave
+from bench.conditions.setup import K, Setup
+from bench.conditions.targets import Target
 from bench.engine.timing import Setting, trial
 from lsr.index.blocks.config import SearchParams
 from lsr.index.sparse_index import SparseIndex
 
 __all__ = ["RATIO", "Modes", "measure"]
 
-RATIO = Bound(1.05)
+RATIO = Target(1.05)
 SETTINGS = ((3, 1.0), (5, 0.9), (8, 0.8), (12, 0.7))
 """Query cut and heap factor."""
 
@@ -23,14 +23,14 @@ RECALLS = (0.97, 0.99)
 
 
 @dataclass(frozen=True)
-class Row:
+class Result:
     """Mean times of single queries with one setting.
 
     Attributes:
         costs: "typical", or the recall they were measured for by `calibrate`.
-        recall: of the approximate mode.
-        approximately: share of the queries for which it chose the approximate mode.
-        ratio: its time to that of the better mode.
+        recall: of the approximate strategy.
+        approximately: share of the queries for which it chose the approximate strategy.
+        ratio: its time to that of the better strategy.
     """
 
     kind: str
@@ -50,11 +50,11 @@ class Row:
 class Modes:
     """All settings, of both kinds of queries."""
 
-    rows: list[Row]
+    rows: list[Result]
 
     def lines(self) -> Iterator[str]:
-        """See `Part`."""
-        yield f"modes: µs of a single query; auto ÷ the better of both, {RATIO}"
+        """See `Chapter`."""
+        yield f"strategies: µs of a single query; auto ÷ the better of both, {RATIO}"
         yield (
             f"{'queries':<8}{'costs':<9}{'cut':>4}{'heap':>6}{'knn':>4}{'recall':>8}{'approx.':>9}"
             f"{'exact':>9}{'auto':>9}{'chosen':>8}{'÷':>7}"
@@ -69,48 +69,55 @@ class Modes:
 
 
 def measure(
-    bed: Bed,
+    setup: Setup,
     settings: Sequence[tuple[int, float]] = SETTINGS,
     recalls: Sequence[float] = RECALLS,
 ) -> Modes:
-    """Time all modes, with typical costs and after calibration."""
+    """Time all strategies, with typical costs and after calibration."""
     rows = []
-    for kind in bed.work.queries:
+    for kind in setup.work.queries:
         chosen: list[tuple[str, SparseIndex, SearchParams]] = [
-            ("typical", bed.index, SearchParams(k=K, query_cut=cut, heap_factor=heap_factor))
+            ("typical", setup.index, SearchParams(k=K, query_cut=cut, heap_factor=heap_factor))
             for cut, heap_factor in settings
         ]
         for recall in recalls:
-            index = bed.calibrated(kind, recall)
+            index = setup.calibrated(kind, recall)
             chosen.append((f"{recall:g}", index, index.default_params))
-        bed.say(f"timing {len(MODES)} modes with {len(chosen)} settings of {kind} queries")
-        groups = [_by_mode(bed, index, kind, params) for _, index, params in chosen]
+        setup.say(
+            f"timing {len(STRATEGIES)} strategies with {len(chosen)} settings of {kind} queries"
+        )
+        groups = [_by_mode(setup, index, kind, params) for _, index, params in chosen]
         for group in groups:
             for setting in group.values():
-                trial(setting, bed.work)
-        interleave([s for group in groups for s in group.values()], bed.passes, bed.say)
+                trial(setting, setup.work)
+        interleave([s for group in groups for s in group.values()], setup.passes, setup.say)
         rows += [
-            _row(bed, kind, *choice, group) for choice, group in zip(chosen, groups, strict=True)
+            _row(setup, kind, *choice, group) for choice, group in zip(chosen, groups, strict=True)
         ]
     return Modes(rows)
 
 
-def _by_mode(bed: Bed, index: SparseIndex, kind: str, params: SearchParams) -> dict[str, Setting]:
-    queries = bed.singles[kind]
-    return {mode: asked(index, kind, queries, replace(params, mode=mode)) for mode in MODES}
+def _by_mode(
+    setup: Setup, index: SparseIndex, kind: str, params: SearchParams
+) -> dict[str, Setting]:
+    queries = setup.singles[kind]
+    return {
+        strategy: asked(index, kind, queries, replace(params, strategy=strategy))
+        for strategy in STRATEGIES
+    }
 
 
 def _row(
-    bed: Bed,
+    setup: Setup,
     kind: str,
     costs: str,
     index: SparseIndex,
     params: SearchParams,
     group: Mapping[str, Setting],
-) -> Row:
+) -> Result:
     approximate, exact, auto = compared_us(list(group.values()))
-    choices = index.searcher.choose(bed.work.queries[kind], replace(params, mode="auto"))
-    return Row(
+    choices = index.searcher.choose(setup.work.queries[kind], replace(params, strategy="auto"))
+    return Result(
         kind=kind,
         costs=costs,
         query_cut=params.query_cut,
