@@ -27,7 +27,7 @@ class OptimConfig(Strict):
         freeze_backbone, freeze_embeddings: what is not trained; the embeddings are the decoder's
             matrix too, where the two are tied.
         dropout: of the network while it is trained. On a CPU, drawing the numbers takes longer than
-            the products (see LOG.md).
+            the products (docs/experiments/2026-11-22-first-run-by-config.md).
         precision: of the forward pass; auto is bfloat16 where the machine computes in it.
     """
 

@@ -64,8 +64,9 @@ def _config(
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
     Where the model is used with own words, the network is trained without them all the same: they
-    find the document that a query was made of, and beside them it forgets what it knows. So does a
-    finished model at the rates of a new one (LOG.md).
+    find the document that a query was made of, and beside them it forgets what it knows
+    (docs/experiments/2026-11-23-adaptation-to-vaswani.md). So does a finished model at the rates of
+    a new one (docs/experiments/2026-11-23-adaptation-at-low-rates.md).
     """
     teachers: list[dict[str, object]] = [{"kind": "bm25"}]
     if dense is not None:

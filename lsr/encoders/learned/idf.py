@@ -19,7 +19,7 @@ __all__ = ["SHRINKAGE", "document_frequencies", "idf_table", "shrunk_idf"]
 SHRINKAGE = 500.0
 """Documents at which the collection's own frequencies count as much as the model's. By nDCG@10 on
 cacm (3,204 documents) and time (423): 500 is within .003 and .015 of the collection's own table,
-the model's .020 and .023 below it (LOG.md)."""
+the model's .020 and .023 below it (docs/experiments/2026-11-22-own-terms-idf-windows.md)."""
 
 
 def document_frequencies(

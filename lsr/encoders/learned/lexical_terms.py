@@ -24,7 +24,8 @@ __all__ = ["LexicalTerms", "side_by_side"]
 class LexicalTerms:
     """How a document's own words are weighed.
 
-    The defaults were chosen on the collections cacm, time and vaswani (see LOG.md).
+    The defaults were chosen on the collections cacm, time and vaswani
+    (docs/experiments/2026-11-22-own-words-as-stems.md).
 
     Attributes:
         weight: of the BM25 score; 0 for none.
