@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
-from lsr.index.collection.collection import DEFAULT_K, Answer, Collection, Hit, PrfReport
+from lsr.index.collection.reader import DEFAULT_K, CollectionReader
+from lsr.retrieval.answer import Answer, Hit, PrfReport
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import Mode, SearchPlan, plan_from
@@ -93,7 +94,9 @@ class SearchEngine:
         InputError: a name is not 1 to 64 of a-z, 0-9, `_` and `-`, or there are no collections.
     """
 
-    def __init__(self, collections: Mapping[str, Collection], limits: Limits | None = None) -> None:
+    def __init__(
+        self, collections: Mapping[str, CollectionReader], limits: Limits | None = None
+    ) -> None:
         if not collections:
             raise InputError("there is no collection to serve; name at least one index folder")
         for name in collections:
@@ -120,7 +123,7 @@ class SearchEngine:
         with ExitStack() as opened:
             collections = {}
             for name, path in paths.items():
-                collections[name] = Collection(path)
+                collections[name] = CollectionReader.open(path)
                 opened.callback(collections[name].close)
             engine = cls(collections, limits)
             opened.pop_all()
@@ -147,7 +150,7 @@ class SearchEngine:
         for collection in self.collections.values():
             collection.close()
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionReader:
         """A collection by name. Raises NotFoundError when there is none."""
         if name not in self.collections:
             known = ", ".join(sorted(self.collections))
@@ -308,7 +311,7 @@ def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:
 
 
 def _checked(
-    vectors: Vectors, collection: Collection
+    vectors: Vectors, collection: CollectionReader
 ) -> tuple[SparseVector | None, NDArray[np.float32] | None]:
     """Vectors of a request as the collection takes them. Raises QueryError."""
     sparse = dense = None

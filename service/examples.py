@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lsr.encoders.analysis import ENGLISH_STOP_WORDS
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.types import Document
 
 __all__ = ["N_EXAMPLES", "example_queries"]
@@ -15,7 +15,7 @@ _MAX_CHARACTERS = 60
 _ENDS = (". ", ": ", "; ", " (", "? ")
 
 
-def example_queries(collection: Collection) -> tuple[str, ...]:
+def example_queries(collection: CollectionReader) -> tuple[str, ...]:
     """Up to three short queries, spread over the collection, the same every time.
 
     Whole titles of three to seven words come before others.

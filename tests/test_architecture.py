@@ -47,7 +47,7 @@ HEAVY = {"torch", "transformers", "sentence_transformers", "faiss", "pyserini", 
 @pytest.mark.parametrize(
     "statement",
     [
-        "import lsr.index.collection.collection, lsr.index.collection.build",
+        "import lsr.index.collection.reader, lsr.index.collection.build",
         "import lsr.cli",
         "import lsr.evaluation.evaluate, lsr.evaluation.lucene, lsr.encoders.dense",
         "import lsr.service.app",
@@ -63,10 +63,10 @@ from pathlib import Path
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.datasets.open import open_corpus
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 corpus = open_corpus({str(ROOT / "data" / "library")!r})
 build_collection(corpus.documents(), Path({str(tmp_path / "index")!r}), sparse=Bm25Encoder())
-assert Collection(Path({str(tmp_path / "index")!r})).search("late books").hits
+assert CollectionReader.open(Path({str(tmp_path / "index")!r})).search("late books").hits
 """
     assert not _loaded(statement) & HEAVY
 
@@ -76,7 +76,7 @@ def test_the_import_check_can_fail() -> None:
 
 
 def test_engine_imports_no_web_framework() -> None:
-    assert not _loaded("import lsr.index.collection.collection") & {
+    assert not _loaded("import lsr.index.collection.reader") & {
         "fastapi",
         "starlette",
         "uvicorn",

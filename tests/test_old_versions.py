@@ -12,7 +12,7 @@ import pytest
 
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
 from lsr.index.blocks.config import SearchParams
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.search.auto_searcher import AutoSearcher
@@ -34,7 +34,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def _answers(index: Path, name: str, **how: Any) -> None:
-    collection = Collection(index)
+    collection = CollectionReader.open(index)
     for case in EXPECTED[name]:
         hits = collection.search(case["query"], k=5, **how).hits
         assert [hit.document.doc_id for hit in hits] == case["doc_ids"]
@@ -51,7 +51,7 @@ def test_an_index_answers_as_before_to_the_bit(old: Path, name: str, how: dict[s
 
 def test_a_hybrid_index_ranks_as_before(old: Path) -> None:
     """The dense model may differ in the last bits on another processor, so scores may too."""
-    collection = Collection(old / "bm25")
+    collection = CollectionReader.open(old / "bm25")
     for case in EXPECTED["bm25 hybrid"]:
         hits = collection.search(case["query"], k=5).hits
         scores = [float.fromhex(score) for score in case["scores"]]
@@ -63,7 +63,7 @@ def test_the_tuned_plan_and_the_calibration_are_still_used(old: Path) -> None:
     told = json.loads(done("index", "info", old / "bm25", "--json"))
     assert told["tuned_plan"].startswith("2026-11-30")
     assert told["calibration"].startswith("recall 0.9 wanted")
-    collection = Collection(old / "bm25")
+    collection = CollectionReader.open(old / "bm25")
     assert collection.tuned_plan is not None
     assert collection.default_plan == collection.tuned_plan.plan
     collection.close()
@@ -77,7 +77,7 @@ def test_the_tuned_plan_and_the_calibration_are_still_used(old: Path) -> None:
 
 @pytest.mark.parametrize("name", INDEXES)
 def test_encoders_are_known_by_the_same_hash(old: Path, name: str) -> None:
-    collection = Collection(old / name)
+    collection = CollectionReader.open(old / name)
     assert collection.encoder.identity.sha256 == collection.manifest.sparse.sha256
     assert collection.encoder.identity.kind == collection.manifest.sparse.kind
     collection.close()
@@ -93,7 +93,7 @@ def test_a_damaged_file_of_the_old_name_is_refused(old: Path, name: str) -> None
 @pytest.mark.parametrize("name", INDEXES)
 def test_an_index_is_continued(old: Path, name: str) -> None:
     index = old / name
-    before = Collection(index)
+    before = CollectionReader.open(index)
     n_before = before.n_documents
     before.close()
     vectors = CSR.from_rows([{0: 1.0}], 4) if name == "given" else None
@@ -101,7 +101,7 @@ def test_an_index_is_continued(old: Path, name: str) -> None:
     delete_documents(index, ["new"])
     add_documents(index, [Document("new", "A newcomer about herons.")], vectors=vectors)
     merge_segments(index)
-    after = Collection(index)
+    after = CollectionReader.open(index)
     assert after.n_documents == n_before + 1
     query = '{"cat": 1}' if name == "given" else "newcomer herons"
     assert "new" in [hit.document.doc_id for hit in after.search(query, mode="sparse").hits]

@@ -2,7 +2,7 @@
 
     python -m bench.engine.entries [--json FILE] [--queries 300]
 
-SciFact's test queries, ten hits each. Python: `Collection.search`. `lsr search`: the command
+SciFact's test queries, ten hits each. Python: `CollectionReader.search`. `lsr search`: the command
 itself, called in this process with `--json`; the model is kept between calls, as 300 processes
 would load it 300 times. `lsr eval`: a process of its own with its own index; its run file is read.
 REST: a real server in a process of its own.
@@ -31,7 +31,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL, open_dense_encoder
 from lsr.evaluation.evaluate import judged_queries
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.plan import plan_from
 from lsr.types import Query
 
@@ -46,7 +46,7 @@ K = 10
 TOLERANCE = 1e-6
 
 
-def by_python(collection: Collection, queries: list[Query], given: dict[str, Any]) -> Hits:
+def by_python(collection: CollectionReader, queries: list[Query], given: dict[str, Any]) -> Hits:
     plan = plan_from(given)
     return {
         query.query_id: [
@@ -146,7 +146,7 @@ def main() -> None:
             dense=open_dense_encoder(DEFAULT_DENSE_MODEL),
             vector_cache=Path.home() / ".cache" / "lsr" / "vectors",
         )
-        collection = Collection(work / "scifact")
+        collection = CollectionReader.open(work / "scifact")
         print("lsr eval", file=sys.stderr, flush=True)
         evaluated = by_evaluation(source, queries, work)
         print("REST", file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
 from lsr.evaluation.evaluate import compare, judged_queries, measure, parse_metrics
 from lsr.evaluation.tuning import Tuner, spread
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.hybrid import HybridQuery
@@ -86,7 +86,7 @@ class Workload:
     """A collection, and its judged queries with their vectors."""
 
     name: str
-    collection: Collection
+    collection: CollectionReader
     queries: list[Query]
     vectors: list[HybridQuery]
     qrels: Qrels
@@ -120,7 +120,7 @@ def open_workload(name: str, work: Path, model: SentenceTransformerEncoder) -> W
         dense=model,
         vector_cache=Path.home() / ".cache" / "lsr" / "vectors",
     )
-    collection = Collection(work / name, verify=False)
+    collection = CollectionReader.open(work / name, verify=False)
     collection.warm_up()
     qrels = corpus.qrels("test")
     queries = judged_queries(list(corpus.queries()), qrels)

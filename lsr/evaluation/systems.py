@@ -26,7 +26,7 @@ from lsr.types import Query
 if TYPE_CHECKING:
     from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
     from lsr.evaluation.tuning import TuningResult
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
 
 __all__ = ["LEARNED", "ONLY_SPARSE", "SYSTEMS", "SystemOptions", "Systems"]
 
@@ -127,7 +127,7 @@ class Systems:
         self._work = work
         self._progress = progress
         self._with_dense = with_dense
-        self._built: dict[bool, Collection] = {}
+        self._built: dict[bool, CollectionReader] = {}
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse, before anything is built, what cannot be done as asked.
@@ -171,9 +171,9 @@ class Systems:
         given = {"window": min(self._options.depth, 10_000), **_merged(self._options.settings, own)}
         return plan_from(given)
 
-    def _collection(self, learned: bool) -> Collection:
+    def _collection(self, learned: bool) -> CollectionReader:
         from lsr.index.collection.build import build_collection
-        from lsr.index.collection.collection import Collection
+        from lsr.index.collection.reader import CollectionReader
 
         if learned not in self._built:
             options = self._options
@@ -190,7 +190,7 @@ class Systems:
                 vector_cache=options.cache,
                 progress=self._progress,
             )
-            self._built[learned] = Collection(path)
+            self._built[learned] = CollectionReader.open(path)
             self._built[learned].warm_up()
             self._note(sparse, self._built[learned])
         return self._built[learned]
@@ -203,7 +203,7 @@ class Systems:
         encoder.use(lambda network, key: CachedNetwork(network, self._options.cache, key))
         return encoder
 
-    def _note(self, sparse: Encoder, collection: Collection) -> None:
+    def _note(self, sparse: Encoder, collection: CollectionReader) -> None:
         """Say what a learned model's vectors cost."""
         if sparse.identity.kind != "learned":
             return
@@ -229,7 +229,7 @@ class Systems:
         lucene.build(self._corpus.documents())
         return _LuceneSystem(lucene)
 
-    def _tuned(self, collection: Collection) -> tuple[SearchPlan, dict[str, SearchPlan]]:
+    def _tuned(self, collection: CollectionReader) -> tuple[SearchPlan, dict[str, SearchPlan]]:
         """A plan tuned on another split, or plans by query that were chosen without it."""
         from lsr.evaluation.tuning import Tuner
 

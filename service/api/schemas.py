@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
-from lsr.index.collection.collection import PrfReport
+from lsr.retrieval.answer import PrfReport
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.api.plan_schema import PlanFields

@@ -15,7 +15,7 @@ from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
 from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import IndexVersionError, InputError, QueryError, UnavailableError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.types import Document
 
 pytestmark = pytest.mark.skipif(  # not where CI is set: there it must fail
@@ -111,7 +111,7 @@ def test_collection_with_the_real_model(
     target = tmp_path / "index"
     manifest = build_collection(documents, target, sparse=Bm25Encoder(), dense=encoder)
     assert manifest.dense == encoder.identity
-    collection = Collection(target)
+    collection = CollectionReader.open(target)
     assert collection.modes == ("hybrid", "sparse", "dense")
     collection.warm_up("dense")
     answer = collection.search("wading birds", mode="dense", k=2)
@@ -129,7 +129,7 @@ def test_model_that_has_changed(
 ) -> None:
     target = tmp_path / "index"
     build_collection([Document("a", "x")], target, sparse=Bm25Encoder(), dense=encoder)
-    collection = Collection(target)
+    collection = CollectionReader.open(target)
     monkeypatch.setattr("lsr.encoders.dense._weights_hash", lambda _: "other")
     with pytest.raises(IndexVersionError, match="not the one that made the vectors"):
         collection.search("x", k=1, mode="dense")
@@ -137,7 +137,7 @@ def test_model_that_has_changed(
 
 
 def test_collection_without_vectors(built: Path) -> None:
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert collection.modes == ("sparse",)
     with pytest.raises(QueryError, match="has no dense vectors; build it again with --dense"):
         collection.search("fish", mode="dense")

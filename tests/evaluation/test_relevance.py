@@ -13,7 +13,7 @@ from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
 from lsr.encoders.protocols import Encoder
 from lsr.evaluation.evaluate import RetrieverSystem, evaluate, judged_queries
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("LSR_DATA", ROOT.parent / "shared" / "data")) / "eval"
@@ -33,7 +33,7 @@ def test_bm25_reaches_the_published_figure(
 ) -> None:
     corpus = _judged(name)
     build_collection(corpus.documents(), tmp_path / name, sparse=Bm25Encoder())
-    collection = Collection(tmp_path / name)
+    collection = CollectionReader.open(tmp_path / name)
     qrels = corpus.qrels("test")
     queries = judged_queries(list(corpus.queries()), qrels)
     system = RetrieverSystem("bm25", collection.sparse, 0)
@@ -56,7 +56,7 @@ def test_the_network_of_the_shipped_model_finds_more_than_bm25(tmp_path: Path) -
     found = {}
     for name, encoder in encoders.items():
         build_collection(part, tmp_path / name, sparse=encoder)
-        system = RetrieverSystem(name, Collection(tmp_path / name).sparse, 0)
+        system = RetrieverSystem(name, CollectionReader.open(tmp_path / name).sparse, 0)
         (result,) = evaluate([system], queries, qrels, ["nDCG@10"])
         found[name] = result.metrics["nDCG@10"]
     assert found["network"] > found["bm25"] + 0.01

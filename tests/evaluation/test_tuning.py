@@ -21,7 +21,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import InputError
 from lsr.evaluation.tuning import WEIGHTS, Tuner, TuningResult, spread
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
 from lsr.retrieval.plan import plan_from
 from lsr.types import Document, EncoderIdentity, Qrels, Query
@@ -96,8 +96,8 @@ def encoder(monkeypatch: pytest.MonkeyPatch) -> TopicVectors:
 
 
 @pytest.fixture
-def collection(index: Path, encoder: TopicVectors) -> Iterator[Collection]:
-    opened = Collection(index)
+def collection(index: Path, encoder: TopicVectors) -> Iterator[CollectionReader]:
+    opened = CollectionReader.open(index)
     yield opened
     opened.close()
 
@@ -109,13 +109,13 @@ def few_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lsr.evaluation.tuning, "_STEPS", few)
 
 
-def tuner(collection: Collection, **options: Any) -> Tuner:
+def tuner(collection: CollectionReader, **options: Any) -> Tuner:
     queries, qrels = judged()
     return Tuner(collection.hybrid, collection.segment.doc_ids, queries, qrels, **options)
 
 
 def test_the_better_side_gets_the_weight(
-    collection: Collection, encoder: TopicVectors, few_choices: None
+    collection: CollectionReader, encoder: TopicVectors, few_choices: None
 ) -> None:
     made = tuner(collection)
     assert encoder.n_queries == len(judged()[0]), "each query is encoded once"
@@ -137,7 +137,7 @@ def test_the_better_side_gets_the_weight(
     assert tuned.plan_to_keep.fusion == tuned.plan.fusion
 
 
-def test_values_are_those_of_ranx(collection: Collection) -> None:
+def test_values_are_those_of_ranx(collection: CollectionReader) -> None:
     """ranx fuses and measures every weight; searching with that weight gives the same values."""
     made = tuner(collection)
     made.tune(np.arange(12))
@@ -153,7 +153,7 @@ def test_values_are_those_of_ranx(collection: Collection) -> None:
             assert mine.mean() == pytest.approx(by_weight[i].mean(), abs=0.05)
 
 
-def test_queries_that_find_nothing_count(collection: Collection) -> None:
+def test_queries_that_find_nothing_count(collection: CollectionReader) -> None:
     sparse_only = plan_from({"mode": "sparse"}).resolved(collection.modes)
     values = tuner(collection).values(sparse_only)
     assert len(values) == len(judged()[0])
@@ -161,7 +161,7 @@ def test_queries_that_find_nothing_count(collection: Collection) -> None:
 
 
 def test_feedback_that_does_not_pay_is_left_off(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
+    collection: CollectionReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With values that feedback makes worse, or leaves alone, on held-out queries."""
     made = tuner(collection)
@@ -186,7 +186,7 @@ def test_feedback_that_does_not_pay_is_left_off(
     assert tuned.plan.prf.interpolate == "none"
 
 
-def test_sparse_feedback_only_when_asked(collection: Collection, few_choices: None) -> None:
+def test_sparse_feedback_only_when_asked(collection: CollectionReader, few_choices: None) -> None:
     assert not tuner(collection).tune().candidates["feedback"].plan.prf.sparse.enabled
     asked: list[bool] = []
     made = tuner(collection, sparse_feedback=True)
@@ -201,7 +201,7 @@ def test_sparse_feedback_only_when_asked(collection: Collection, few_choices: No
     assert any(asked)
 
 
-def test_folds(collection: Collection) -> None:
+def test_folds(collection: CollectionReader) -> None:
     made = tuner(collection)
     everything = np.arange(made.n_queries)
     pairs = made.folds(everything, 5)
@@ -215,7 +215,7 @@ def test_folds(collection: Collection) -> None:
     assert len(made.folds(everything[:3], 5)) == 3
 
 
-def test_cost_is_measured_anew(collection: Collection) -> None:
+def test_cost_is_measured_anew(collection: CollectionReader) -> None:
     made = tuner(collection)
     costs = made.cost_ms(plan_from({}).resolved(collection.modes))
     assert costs.shape == (made.n_queries,)
@@ -228,14 +228,14 @@ def test_spread() -> None:
     assert len(set(spread(list(range(997)), 500))) == 500
 
 
-def test_refusals(collection: Collection, built: Path) -> None:
+def test_refusals(collection: CollectionReader, built: Path) -> None:
     queries, qrels = judged()
     doc_ids = collection.segment.doc_ids
     with pytest.raises(InputError, match="9 judged queries are too few to tune on; at least 10"):
         Tuner(collection.hybrid, doc_ids, queries[:9], qrels)
     with pytest.raises(InputError, match="the measure ERR@10 cannot be tuned for"):
         Tuner(collection.hybrid, doc_ids, queries, qrels, metric="ERR@10")
-    sparse = Collection(built)
+    sparse = CollectionReader.open(built)
     with pytest.raises(InputError, match="has no dense vectors"):
         Tuner(sparse.hybrid, doc_ids, queries, qrels)
     sparse.close()

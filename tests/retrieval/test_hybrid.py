@@ -13,7 +13,7 @@ import pytest
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexVersionError, ModelError, RetrieverError, UnavailableError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.feedback import DenseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.hybrid import HybridQuery
@@ -312,7 +312,7 @@ def test_numbers_of_documents_that_are_not_finite(tmp_path: Path) -> None:
             build_collection(documents, target, sparse=Bm25Encoder(), dense=Compass())
         else:
             assert [path.name for path in tmp_path.iterdir()] == ["index"]
-            collection = Collection(target)
+            collection = CollectionReader.open(target)
             assert (collection.manifest.generation, collection.n_documents) == (1, 2)
             collection.close()
 

@@ -14,7 +14,7 @@ import lsr.retrieval.dense_index
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import QueryError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.retrievers import DenseRetriever
 from lsr.index.storage.segment import Segment
 from lsr.retrieval.dense_index import DenseIndex
@@ -73,17 +73,17 @@ def corpus() -> list[Document]:
 
 
 @pytest.fixture(scope="module")
-def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionReader]:
     target: Path = tmp_path_factory.mktemp("contract") / "index"
     build_collection(corpus(), target, sparse=Bm25Encoder(), dense=WordVectors())
-    opened = Collection(target)
+    opened = CollectionReader.open(target)
     yield opened
     opened.close()
 
 
 @pytest.fixture(params=["sparse", "dense", "dense graph", *PLANS])
 def retriever(
-    request: pytest.FixtureRequest, collection: Collection, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, collection: CollectionReader, monkeypatch: pytest.MonkeyPatch
 ) -> Retriever:
     monkeypatch.setattr(
         lsr.index.collection.retrievers, "open_dense_encoder", lambda name, **_: WordVectors(name)

@@ -17,7 +17,7 @@ from lsr import errors
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import LsrError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.service.app import create_app
 from lsr.service.engine import SearchEngine, collection_names
 from lsr.service.page.query_string import PageQuery, filter_text, filter_value
@@ -243,7 +243,7 @@ def test_an_unexpected_error_leaks_nothing(
         raise RuntimeError("secret of the house")
 
     with _client(folder) as client:
-        monkeypatch.setattr(Collection, "search", fail)
+        monkeypatch.setattr(CollectionReader, "search", fail)
         answer = client.post(SEARCH, json={"text": "heron"})
         problem = _problem(answer, 500, "internal")
         assert "secret" not in answer.text
@@ -271,7 +271,7 @@ def test_health(client: TestClient) -> None:
 
 def test_readiness_waits_for_the_warm_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    monkeypatch.setattr(Collection, "warm_up", lambda *_: go_on.wait(30))
+    monkeypatch.setattr(CollectionReader, "warm_up", lambda *_: go_on.wait(30))
     with _client(folder) as client:
         answer = client.get("/readyz")
         assert "warmed up" in _problem(answer, 503, "not_ready")["detail"]

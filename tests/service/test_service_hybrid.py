@@ -19,7 +19,7 @@ from lsr import errors
 from lsr.cli.app import app
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.plan import INTERPOLATIONS, SearchPlan, plan_from
 from lsr.service.api.plan_schema import PlanFields
 from lsr.service.app import create_app
@@ -81,7 +81,7 @@ def test_four_entries_give_one_ranking(
 ) -> None:
     """REST, Python, the command and the retriever that evaluation asks."""
     over_http = search(client, **given)
-    collection = Collection(folder)
+    collection = CollectionReader.open(folder)
     plan = plan_from(given)
     in_python = collection.search(QUERY, plan=plan)
     retrieved = collection.retriever(plan).retrieve([Query("q", QUERY)], 10)["q"]
@@ -175,7 +175,7 @@ def test_a_filter_holds_for_feedback_too(client: TestClient) -> None:
 
 def test_vectors_of_the_caller(client: TestClient, folder: Path) -> None:
     dense = Topics().encode_queries([QUERY])[0].tolist()
-    collection = Collection(folder)
+    collection = CollectionReader.open(folder)
     row = collection.encoder.encode_queries([QUERY]).row(0)
     sparse = {
         collection.encoder.term(int(term)): float(weight)

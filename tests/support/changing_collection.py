@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.protocols import Encoder
-from lsr.index.collection.collection import Answer, Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
+from lsr.retrieval.answer import Answer
 from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.sparse import CSR
 from lsr.types import Document, EncoderIdentity
@@ -79,16 +80,16 @@ LOADERS = {"words": Words.load, "bm25": Bm25Encoder.load}
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Collection]:
+def opened(path: Path) -> Iterator[CollectionReader]:
     """The collection, every file compared with its checksum."""
-    collection = Collection(path)
+    collection = CollectionReader.open(path)
     try:
         yield collection
     finally:
         collection.close()
 
 
-def living(collection: Collection) -> list[Document]:
+def living(collection: CollectionReader) -> list[Document]:
     """All documents that can be found, in row order."""
     return collection.store.documents(collection.live_rows().tolist())
 
@@ -125,7 +126,7 @@ PLANS: Mapping[str, SearchPlan] = {
 
 
 def answers(
-    collection: Collection,
+    collection: CollectionReader,
     queries: Sequence[str],
     plans: Mapping[str, SearchPlan] = PLANS,
     where: Mapping[str, object] | None = None,
@@ -144,7 +145,7 @@ def answers(
     }
 
 
-def naive_answer(collection: Collection, query: str) -> list[tuple[str, float]]:
+def naive_answer(collection: CollectionReader, query: str) -> list[tuple[str, float]]:
     """What sparse search should find, from the stored vectors of living documents."""
     rows = collection.live_rows()
     vectors = collection.store.sparse_vectors(rows.tolist(), collection.encoder.n_terms)

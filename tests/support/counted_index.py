@@ -12,7 +12,8 @@ import pytest
 import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Answer, Collection
+from lsr.index.collection.reader import CollectionReader
+from lsr.retrieval.answer import Answer
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.hybrid import HybridSearcher
 from lsr.retrieval.plan import Interpolation, Prf, SearchPlan
@@ -68,7 +69,7 @@ class Opened:
         monkeypatch.setattr(
             lsr.index.collection.retrievers, "open_dense_encoder", lambda name, **_: self.encoder
         )
-        self.collection = Collection(path)
+        self.collection = CollectionReader.open(path)
         self.sparse = Watched(self.collection.sparse)
         self.dense = Watched(self.collection.dense)
         sides = (cast(SparseSide, self.sparse), cast(DenseSide, self.dense))

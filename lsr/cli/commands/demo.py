@@ -53,7 +53,7 @@ def demo(
 ) -> None:
     """Index docstrings of Python and of installed packages, and serve a search page."""
     from lsr.index.collection.build import build_collection
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
 
     if rebuild or not _is_ready(folder, sparse, dense):
         from lsr.datasets.docstrings import docstring_documents
@@ -71,7 +71,7 @@ def demo(
             )
         complain(f"indexed {manifest.n_documents:,} docstrings in {folder}")
     if build_only:
-        Collection(folder).close()
+        CollectionReader.open(folder).close()
         return
 
     def announce(url: str) -> None:

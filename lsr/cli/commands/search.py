@@ -15,7 +15,7 @@ from lsr.errors import QueryError
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
-    from lsr.index.collection.collection import Answer, Hit
+    from lsr.retrieval.answer import Answer, Hit
     from lsr.retrieval.explanation import Explanation, SidePart
 
 __all__ = ["search"]
@@ -45,13 +45,13 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search an index and print the best documents."""
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
 
     given = plan_fields(mode, weight_sparse, interpolate, settings)
     if explain:
         given.setdefault("explain", "full")
     conditions = dict(_condition(part) for part in where or [])
-    collection = Collection(Path(index), verify=verify)
+    collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
     answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan)
     collection.close()

@@ -52,7 +52,7 @@ def tune(
     """
     from lsr.evaluation.evaluate import judged_queries
     from lsr.evaluation.tuning import Tuner, spread
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
     from lsr.index.collection.tuned_plan import TunedPlan
 
     judgements = open_qrels(qrels)
@@ -60,7 +60,7 @@ def tune(
     if not judged:
         raise InputError(f"no query of {queries} has judgements in {qrels}; check that they match")
     base = plan_from(plan_fields(settings=settings), SearchPlan())
-    collection = Collection(Path(index))
+    collection = CollectionReader.open(Path(index))
     with shown_progress() as progress:
         tuner = Tuner(
             collection.hybrid,

@@ -18,7 +18,7 @@ from lsr.datasets.beir import write_beir
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.evaluation.systems import PLANS, SYSTEMS
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.plan import plan_from
 from lsr.types import Qrels
 from tests.evaluation.test_tuning import TopicVectors, corpus, judged
@@ -57,10 +57,10 @@ def unsplit(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
+def opened(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionReader]:
     path = tmp_path_factory.mktemp("eval") / "index"
     build_collection(corpus(), path, sparse=Bm25Encoder(), dense=TopicVectors())
-    collection = Collection(path)
+    collection = CollectionReader.open(path)
     yield collection
     collection.close()
 
@@ -76,7 +76,7 @@ def report(*words: object) -> Any:
     return found
 
 
-def test_every_system(folder: Path, tmp_path: Path, opened: Collection) -> None:
+def test_every_system(folder: Path, tmp_path: Path, opened: CollectionReader) -> None:
     """Each system's run is what its plan gives in Python, and its figures follow."""
     names = ",".join(OURS)
     plot, runs = tmp_path / "cost.svg", tmp_path / "runs"

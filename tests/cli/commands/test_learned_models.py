@@ -13,7 +13,7 @@ import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from tests.support.command_line import done, refused
 from tests.support.learned_models import inference_free, symmetric
 
@@ -77,8 +77,8 @@ def test_searching_loads_no_torch(model: Path, corpus: Path, tmp_path: Path) -> 
     code = f"""
 import sys
 from pathlib import Path
-from lsr.index.collection.collection import Collection
-assert Collection(Path({str(index)!r})).search("the wolf").hits
+from lsr.index.collection.reader import CollectionReader
+assert CollectionReader.open(Path({str(index)!r})).search("the wolf").hits
 print(*{{"torch", "transformers", "sentence_transformers"}} & set(sys.modules))
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -114,7 +114,7 @@ def test_idf_of_the_corpus_grows_with_it(model: Path, corpus: Path, tmp_path: Pa
 
 
 def _weights(index: Path) -> np.ndarray:
-    collection = Collection(index)
+    collection = CollectionReader.open(index)
     assert isinstance(collection.encoder, LearnedEncoder)
     weights = collection.encoder.query_weights
     collection.close()

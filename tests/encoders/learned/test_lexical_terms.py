@@ -17,7 +17,7 @@ from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.learned.recommended import DEFAULTS_FILE, SearchDefaults
 from lsr.errors import DataError, InputError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.sparse import CSR
 from lsr.types import Document
 from tests.support.command_line import done
@@ -91,11 +91,14 @@ def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> No
 def test_a_collection_is_searched_by_both(model: Path, tmp_path: Path) -> None:
     documents = [Document(f"d{n}", text) for n, text in enumerate([*FIRST[:2], *LATER])]
     build_collection(documents, tmp_path / "index", sparse=_encoder(model, 8.0))
-    collection = Collection(tmp_path / "index")
+    collection = CollectionReader.open(tmp_path / "index")
     assert [hit.document.doc_id for hit in collection.search("Zlatoust", k=1).hits] == ["d1"]
     long = Document("long", f"{'the cat ' * 400} quokka")
     build_collection([long, *documents], tmp_path / "long", sparse=_encoder(model, 8.0))
-    assert Collection(tmp_path / "long").search("quokka", k=1).hits[0].document.doc_id == "long"
+    assert (
+        CollectionReader.open(tmp_path / "long").search("quokka", k=1).hits[0].document.doc_id
+        == "long"
+    )
 
 
 def test_a_model_says_how(model: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lsr.cli.app import app
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexCorruptError, InputError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.search.auto_searcher import AutoSearcher
@@ -47,39 +47,39 @@ def questions() -> list[str]:
     return [" ".join(document.text.split()[:5]) for document in made(200, 1)]
 
 
-def searchers(collection: Collection) -> list[type]:
+def searchers(collection: CollectionReader) -> list[type]:
     return [type(part.open_searcher()) for part in parts(collection)]
 
 
-def parts(collection: Collection) -> tuple[SegmentReader, ...]:
+def parts(collection: CollectionReader) -> tuple[SegmentReader, ...]:
     return collection._snapshot.readers
 
 
 def test_small_collections_have_no_blocks(tmp_path: Path) -> None:
     build_collection(made(20, 0), tmp_path / "index", sparse=Bm25Encoder())
-    collection = Collection(tmp_path / "index")
+    collection = CollectionReader.open(tmp_path / "index")
     with pytest.raises(InputError, match="--blocks always"):
         collection.calibrate(None, 0.9)
 
 
 def test_search_is_exact_until_calibrated(path: Path) -> None:
-    collection = Collection(path)
+    collection = CollectionReader.open(path)
     assert searchers(collection) == [ExactSearcher]
     tuned = collection.calibrate(questions(), 0.9)
     assert tuned.recall > 0.85
     assert tuned.source == "given queries"
-    opened = Collection(path)
+    opened = CollectionReader.open(path)
     assert searchers(opened) == [AutoSearcher]
     assert Manifest.read(path).generation == 1
     (path / "calibration.json").write_text("[]")
     with pytest.raises(IndexCorruptError, match=r"calibration\.json"):
-        Collection(path)
+        CollectionReader.open(path)
 
 
 def test_scores_are_those_of_exact_search(path: Path) -> None:
-    exact = Collection(path)
+    exact = CollectionReader.open(path)
     exact.calibrate(None, 0.8)
-    auto = Collection(path)
+    auto = CollectionReader.open(path)
     searcher = parts(auto)[0].open_searcher()
     assert isinstance(searcher, AutoSearcher)
     queries = auto.encoder.encode_queries(questions())
@@ -91,17 +91,17 @@ def test_scores_are_those_of_exact_search(path: Path) -> None:
 
 
 def test_blocks_live_through_changes(path: Path) -> None:
-    Collection(path).calibrate(questions(), 0.9)
+    CollectionReader.open(path).calibrate(questions(), 0.9)
     add_documents(path, [*made(5, 7, "new"), Document("d3", "quite another text")])
     delete_documents(path, ["d0"])
-    changed = Collection(path)
+    changed = CollectionReader.open(path)
     assert searchers(changed) == [AutoSearcher, ExactSearcher]
     for text in questions()[:40]:
         hits = changed.search(text).hits
         assert not {"d0"} & {hit.document.doc_id for hit in hits}
     assert changed.search("another quite").hits[0].document.doc_id == "d3"
     merge_segments(path)
-    merged = Collection(path)
+    merged = CollectionReader.open(path)
     assert searchers(merged) == [AutoSearcher]
     assert parts(merged)[0].blocks is not None
     assert merged.search("another quite").hits[0].document.doc_id == "d3"
@@ -113,7 +113,7 @@ def test_damaged_blocks_are_found(path: Path) -> None:
     content[len(content) // 2] ^= 1
     blocks.write_bytes(content)
     with pytest.raises(IndexCorruptError, match=r"blocks\.bin has changed"):
-        Collection(path)
+        CollectionReader.open(path)
 
 
 def run(*arguments: str | Path) -> str:
@@ -148,7 +148,7 @@ def test_the_commands(tmp_path: Path) -> None:
         "bm25",
     )
     run("index", "build", "--vectors", exported, corpus, tmp_path / "c")
-    first = Collection(tmp_path / "a")
+    first = CollectionReader.open(tmp_path / "a")
     query = first.encoder.encode_queries([questions()[0]]).row(0)
     weights = {
         first.sparse.term(term): weight
@@ -156,7 +156,7 @@ def test_the_commands(tmp_path: Path) -> None:
     }
     expected = [(hit.document.doc_id, hit.score) for hit in first.search(questions()[0]).hits]
     for name in ("b", "c"):
-        hits = Collection(tmp_path / name).search(json.dumps(weights)).hits
+        hits = CollectionReader.open(tmp_path / name).search(json.dumps(weights)).hits
         assert [hit.document.doc_id for hit in hits] == [doc_id for doc_id, _ in expected]
         assert [hit.score for hit in hits] == pytest.approx([score for _, score in expected])
 

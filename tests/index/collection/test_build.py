@@ -16,7 +16,7 @@ import pytest
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import InputError, LsrError, StorageError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
@@ -44,7 +44,7 @@ def parts(generation: int) -> set[str]:
 
 
 def ids(path: Path, text: str = "heron") -> set[str]:
-    collection = Collection(path)
+    collection = CollectionReader.open(path)
     try:
         return {hit.document.doc_id for hit in collection.search(text).hits}
     finally:
@@ -62,7 +62,7 @@ def test_build_and_open(built: Path, documents: list[Document]) -> None:
     assert manifest.dense is None
     assert {path.name for path in built.iterdir()} == parts(1)
     assert [path.name for path in built.parent.iterdir()] == ["birds"], "no staging folder is left"
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert [collection.document(d.doc_id) for d in documents] == documents
     assert manifest.n_terms == collection.segment.n_terms
     assert manifest.n_postings == collection.segment.n_postings
@@ -134,7 +134,7 @@ def test_refused_documents_change_nothing(
 
 def test_all_documents_empty(tmp_path: Path) -> None:
     build([Document("a", ""), Document("b", "the")], tmp_path / "a")
-    collection = Collection(tmp_path / "a")
+    collection = CollectionReader.open(tmp_path / "a")
     assert collection.search("anything").hits == ()
     assert collection.document("b").text == "the"
     collection.close()
@@ -172,7 +172,7 @@ def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rebuild_replaces(built: Path) -> None:
-    reader = Collection(built)
+    reader = CollectionReader.open(built)
     assert build(NEW, built).generation == 2
     assert {path.name for path in built.iterdir()} == parts(2)
     assert ids(built) == {"new"}
@@ -366,7 +366,7 @@ def test_building_over_an_unusable_index(built: Path, damage: str) -> None:
     else:
         (built / "segment-000001" / "documents.sqlite").write_bytes(b"")
     with pytest.raises(LsrError, match="build (the index )?again"):
-        Collection(built)
+        CollectionReader.open(built)
     assert build(NEW, built).generation == 2
     assert ids(built) == {"new"}
     assert {path.name for path in built.iterdir()} == parts(2)

@@ -12,7 +12,7 @@ from pathlib import Path
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexMissingError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.types import Document
 
 BUILD = """
@@ -40,7 +40,7 @@ def start(target: Path) -> tuple[subprocess.Popen[bytes], float]:
 
 
 def answer(target: Path) -> set[str]:
-    collection = Collection(target, verify=True)
+    collection = CollectionReader.open(target, verify=True)
     try:
         assert collection.manifest.n_documents == len(collection.live_rows())
         return {hit.document.doc_id for hit in collection.search("heron", k=2).hits}

@@ -10,7 +10,7 @@ import pytest
 import lsr.index.collection.encode
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
 from lsr.types import Document
 from tests.support.stub_encoders import StubDense
@@ -37,7 +37,7 @@ def test_dense_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert again.encoded == [[document.text for document in documents[8:]]]
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
     direct = StubDense().encode_documents([document.text for document in documents])
-    collection = Collection(target)
+    collection = CollectionReader.open(target)
     rows = np.arange(len(documents), dtype=np.int32)
     assert np.array_equal(collection.segment.dense_vectors(rows), direct)
     collection.close()
@@ -101,7 +101,7 @@ def test_an_interrupted_addition_goes_on_too(
     assert add_documents(target, more, dense=again).n_added == 2
     assert again.encoded == [["One more."]]
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
-    collection = Collection(target)
+    collection = CollectionReader.open(target)
     vectors = collection.segment.dense_vectors(collection.live_rows())
     texts = [document.text for document in [NEW[0], *more]]
     assert np.array_equal(vectors, StubDense().encode_documents(texts))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.errors import QueryError
-from lsr.index.collection.collection import Collection
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.multi_searcher import merged
 from lsr.index.collection.multi_segment import MultiSegment
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR
@@ -89,7 +89,7 @@ def joined(built: Path) -> Path:
     return built
 
 
-def view(collection: Collection) -> MultiSegment:
+def view(collection: CollectionReader) -> MultiSegment:
     assert isinstance(collection.segment, MultiSegment)
     return collection.segment
 

@@ -14,8 +14,8 @@ import lsr.retrieval.dense_index
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexVersionError, InputError, LsrError, StorageError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
 from lsr.index.collection.merge_policy import MergePolicy
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.storage.manifest import MANIFEST
 from lsr.service.examples import example_queries
@@ -109,8 +109,8 @@ def test_a_reader_keeps_its_generation(
     monkeypatch.setattr(lsr.retrieval.dense_index, "FLAT_LIMIT", 3)
     path = tmp_path / "index"
     build_crossroads(path, crossroads(0, 30))
-    readers = [Collection(path)]
-    copies = [Collection(path)]
+    readers = [CollectionReader.open(path)]
+    copies = [CollectionReader.open(path)]
     for change in (
         lambda: add_documents(path, crossroads(20, 40), policy=KEEP_ALL),
         lambda: delete_documents(path, [d.doc_id for d in crossroads(0, 15)]),
@@ -122,8 +122,8 @@ def test_a_reader_keeps_its_generation(
         reader = readers[-1]
         assert answers(reader, QUERIES) == expected, "its vectors were not open before"
         assert answers(reader, QUERIES[:1], where={"odd": 1})
-        readers.append(Collection(path))
-        copies.append(Collection(path))
+        readers.append(CollectionReader.open(path))
+        copies.append(CollectionReader.open(path))
     assert [reader.manifest.generation for reader in readers] == [1, 2, 3, 4, 5]
     assert [reader.n_documents for reader in readers] == [30, 40, 25, 25, 5]
     for reader in readers + copies:

@@ -19,7 +19,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexCorruptError, StorageError
 from lsr.files import checksum
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE, TunedPlan
 from lsr.index.storage.manifest import Manifest
 from lsr.retrieval.feedback import DenseFeedback
@@ -161,14 +161,14 @@ def test_a_damaged_profile(index: Path, content: bytes | str) -> None:
         path.write_text(changed, "utf-8")
     advice = "delete it to go on without, then run lsr tune again"
     message = rf"^{re.escape(str(path))} is damaged \(.*\); {advice}$"
-    for read in (lambda: TunedPlan.read(index), lambda: Collection(index)):
+    for read in (lambda: TunedPlan.read(index), lambda: CollectionReader.open(index)):
         with pytest.raises(IndexCorruptError, match=message):
             read()
     if path.is_dir():
         path.rmdir()
     else:
         path.unlink()
-    Collection(index).close()
+    CollectionReader.open(index).close()
 
 
 @pytest.mark.parametrize("wrong", [{"window": 0}, {"fusion": {"weight": 1}}, {"prf": 3}, [], None])
@@ -261,7 +261,7 @@ def test_one_that_does_not_fit_is_not_used(
     sparse = Bm25Encoder(k1=1.5) if change == "sparse" else Bm25Encoder()
     dense = {"dense": OtherCompass(), "no dense": None, "sparse": Compass()}[change]
     build_collection(documents, index, sparse=sparse, dense=dense)
-    collection = Collection(index)
+    collection = CollectionReader.open(index)
     assert collection.tuned_plan is not None
     assert collection.default_plan == SearchPlan()
     answer = collection.search("north tower", mode="sparse")

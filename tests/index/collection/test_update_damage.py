@@ -15,8 +15,8 @@ import pytest
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexCorruptError, StorageError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
 from lsr.index.collection.merge_policy import MergePolicy
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.segment import Segment
@@ -77,7 +77,7 @@ def test_a_flipped_bit_anywhere_is_found(changed: Path) -> None:
         path.write_bytes(bad)
         assert list(manifest.damage(changed)) == [f"{path} has changed since it was written"]
         path.write_bytes(good)
-    Collection(changed).close()
+    CollectionReader.open(changed).close()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense"])
@@ -93,9 +93,9 @@ def test_without_verification_damage_is_still_an_error(
             path.write_bytes(content)
         if path.name != "vocabulary.txt" or content != b"":
             with pytest.raises(IndexCorruptError):
-                Collection(changed, verify=False)
+                CollectionReader.open(changed, verify=False)
         path.write_bytes(good)
-    Collection(changed, verify=False).close()
+    CollectionReader.open(changed, verify=False).close()
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
@@ -193,7 +193,7 @@ def test_a_segment_in_place_of_another(changed: Path) -> None:
     for path in second.glob("*[a-z].npy"):
         shutil.copy(path, first / path.name)
     with pytest.raises(IndexCorruptError, match="segment-000001 has 2 rows and the manifest says"):
-        Collection(changed, verify=False)
+        CollectionReader.open(changed, verify=False)
 
 
 def test_an_unreadable_manifest(changed: Path) -> None:
@@ -225,7 +225,7 @@ def test_opening_while_a_merge_publishes(changed: Path, monkeypatch: pytest.Monk
         calls = 0
         add_documents(changed, [Document("eel", "A long fish")], policy=KEEP_ALL)
         calls = 0
-        collection = Collection(changed, verify=verify)
+        collection = CollectionReader.open(changed, verify=verify)
         assert len(collection.manifest.segments) == 1
         collection.close()
     monkeypatch.undo()

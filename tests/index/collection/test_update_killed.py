@@ -23,7 +23,7 @@ import json, os, shutil, signal, sys
 from pathlib import Path
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
@@ -42,7 +42,7 @@ CHANGING = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree", "
 
 
 def state(path):
-    collection = Collection(path, verify=True)
+    collection = CollectionReader.open(path, verify=True)
     documents = collection.store.documents(collection.live_rows().tolist())
     hits = collection.search("fish otter", k=50).hits
     collection.close()

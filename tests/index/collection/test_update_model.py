@@ -21,8 +21,8 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.protocols import Encoder
 from lsr.errors import InputError, NotFoundError
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection
 from lsr.index.collection.merge_policy import MergePolicy
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents, merge_segments
 from lsr.index.storage.segment import Segment
 from lsr.types import Document
@@ -72,7 +72,7 @@ class Changes(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "index"
         self.model: dict[str, Document] = {}
-        self.readers: list[tuple[Collection, Any]] = []
+        self.readers: list[tuple[CollectionReader, Any]] = []
 
     def encoder(self) -> Encoder:
         return Words()
@@ -135,10 +135,10 @@ class Changes(RuleBasedStateMachine):
     @rule()
     def keep_a_reader(self) -> None:
         if len(self.readers) < 2:
-            reader = Collection(self.path)
+            reader = CollectionReader.open(self.path)
             self.readers.append((reader, self.answers(reader)))
 
-    def answers(self, collection: Collection) -> Any:
+    def answers(self, collection: CollectionReader) -> Any:
         return answers(collection, QUERIES[:1], SOME_PLANS)
 
     @invariant()
@@ -159,7 +159,7 @@ class Changes(RuleBasedStateMachine):
                         collection.document(doc_id)
             self.check_search(collection, found)
 
-    def check_search(self, collection: Collection, found: list[Document]) -> None:
+    def check_search(self, collection: CollectionReader, found: list[Document]) -> None:
         for query in QUERIES:
             hits = collection.search(query, k=20, plan=PLANS["sparse"]).hits
             assert [(h.document.doc_id, h.score) for h in hits] == naive_answer(collection, query)
@@ -182,10 +182,10 @@ class Bm25Changes(Changes):
     def encoder(self) -> Encoder:
         return Bm25Encoder()
 
-    def answers(self, collection: Collection) -> Any:
+    def answers(self, collection: CollectionReader) -> Any:
         return answers(collection, QUERIES[:1], {"hybrid": PLANS["hybrid"]})
 
-    def check_search(self, collection: Collection, found: list[Document]) -> None:
+    def check_search(self, collection: CollectionReader, found: list[Document]) -> None:
         for query in QUERIES:
             hits = collection.search(query, k=20, plan=PLANS["sparse"]).hits
             assert [(h.document.doc_id, h.score) for h in hits] == naive_answer(collection, query)

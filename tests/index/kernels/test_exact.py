@@ -159,13 +159,13 @@ ONE_PROGRAM = """
 import json, sys
 import numpy as np
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.kernels.exact import scan_batch, score_rows
 from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.segment import Segment
 from lsr.sparse import CSR
 
-collection = Collection(__import__("pathlib").Path(sys.argv[1]))
+collection = CollectionReader.open(__import__("pathlib").Path(sys.argv[1]))
 collection.warm_up()
 after_warm_up = len(scan_batch.signatures) + len(score_rows.signatures)
 assert collection.search("fish").hits

@@ -16,7 +16,7 @@ from lsr.errors import (
     IndexStateError,
     IndexVersionError,
 )
-from lsr.index.collection.collection import Collection
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -180,9 +180,9 @@ def test_a_flipped_bit_anywhere_is_found(built: Path) -> None:
         path.write_bytes(bad)
         assert list(manifest.damage(built)) == [f"{path} has changed since it was written"]
         with pytest.raises(IndexCorruptError, match="restore it from a copy, or build again"):
-            Collection(built)
+            CollectionReader.open(built)
         path.write_bytes(good)
-    Collection(built).close()
+    CollectionReader.open(built).close()
 
 
 def test_truncated_missing_and_grown_files(built: Path) -> None:
@@ -199,11 +199,11 @@ def test_truncated_missing_and_grown_files(built: Path) -> None:
             path.write_bytes(bad)
             assert [message in damage for damage in manifest.damage(built)] == [True]
             with pytest.raises(IndexCorruptError, match="and should have"):
-                Collection(built)
+                CollectionReader.open(built)
         path.unlink()
         assert list(manifest.damage(built)) == [f"{path} is missing"]
         with pytest.raises(IndexCorruptError, match="is missing"):
-            Collection(built)
+            CollectionReader.open(built)
         path.mkdir()
         assert len(list(manifest.damage(built))) == 1
         path.rmdir()
@@ -220,6 +220,6 @@ def test_files_that_are_not_named_do_not_exist(built: Path) -> None:
     (built / "note.txt").write_text("x")
     (built / "segment-000001" / "more.npy").write_text("x")
     assert list(Manifest.read(built).damage(built)) == []
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert collection.search("fish").hits
     collection.close()

@@ -16,7 +16,8 @@ from starlette.datastructures import QueryParams
 import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import Collection, PrfReport
+from lsr.index.collection.reader import CollectionReader
+from lsr.retrieval.answer import PrfReport
 from lsr.retrieval.explanation import Explanation, SidePart
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.fusion import Fusion
@@ -77,7 +78,7 @@ def test_an_address_says_no_more_than_it_must(
     default: SearchPlan, engine: SearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every form there is: the short address finds the same, and is its own short address."""
-    monkeypatch.setattr(Collection, "default_plan", default)
+    monkeypatch.setattr(CollectionReader, "default_plan", default)
     found: dict[PagePlan, list[str]] = {}
     for values in product(*EVERY.values()):
         said = dict(zip(EVERY, values, strict=True))
@@ -142,7 +143,7 @@ def test_a_whole_form_moves_to_the_short_address(client: TestClient) -> None:
 def test_pages_end_where_fusion_stops_looking(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Collection, "default_plan", SearchPlan(window=25))
+    monkeypatch.setattr(CollectionReader, "default_plan", SearchPlan(window=25))
     assert "Next →" in client.get("/c/shore?q=heron&page=2").text
     last = client.get("/c/shore?q=heron&page=3").text
     assert "Hits 21–25 of" in last

@@ -34,9 +34,9 @@ def calibrate(
     index to have exact search only. Indexes have blocks for approximate search from 100,000
     documents on, or by lsr index build --blocks always.
     """
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
 
-    collection = Collection(index)
+    collection = CollectionReader.open(index)
     texts = None if queries is None else [query.text for query in open_queries(queries)]
     with shown_progress() as progress:
         calibration = collection.calibrate(texts, recall, k=k, progress=progress)

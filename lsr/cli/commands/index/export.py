@@ -27,9 +27,9 @@ def export(
 
     Formats without ids (seismic-binary, bigann, scipy) have documents in the order of the index.
     """
-    from lsr.index.collection.collection import Collection
+    from lsr.index.collection.reader import CollectionReader
 
-    collection = Collection(index)
+    collection = CollectionReader.open(index)
     rows = collection.live_rows()
     vectors = collection.sparse.vectors(rows)
     n_terms = collection.encoder.n_terms

@@ -21,14 +21,15 @@ from lsr.errors import (
     QueryError,
 )
 from lsr.index.collection.build import build_collection
-from lsr.index.collection.collection import DEFAULT_K, Answer, Collection
+from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
+from lsr.retrieval.answer import Answer
 from lsr.types import Document
 from tests.support.strategies import texts
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+def many(tmp_path_factory: pytest.TempPathFactory) -> CollectionReader:
     """200 documents of few words, so that many scores are equal."""
     words = "heron otter pike fish water".split()
     documents = [
@@ -37,7 +38,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     ]
     target = tmp_path_factory.mktemp("many") / "index"
     build_collection(documents, target, sparse=Bm25Encoder())
-    return Collection(target)
+    return CollectionReader.open(target)
 
 
 def ids(answer: Answer) -> list[str]:
@@ -45,7 +46,7 @@ def ids(answer: Answer) -> list[str]:
 
 
 def test_an_answer(built: Path, documents: list[Document]) -> None:
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     answer = collection.search("fish in rivers")
     assert (answer.text, answer.mode) == ("fish in rivers", "sparse")
     assert set(ids(answer)) == {"heron", "otter", "pike"}
@@ -70,14 +71,14 @@ def test_an_answer(built: Path, documents: list[Document]) -> None:
 
 @pytest.mark.parametrize("text", ["the of", "unicorn", "?!", "😀", "\x00", "\ud800"])
 def test_queries_that_say_nothing(built: Path, text: str) -> None:
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert collection.search(text).hits == ()
     collection.close()
 
 
-def test_default_k(many: Collection, built: Path) -> None:
+def test_default_k(many: CollectionReader, built: Path) -> None:
     assert len(many.search("heron").hits) == DEFAULT_K
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert len(collection.search("fish striped kestrel").hits) == 6
     collection.close()
 
@@ -85,7 +86,7 @@ def test_default_k(many: Collection, built: Path) -> None:
 @pytest.mark.parametrize("size", [1, 7, 64, 200])
 @pytest.mark.parametrize("where", [None, {"odd": True}])
 def test_pages_put_together_are_one_answer(
-    many: Collection, size: int, where: dict[str, object] | None
+    many: CollectionReader, size: int, where: dict[str, object] | None
 ) -> None:
     whole = many.search("heron water", k=200, where=where)
     assert len(whole.hits) == (200 if where is None else 100)
@@ -102,12 +103,12 @@ def test_pages_put_together_are_one_answer(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(text=texts(20).filter(str.strip), k=st.integers(1, 200), offset=st.integers(0, 250))
-def test_any_text_gives_an_answer(many: Collection, text: str, k: int, offset: int) -> None:
+def test_any_text_gives_an_answer(many: CollectionReader, text: str, k: int, offset: int) -> None:
     whole = many.search(f"{text} pike", k=200)
     assert many.search(f"{text} pike", k=k, offset=offset).hits == whole.hits[offset : offset + k]
 
 
-def test_filters(many: Collection) -> None:
+def test_filters(many: CollectionReader) -> None:
     assert ids(many.search("water", where={"i": 4})) == ["004"]
     assert ids(many.search("water", where={"i": 4.0, "odd": False})) == ["004"]
     assert ids(many.search("water", where={"i": 4, "odd": True})) == []
@@ -133,13 +134,13 @@ def test_filters(many: Collection) -> None:
         ({"where": {"i": [1]}}, "the filter on 'i' needs text, a number, true or false"),
     ],
 )
-def test_wrong_requests(many: Collection, request_: dict[str, Any], message: str) -> None:
+def test_wrong_requests(many: CollectionReader, request_: dict[str, Any], message: str) -> None:
     with pytest.raises(QueryError, match=message):
         many.search(**{"text": "heron", **request_})
 
 
 def test_documents_by_id(built: Path, documents: list[Document]) -> None:
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert collection.document("heron") == documents[0]
     for doc_id in ("Heron", "", "heron ", "\ud800"):
         with pytest.raises(NotFoundError, match=re.escape(f"no document {doc_id!r} in birds")):
@@ -148,7 +149,7 @@ def test_documents_by_id(built: Path, documents: list[Document]) -> None:
 
 
 def test_warm_up(built: Path) -> None:
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     collection.warm_up()
     with pytest.raises(QueryError):
         collection.warm_up("other")
@@ -158,16 +159,16 @@ def test_warm_up(built: Path) -> None:
 def test_it_can_be_moved(built: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(built, moved)
-    collection = Collection(moved)
+    collection = CollectionReader.open(moved)
     assert collection.search("heron").hits
     collection.close()
 
 
 def test_no_index(tmp_path: Path) -> None:
     with pytest.raises(IndexMissingError, match="make one with: lsr index build"):
-        Collection(tmp_path)
+        CollectionReader.open(tmp_path)
     with pytest.raises(IndexMissingError, match="does not exist"):
-        Collection(tmp_path / "absent")
+        CollectionReader.open(tmp_path / "absent")
 
 
 def test_an_encoder_of_the_future(built: Path) -> None:
@@ -176,7 +177,7 @@ def test_an_encoder_of_the_future(built: Path) -> None:
     changed = Manifest(**{**vars(manifest), "sparse": other})
     (built / MANIFEST).write_text(changed.to_json())
     with pytest.raises(IndexVersionError, match="needs an encoder 'splade' that this lsr lacks"):
-        Collection(built)
+        CollectionReader.open(built)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense"])
@@ -192,9 +193,9 @@ def test_without_verification_damage_is_still_an_error(built: Path, content: byt
             path.write_bytes(content)
         if path.name != "vocabulary.txt" or content != b"":
             with pytest.raises(IndexCorruptError):
-                Collection(built, verify=False)
+                CollectionReader.open(built, verify=False)
         path.write_bytes(good)
-    Collection(built, verify=False).close()
+    CollectionReader.open(built, verify=False).close()
 
 
 def test_opening_while_a_build_publishes(
@@ -212,7 +213,7 @@ def test_opening_while_a_build_publishes(
         return verify(self, collection)
 
     monkeypatch.setattr(Manifest, "damage", overtaken)
-    collection = Collection(built)
+    collection = CollectionReader.open(built)
     assert calls == 2
     assert (collection.manifest.generation, collection.n_documents) == (2, 2)
     assert ids(collection.search("fish")) == ["otter", "heron"]

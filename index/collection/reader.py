@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,15 @@ from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
-from lsr.retrieval.explanation import Explanation, QueryTerm, explain, query_terms
+from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
+from lsr.retrieval.explanation import Explanation, explain, query_terms
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
 from lsr.types import Document
 
-__all__ = ["DEFAULT_K", "Answer", "Collection", "FeedbackDocument", "Hit", "PrfReport"]
+__all__ = ["DEFAULT_K", "CollectionReader"]
 
 DEFAULT_K = 10
 UNIT_TOLERANCE = 1e-3
@@ -41,103 +42,67 @@ _STALE = Notice(
 )
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A found document and its score; `explanation` when the plan asks for one."""
+class CollectionReader:
+    """One generation of a collection, kept while newer ones are published.
 
-    document: Document
-    score: float
-    explanation: Explanation | None = None
-
-
-@dataclass(frozen=True)
-class FeedbackDocument:
-    """A document that feedback learned from, and its score in the list it was picked from."""
-
-    doc_id: str
-    score: float
-
-
-@dataclass(frozen=True)
-class PrfReport:
-    """What feedback did.
-
-    Attributes:
-        reason: why it was not applied, or None.
-        terms: the sparse query as it was last searched; only when the plan explains in full.
-    """
-
-    applied: bool
-    reason: str | None
-    feedback: tuple[FeedbackDocument, ...] = ()
-    terms: tuple[QueryTerm, ...] = ()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a search gives.
-
-    Attributes:
-        mode: hybrid, sparse or dense.
-        hits: best first: score descending, then dense raw score descending, then doc_id.
-        total: hits that can be paged through with this plan's window.
-        plan: what was done, with nothing left open.
-        took_ms: milliseconds by stage, and their total.
-    """
-
-    text: str
-    mode: Mode
-    hits: tuple[Hit, ...]
-    total: int
-    plan: SearchPlan
-    generation: int
-    prf: PrfReport
-    warnings: tuple[Notice, ...]
-    took_ms: dict[str, float]
-
-
-class Collection:
-    """One generation of a collection; it keeps it while newer ones are published.
-
-    A document is a row. Deleted rows have numbers too, and are never found.
+    A document is a row. Deleted rows have numbers too, and are never found. `open` reads a folder;
+    the constructor takes what it found.
 
     Args:
         path: the collection's folder.
-        verify: compare every file with its checksum first. Leave it on unless the files are
-            trusted: a damaged index may give wrong answers.
+        manifest: of the generation.
+        snapshot: its segments, opened.
+        encoder: its sparse encoder.
+        tuned_plan: what `lsr tune` stored, or None.
 
     Attributes:
-        segment, store: vectors and documents of all segments, rows counted through.
+        segment, store: vectors and documents of all segments, under one numbering of rows.
         hybrid: both sides, or the one there is, behind one search.
-
-    Raises:
-        IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
     """
 
-    def __init__(self, path: Path, *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        snapshot: Snapshot,
+        encoder: Encoder,
+        tuned_plan: TunedPlan | None = None,
+    ) -> None:
         self.path = path
-        while True:
-            self.manifest = Manifest.read(path)
-            try:
-                self._open(verify)
-                return
-            except IndexCorruptError:
-                if Manifest.read(path).generation == self.manifest.generation:
-                    raise
-
-    def _open(self, verify: bool) -> None:
-        if verify:
-            for damage in self.manifest.damage(self.path):
-                raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
-        self.encoder: Encoder = load_encoder(self.path, self.manifest)
-        self.tuned_plan = TunedPlan.read(self.path)
-        self._snapshot = Snapshot(self.path, self.manifest)
-        self.segment: AnySegment = self._snapshot.segment
-        self.store: AnyStore = self._snapshot.store
-        searcher = self._snapshot.searcher
-        self.sparse = SparseRetriever(self.encoder, searcher, self.segment, self.store)
+        self.manifest = manifest
+        self.encoder = encoder
+        self.tuned_plan = tuned_plan
+        self._snapshot = snapshot
+        self.segment: AnySegment = snapshot.segment
+        self.store: AnyStore = snapshot.store
+        self.sparse = SparseRetriever(encoder, snapshot.searcher, self.segment, self.store)
         self._dense = self._dense_side()
         self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = True) -> CollectionReader:
+        """Open the newest generation in a folder.
+
+        Args:
+            path: the collection's folder.
+            verify: compare every file with its checksum first. Leave it on unless the files are
+                trusted: a damaged index may give wrong answers.
+
+        Raises:
+            IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
+        """
+        while True:
+            manifest = Manifest.read(path)
+            try:
+                if verify:
+                    for damage in manifest.damage(path):
+                        raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
+                encoder = load_encoder(path, manifest)
+                tuned_plan = TunedPlan.read(path)
+                return cls(path, manifest, Snapshot(path, manifest), encoder, tuned_plan)
+            except IndexCorruptError:  # a writer may have published while it was opened
+                if Manifest.read(path).generation == manifest.generation:
+                    raise
 
     def _dense_side(self) -> DenseRetriever | None:
         if self.manifest.dense is None:
