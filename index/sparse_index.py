@@ -43,7 +43,14 @@ class SparseIndex:
         ids: the doc_ids by row.
         blocks: the block index.
         calibration: what `calibrate` found, or None.
-        n_documents: how many vectors there are.
+        n_documents: the number of vectors.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.SparseIndex.build(lsr.CSR.from_rows([{0: 1.0}, {0: 0.5, 1: 2.0}]))
+        >>> query = lsr.SparseVector.from_mapping({0: 1.0})
+        >>> index.search(query, lsr.SearchParams(k=1)).rows.tolist()
+        [[0]]
     """
 
     def __init__(

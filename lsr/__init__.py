@@ -1,19 +1,92 @@
-"""lsr: learned sparse retrieval.
+"""lsr: learned sparse retrieval over your own documents.
 
-The records and values that everything shares. Encoders are in `lsr.encoders.bm25` and
-`lsr.encoders.dense`, building and searching in `lsr.index`, measuring in `lsr.evaluation.evaluate`.
+    import lsr
+    index = lsr.build(documents, "my-index")
+    index.search("rotate a key", k=10)
+
+Everything that is public is here; names are loaded when they are first used, so `import lsr`
+loads neither Numba nor torch.
 """
 
 import os
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 # before any import of ONNX Runtime, which would else send reports of its use to its maker
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from lsr.errors import LsrError
 from lsr.moved import MovedModules
-from lsr.sparse import CSR, SparseVector
-from lsr.types import Document, Qrels, Query, Run, ScoredDoc
 
-__all__ = ["CSR", "Document", "LsrError", "Qrels", "Query", "Run", "ScoredDoc", "SparseVector"]
+if TYPE_CHECKING:
+    from lsr.collection import Collection, read_documents
+    from lsr.encoders.registry import load_encoder
+    from lsr.errors import LsrError
+    from lsr.index.blocks.config import BuildConfig, SearchParams
+    from lsr.index.sparse_index import SparseIndex
+    from lsr.retrieval.plan import SearchPlan, plan_from
+    from lsr.sparse import CSR, SparseVector
+    from lsr.types import Document, Qrels, Query, Run, ScoredDoc
+
+    build = Collection.build
+    open = Collection.open  # noqa: A001
+    __version__: str
+
+__all__ = [
+    "CSR",
+    "BuildConfig",
+    "Collection",
+    "Document",
+    "LsrError",
+    "Qrels",
+    "Query",
+    "Run",
+    "ScoredDoc",
+    "SearchParams",
+    "SearchPlan",
+    "SparseIndex",
+    "SparseVector",
+    "__version__",
+    "build",
+    "load_encoder",
+    "open",
+    "plan_from",
+    "read_documents",
+]
+
+_PLACES = {
+    "BuildConfig": "lsr.index.blocks.config",
+    "CSR": "lsr.sparse",
+    "Collection": "lsr.collection",
+    "Document": "lsr.types",
+    "LsrError": "lsr.errors",
+    "Qrels": "lsr.types",
+    "Query": "lsr.types",
+    "Run": "lsr.types",
+    "ScoredDoc": "lsr.types",
+    "SearchParams": "lsr.index.blocks.config",
+    "SearchPlan": "lsr.retrieval.plan",
+    "SparseIndex": "lsr.index.sparse_index",
+    "SparseVector": "lsr.sparse",
+    "load_encoder": "lsr.encoders.registry",
+    "plan_from": "lsr.retrieval.plan",
+    "read_documents": "lsr.collection",
+}
+_METHODS = {"build", "open"}
+"""Of `Collection`, as functions."""
 
 MovedModules.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("lsr-search")
+    if name in _METHODS:
+        return getattr(import_module("lsr.collection").Collection, name)
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'lsr' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -23,7 +23,13 @@ MAX_TERMS = 2**31 - 1
 
 
 class SparseVector(NamedTuple):
-    """One row: `terms` int32 (ascending, unique), `weights` float32 (> 0), equal lengths."""
+    """One row: `terms` int32 (ascending, unique), `weights` float32 (> 0), equal lengths.
+
+    Example:
+        >>> import lsr
+        >>> lsr.SparseVector.from_mapping({7: 0.5, 3: 2.0}).terms.tolist()
+        [3, 7]
+    """
 
     terms: NDArray[np.int32]
     weights: NDArray[np.float32]
@@ -53,6 +59,12 @@ class CSR(NamedTuple):
         terms: int32, shape (nnz,), ascending within each row, below `n_terms`.
         weights: float32, shape (nnz,), greater than zero.
         n_terms: the width of the matrix, in terms.
+
+    Example:
+        >>> import lsr
+        >>> matrix = lsr.CSR.from_rows([{0: 1.0, 4: 2.0}, {}])
+        >>> matrix.n_rows, matrix.nnz, matrix.n_terms
+        (2, 2, 5)
     """
 
     indptr: NDArray[np.int64]

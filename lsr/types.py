@@ -28,7 +28,13 @@ Metadata = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request for documents."""
+    """A request for documents.
+
+    Example:
+        >>> import lsr
+        >>> lsr.Query("q1", "rotate a key").text
+        'rotate a key'
+    """
 
     query_id: str
     text: str
@@ -36,7 +42,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A unit of retrieval. `doc_id` is non-empty and unique within a collection."""
+    """A unit of retrieval. `doc_id` is non-empty and unique within a collection.
+
+    Example:
+        >>> import lsr
+        >>> lsr.Document("a", "They rotate.", title="Keys", metadata={"team": "ops"}).full_text
+        'Keys They rotate.'
+    """
 
     doc_id: str
     text: str
@@ -50,7 +62,13 @@ class Document:
 
 
 class ScoredDoc(NamedTuple):
-    """One line of a run: a document, and its score for a query (greater is better)."""
+    """One line of a run: a document, and its score for a query (greater is better).
+
+    Example:
+        >>> import lsr
+        >>> lsr.ScoredDoc("q1", "a", 1.5).doc_id
+        'a'
+    """
 
     query_id: str
     doc_id: str

@@ -114,7 +114,7 @@ _KINDS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What a block index is made by. Equal configs and documents give equal bytes.
+    """Choices by which a block index is built. Equal configs and documents give equal bytes.
 
     Attributes:
         pruning: which entries become postings.
@@ -124,6 +124,11 @@ class BuildConfig:
             "f32", as given; then scores equal those of exact search to the bit.
         n_neighbours: nearest documents stored for each, for `SearchParams.n_knn`.
         seed: of the centroids drawn.
+
+    Example:
+        >>> import lsr
+        >>> lsr.BuildConfig(values="f32").to_dict()["values"]
+        'f32'
     """
 
     pruning: Pruning = GlobalPruning()
@@ -184,6 +189,11 @@ class SearchParams:
         n_knn: stored neighbours of each hit that are looked at as well.
         strategy: exact, approximate, or auto: whichever is estimated to be faster.
         filter: bool, shape (n_documents,): rows that are False are not returned; or None.
+
+    Example:
+        >>> import lsr
+        >>> lsr.SearchParams(k=5, strategy="exact").k
+        5
     """
 
     k: int = option(10, "hits wanted", low=1, high=MANY)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.protocols import Encoder
+from lsr.datasets.vectors.open import write_vectors
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError, StorageError
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.multi_segment import AnySegment, MultiSegment
@@ -54,6 +55,7 @@ class CollectionReader:
         snapshot: its segments, opened.
         encoder: its sparse encoder.
         tuned_plan: what `lsr tune` stored, or None.
+        dense: its dense model, where that is loaded already.
 
     Attributes:
         segment, store: vectors and documents of all segments, under one numbering of rows.
@@ -67,6 +69,7 @@ class CollectionReader:
         snapshot: Snapshot,
         encoder: Encoder,
         tuned_plan: TunedPlan | None = None,
+        dense: DenseEncoder | None = None,
     ) -> None:
         self.path = path
         self.manifest = manifest
@@ -76,17 +79,20 @@ class CollectionReader:
         self.segment: AnySegment = snapshot.segment
         self.store: AnyStore = snapshot.store
         self.sparse = SparseRetriever(encoder, snapshot.searcher, self.segment, self.store)
-        self._dense = self._dense_side()
+        self._dense = self._dense_side(dense)
         self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
 
     @classmethod
-    def open(cls, path: Path, *, verify: bool = True) -> CollectionReader:
+    def open(
+        cls, path: Path, *, verify: bool = True, dense: DenseEncoder | None = None
+    ) -> CollectionReader:
         """Open the newest generation in a folder.
 
         Args:
             path: the collection's folder.
             verify: compare every file with its checksum first. Leave it on unless the files are
                 trusted: a damaged index may give wrong answers.
+            dense: its dense model, where that is loaded already; not used if it is another.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
@@ -99,19 +105,22 @@ class CollectionReader:
                         raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
                 encoder = load_encoder(path, manifest)
                 tuned_plan = TunedPlan.read(path)
-                return cls(path, manifest, Snapshot(path, manifest), encoder, tuned_plan)
+                return cls(path, manifest, Snapshot(path, manifest), encoder, tuned_plan, dense)
             except IndexCorruptError:  # a writer may have published while it was opened
                 if Manifest.read(path).generation == manifest.generation:
                     raise
 
-    def _dense_side(self) -> DenseRetriever | None:
+    def _dense_side(self, dense: DenseEncoder | None) -> DenseRetriever | None:
         if self.manifest.dense is None:
             return None
+        if dense is not None and dense.identity.sha256 != self.manifest.dense.sha256:
+            dense = None
         return DenseRetriever(
             self.manifest.dense,
             self.segment,
             self._snapshot.open_dense_index,
             onnx_folder(self.path),
+            dense,
         )
 
     @property
@@ -142,6 +151,11 @@ class CollectionReader:
                 f"{self.path} has no dense vectors; build it again with --dense, or search sparse"
             )
         return self._dense
+
+    @property
+    def loaded_dense(self) -> DenseEncoder | None:
+        """The dense model, if there is one and it has been needed."""
+        return None if self._dense is None else self._dense.loaded
 
     @property
     def default_plan(self) -> SearchPlan:
@@ -197,6 +211,35 @@ class CollectionReader:
                 f"{self.path} cannot be written ({error.strerror or error}); nothing was stored"
             ) from error
         return found
+
+    def export(self, file: Path, format_name: str | None = None) -> int:
+        """Write the sparse vectors of all documents to a file that other engines read.
+
+        Formats without ids (seismic-binary, bigann, scipy) have documents in the order of rows.
+
+        Args:
+            format_name: one of `lsr.datasets.vectors.open.FORMATS`; default: told by the name.
+
+        Returns:
+            The number of entries written.
+
+        Raises:
+            InputError: there is no such format, or it cannot hold these vectors.
+            StorageError: the file cannot be written.
+        """
+        rows = self.live_rows()
+        n_terms = self.encoder.n_terms
+        vectors = self.sparse.vectors(rows)._replace(n_terms=n_terms)
+        documents = self.store.documents(rows.tolist())
+        write_vectors(
+            file,
+            format_name,
+            [document.doc_id for document in documents],
+            vectors,
+            [self.sparse.term(term) for term in range(n_terms)],
+            [document.full_text for document in documents],
+        )
+        return vectors.nnz
 
     def warm_up(self, mode: str | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.

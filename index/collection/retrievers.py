@@ -117,6 +117,7 @@ class DenseRetriever:
     Args:
         open_dense_index: opens the vectors of `segment` for search.
         onnx: a folder where the model may lie exported to ONNX.
+        encoder: the model, where it is loaded already.
 
     Raises:
         IndexVersionError: on loading, when the model's weights differ from those of the build.
@@ -131,13 +132,14 @@ class DenseRetriever:
         segment: AnySegment,
         open_dense_index: Callable[[], DenseIndex | MultiDenseIndex],
         onnx: Path | None = None,
+        encoder: DenseEncoder | None = None,
     ) -> None:
         self._identity = identity
         self._segment = segment
         self._open_vectors = open_dense_index
         self._onnx = onnx
         self._index: DenseIndex | MultiDenseIndex | None = None
-        self._encoder: DenseEncoder | None = None
+        self._encoder = encoder
         self._loading = threading.Lock()
 
     @property
@@ -156,6 +158,11 @@ class DenseRetriever:
                 if self._index is None:
                     self._index = self._open_vectors()
         return self._index
+
+    @property
+    def loaded(self) -> DenseEncoder | None:
+        """The model, once it was needed."""
+        return self._encoder
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, shape (n_texts, dimension)."""

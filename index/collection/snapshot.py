@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,11 +48,12 @@ class Snapshot:
                 self.open_dense_index = lambda: MultiDenseIndex(joined)
             else:
                 self.searcher = first.open_searcher()
-            self._opened = opened.pop_all()
+            # also when nobody closes it: searches may still run on a snapshot that was replaced
+            self._close = weakref.finalize(self, opened.pop_all().close)
 
     def close(self) -> None:
         """Close the databases."""
-        self._opened.close()
+        self._close()
 
 
 def open_readers(

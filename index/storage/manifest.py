@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import IndexCorruptError, IndexMissingError, IndexVersionError
+from lsr.index.storage.names import building_folder
 from lsr.types import EncoderIdentity
 
 __all__ = [
@@ -146,6 +147,11 @@ class Manifest:
             checksum = content.pop("checksum")
         except FileNotFoundError as error:
             what = "is not an index" if collection.exists() else "does not exist"
+            if building_folder(collection.absolute()).exists():
+                raise IndexMissingError(
+                    f"{collection} is being built, or a build of it was interrupted; wait until it "
+                    "is done, or build it again, which goes on where it stopped"
+                ) from error
             raise IndexMissingError(
                 f"{collection} {what}; make one with: lsr index build SOURCE {collection}"
             ) from error

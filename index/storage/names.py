@@ -15,6 +15,7 @@ __all__ = [
     "SEGMENT",
     "STORE_FILE",
     "TIE_ORDER",
+    "building_folder",
     "highest_number",
     "is_ours",
     "numbered",
@@ -49,3 +50,8 @@ def highest_number(collection: Path) -> int:
     """The largest generation that anything in the folder is named after; 0 when nothing is."""
     found = (_OURS.fullmatch(path.name) for path in collection.iterdir())
     return max((int(match[1]) for match in found if match), default=0)
+
+
+def building_folder(target: Path) -> Path:
+    """Where a collection is written before it is published: beside it."""
+    return target.parent / f".{target.name}.building"

@@ -23,7 +23,7 @@ from lsr.errors import (
     StorageError,
 )
 from lsr.index.storage.manifest import MANIFEST, Manifest
-from lsr.index.storage.names import DELETED, SEGMENT, highest_number, is_ours
+from lsr.index.storage.names import DELETED, SEGMENT, building_folder, highest_number, is_ours
 
 __all__ = ["Staging", "sync_tree"]
 
@@ -47,7 +47,7 @@ class Staging:
 
     def __init__(self, target: Path) -> None:
         self._target = target.absolute()
-        self._root = self._target.parent / f".{self._target.name}.building"
+        self._root = building_folder(self._target)
         self._lock: int | None = None
         self.folder = self._root / _COLLECTION
         self.kept = self._root / _KEPT

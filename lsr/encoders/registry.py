@@ -20,6 +20,7 @@ __all__ = [
     "BM25",
     "encoding_folder",
     "learned_options",
+    "load_encoder",
     "open_dense",
     "open_learned",
     "open_sparse",
@@ -63,6 +64,20 @@ def open_sparse(
             "name a learned model with --sparse, or leave them out"
         )
     return Bm25Encoder(**given)  # type: ignore[arg-type]
+
+
+def load_encoder(name: str) -> Encoder:
+    """A sparse encoder by name: `bm25`, a model that comes with this package, a folder or hub id.
+
+    Raises:
+        InputError: there is no such model.
+
+    Example:
+        >>> import lsr
+        >>> lsr.load_encoder("doc-mini").encode_queries(["rotate a key"]).n_rows
+        1
+    """
+    return open_sparse(name)
 
 
 def encoding_folder(target: Path) -> Path:

@@ -86,6 +86,11 @@ class SearchPlan:
 
     Raises:
         QueryError: a value is out of its range, or values do not go together.
+
+    Example:
+        >>> import lsr
+        >>> lsr.SearchPlan(mode="sparse", window=50).window
+        50
     """
 
     mode: Mode | None = option(
@@ -184,6 +189,11 @@ def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -
 
     Raises:
         QueryError: names a field that there is not, or one out of its range.
+
+    Example:
+        >>> import lsr
+        >>> lsr.plan_from({"prf": {"interpolate": "both"}}).prf.depth
+        3
     """
     base = defaults or SearchPlan()
     fusion, prf = given.get("fusion"), given.get("prf")

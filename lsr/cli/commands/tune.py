@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
@@ -17,9 +16,9 @@ from lsr.errors import InputError
 from lsr.retrieval.plan import SearchPlan, plan_from
 
 if TYPE_CHECKING:
-    from lsr.evaluation.tuning import Tuner, TuningResult
+    from lsr.evaluation.tuning import TuningResult
 
-__all__ = ["described", "tune"]
+__all__ = ["tune"]
 
 
 def tune(
@@ -51,74 +50,38 @@ def tune(
     say otherwise. An interrupted run stores nothing.
     """
     from lsr.evaluation.evaluate import judged_queries
-    from lsr.evaluation.tuning import Tuner, spread
+    from lsr.evaluation.tune_collection import tune_collection
     from lsr.index.collection.reader import CollectionReader
-    from lsr.index.collection.tuned_plan import TunedPlan
 
-    judgements = open_qrels(qrels)
-    judged = judged_queries(open_queries(queries), judgements)
-    if not judged:
+    asked, judgements = open_queries(queries), open_qrels(qrels)
+    if not judged_queries(asked, judgements):
         raise InputError(f"no query of {queries} has judgements in {qrels}; check that they match")
     base = plan_from(plan_fields(settings=settings), SearchPlan())
-    collection = CollectionReader.open(Path(index))
+    reader = CollectionReader.open(index)
     with shown_progress() as progress:
-        tuner = Tuner(
-            collection.hybrid,
-            collection.segment.doc_ids,
-            spread(judged, max_queries),
+        found, tuned_plan = tune_collection(
+            reader,
+            asked,
             judgements,
             metric=metric,
-            base=base,
+            folds=folds,
+            max_queries=max_queries,
             sparse_feedback=sparse_feedback,
+            base=base,
             progress=progress,
         )
-        tuned = tuner.tune(folds=folds)
-        evidence = described(tuner, tuned, folds)
-    stored = None
-    if not dry_run:
-        manifest = collection.manifest
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        stored = TunedPlan(
-            tuned.plan_to_keep,
-            manifest.sparse,
-            manifest.dense,
-            manifest.generation,
-            created,
-            evidence,
-        ).save(Path(index))
-    collection.close()
+    stored = None if dry_run else tuned_plan.save(index)
+    reader.close()
     if as_json:
         path = str(stored) if stored else None
-        print_json({"plan": tuned.plan, "stored": path, **evidence})
+        print_json({"plan": found.plan, "stored": path, **tuned_plan.evidence})
     else:
-        _print(index, tuned, evidence, stored)
+        _print(index, found, tuned_plan.evidence, stored)
 
 
-def described(tuner: Tuner, tuned: TuningResult, folds: int) -> dict[str, Any]:
-    """What was measured, as plain values: by candidate its value, test and cost."""
-    candidates = {}
-    for name, candidate in tuned.candidates.items():
-        cost = tuner.cost_ms(candidate.plan)
-        against = candidate.against
-        candidates[name] = {
-            "dev": candidate.dev,
-            "held_out": candidate.held_out,
-            "p_value": against.p_value if against else None,
-            "wins_ties_losses": [against.wins, against.ties, against.losses] if against else None,
-            "median_ms": float(np.median(cost)),
-            "p95_ms": float(np.percentile(cost, 95)),
-            "plan": candidate.plan.as_dict(),
-        }
-    return {
-        "metric": tuner.metric,
-        "n_queries": tuner.n_queries,
-        "folds": folds,
-        "chosen": tuned.chosen,
-        "candidates": candidates,
-    }
-
-
-def _print(index: Path, tuned: TuningResult, evidence: dict[str, Any], stored: Path | None) -> None:
+def _print(
+    index: Path, tuned: TuningResult, evidence: Mapping[str, Any], stored: Path | None
+) -> None:
     header = ["candidate", "dev", "held out", "p", "wins/ties/losses", "median ms", "p95 ms"]
     lines = []
     for name, figures in evidence["candidates"].items():

@@ -9,7 +9,7 @@ import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
-from lsr.datasets.vectors.open import FORMATS, write_vectors
+from lsr.datasets.vectors.open import FORMATS
 
 __all__ = ["export"]
 
@@ -29,22 +29,10 @@ def export(
     """
     from lsr.index.collection.reader import CollectionReader
 
-    collection = CollectionReader.open(index)
-    rows = collection.live_rows()
-    vectors = collection.sparse.vectors(rows)
-    n_terms = collection.encoder.n_terms
-    vocabulary = [collection.sparse.term(term) for term in range(n_terms)]
-    documents = collection.store.documents(rows.tolist())
-    write_vectors(
-        file,
-        format_name,
-        [document.doc_id for document in documents],
-        vectors._replace(n_terms=n_terms),
-        vocabulary,
-        [document.full_text for document in documents],
-    )
-    collection.close()
+    reader = CollectionReader.open(index)
+    n_entries = reader.export(file, format_name)
+    reader.close()
     if as_json:
-        print_json({"file": str(file), "n_documents": len(documents), "n_entries": vectors.nnz})
+        print_json({"file": str(file), "n_documents": reader.n_documents, "n_entries": n_entries})
     else:
-        typer.echo(f"{file}: {len(documents):,} documents, {vectors.nnz:,} entries")
+        typer.echo(f"{file}: {reader.n_documents:,} documents, {n_entries:,} entries")

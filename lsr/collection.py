@@ -1,0 +1,370 @@
+"""The front door of a collection: built or opened, searched, changed; one handle for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.datasets.open import open_corpus
+from lsr.encoders.protocols import DenseEncoder, Encoder
+from lsr.encoders.registry import open_dense, open_sparse
+from lsr.errors import NotFoundError
+from lsr.index.collection.build import build_collection
+from lsr.index.collection.reader import CollectionReader
+from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.collection.update import Change, add_documents, delete_documents, merge_segments
+from lsr.index.indexer.limits import BuildLimits
+from lsr.index.search.calibration_file import Calibration
+from lsr.index.storage.manifest import Manifest
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.answer import Answer
+from lsr.retrieval.plan import Mode, SearchPlan
+from lsr.sparse import CSR, SparseVector
+from lsr.types import Document, Qrels, Query
+
+__all__ = ["Collection", "Documents", "read_documents"]
+
+Documents = Iterable[Document] | str | Path
+"""Documents, or a source of them as `lsr index build` takes it: a folder, a file, `irds:ID`."""
+
+
+class Collection:
+    """Documents and their vectors in a folder: searched and changed by one handle.
+
+    `open` and `build` make one; the constructor takes a reader that is open. A change publishes
+    the next generation, and the handle follows to it; searches that run meanwhile end on theirs.
+    Several threads may search at once. Close it, or use it as a context manager.
+
+    Args:
+        path: the collection's folder.
+        reader: its newest generation.
+
+    Example:
+        >>> import lsr
+        >>> documents = [lsr.Document("a", "Keys rotate."), lsr.Document("b", "Backups run.")]
+        >>> with lsr.build(documents, "my-index", sparse="bm25") as index:
+        ...     change = index.add([lsr.Document("c", "Keys are cut.")])
+        ...     print(len(index), [hit.document.doc_id for hit in index.search("keys").hits])
+        3 ['a', 'c']
+    """
+
+    def __init__(self, path: Path, reader: CollectionReader) -> None:
+        self.path = path
+        self._reader = reader
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = True) -> Collection:
+        """Open the collection in a folder.
+
+        Args:
+            path: the folder.
+            verify: compare every file with its checksum first. Default: yes.
+
+        Raises:
+            IndexMissingError: there is none, or it is being built.
+            IndexVersionError: another version of the format wrote it.
+            IndexCorruptError: a file differs from what was written.
+
+        Example:
+            >>> import lsr
+            >>> made = lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
+            >>> lsr.open("my-index").search("keys").hits[0].document.doc_id
+            'a'
+        """
+        return cls(Path(path), CollectionReader.open(Path(path), verify=verify))
+
+    @classmethod
+    def build(
+        cls,
+        documents: Documents,
+        path: str | Path,
+        *,
+        sparse: str | Encoder | None = None,
+        dense: str | DenseEncoder | None = None,
+        vectors: CSR | None = None,
+        blocks: bool | None = None,
+        limits: BuildLimits | None = None,
+        progress: Progress = no_progress,
+    ) -> Collection:
+        """Build a collection, replacing one that is there when the new one is whole.
+
+        Interrupted, the same call goes on with the vectors that were ready.
+
+        Args:
+            documents: at least one; read once.
+            path: the folder.
+            sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
+                with this package, `doc-mini`.
+            dense: a sentence-transformers model, or an encoder. Default: none.
+            vectors: the documents' sparse vectors, in their order, where they were made
+                elsewhere; `sparse` is then a `PrecomputedEncoder`, or what encodes queries.
+            blocks: whether to build blocks for approximate search. Default: from 100,000
+                documents on.
+            limits: threads and memory for that. Default: all cores.
+            progress: called with (stage, done, total or None).
+
+        Raises:
+            InputError: no documents, an id that is empty or repeated, no such model, or `path` is
+                something else than an index.
+            StorageError: the disk is full, there is no permission, or another writer is at work.
+
+        Example:
+            >>> import lsr
+            >>> lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
+            Collection('my-index', 1 document)
+        """
+        encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
+        model = open_dense(dense) if isinstance(dense, str) else dense
+        build_collection(
+            read_documents(documents),
+            Path(path),
+            sparse=encoder,
+            dense=model,
+            vectors=vectors,
+            blocks=blocks,
+            limits=limits,
+            source=str(documents) if isinstance(documents, (str, Path)) else "",
+            progress=progress,
+        )
+        reader = CollectionReader.open(Path(path), verify=False, dense=model)
+        return cls(Path(path), reader)
+
+    @property
+    def reader(self) -> CollectionReader:
+        """The generation that is searched now, with all that is in it."""
+        return self._reader
+
+    @property
+    def n_documents(self) -> int:
+        """Documents that can be found."""
+        return self._reader.n_documents
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        k: int = 10,
+        offset: int = 0,
+        mode: Mode | None = None,
+        where: Mapping[str, object] | None = None,
+        plan: SearchPlan | None = None,
+        sparse_vector: SparseVector | None = None,
+        dense_vector: NDArray[np.float32] | None = None,
+    ) -> Answer:
+        """Search, and fetch the documents found. See `CollectionReader.search`.
+
+        Example:
+            >>> import lsr
+            >>> documents = [lsr.Document("a", "Keys rotate.", metadata={"team": "ops"})]
+            >>> index = lsr.build(documents, "my-index", sparse="bm25")
+            >>> [(hit.document.doc_id, round(hit.score, 3)) for hit in index.search("key").hits]
+            [('a', 0.151)]
+            >>> index.search("key", where={"team": "sales"}).hits
+            ()
+        """
+        return self._reader.search(
+            text,
+            k=k,
+            offset=offset,
+            mode=mode,
+            where=where,
+            plan=plan,
+            sparse_vector=sparse_vector,
+            dense_vector=dense_vector,
+        )
+
+    def document(self, doc_id: str) -> Document:
+        """A document by id. Raises NotFoundError when there is none."""
+        return self._reader.document(doc_id)
+
+    def add(
+        self,
+        documents: Documents,
+        *,
+        vectors: CSR | None = None,
+        limits: BuildLimits | None = None,
+        progress: Progress = no_progress,
+    ) -> Change:
+        """Add documents; one whose doc_id is there replaces the older version.
+
+        Args and errors are those of `lsr.index.collection.update.add_documents`.
+
+        Example:
+            >>> import lsr
+            >>> index = lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
+            >>> index.add([lsr.Document("a", "Keys turn."), lsr.Document("b", "Doors.")]).n_replaced
+            1
+        """
+        change = add_documents(
+            self.path,
+            read_documents(documents),
+            vectors=vectors,
+            dense=self._reader.loaded_dense,
+            source=str(documents) if isinstance(documents, (str, Path)) else "",
+            limits=limits,
+            progress=progress,
+        )
+        return self._followed(change)
+
+    def delete(self, doc_ids: Iterable[str], *, ignore_missing: bool = False) -> Change:
+        """Delete documents by id: all of them, or none when one is not there.
+
+        Raises:
+            NotFoundError: there is no document of one of the ids.
+
+        Example:
+            >>> import lsr
+            >>> documents = [lsr.Document("a", "Keys."), lsr.Document("b", "Doors.")]
+            >>> lsr.build(documents, "my-index", sparse="bm25").delete(["b"]).n_deleted
+            1
+        """
+        if isinstance(doc_ids, str):
+            raise NotFoundError(
+                f"doc_ids is the text {doc_ids!r}; give a list, such as [{doc_ids!r}]"
+            )
+        return self._followed(delete_documents(self.path, doc_ids, ignore_missing=ignore_missing))
+
+    def merge(
+        self, *, limits: BuildLimits | None = None, progress: Progress = no_progress
+    ) -> Change:
+        """Write all segments into one, without what was deleted.
+
+        Example:
+            >>> import lsr
+            >>> index = lsr.build([lsr.Document("a", "Keys.")], "my-index", sparse="bm25")
+            >>> _ = index.add([lsr.Document("b", "Doors.")])
+            >>> index.merge().n_merged
+            2
+        """
+        return self._followed(merge_segments(self.path, limits=limits, progress=progress))
+
+    def calibrate(
+        self,
+        queries: Sequence[str] | None = None,
+        *,
+        recall: float = 0.97,
+        k: int = 10,
+        progress: Progress = no_progress,
+    ) -> Calibration:
+        """Measure how approximate search reaches a recall, and use it from now on.
+
+        Args:
+            queries: texts. Default: queries made of documents.
+            recall: share of the true hits that are to be found, above 0, to 1.
+            k: hits that recall is measured over.
+
+        Raises:
+            InputError: no segment has blocks for approximate search, or too few queries.
+        """
+        found = self._reader.calibrate(queries, recall, k=k, progress=progress)
+        self._follow()
+        return found
+
+    def tune(
+        self,
+        queries: Iterable[Query],
+        qrels: Qrels,
+        *,
+        metric: str = "nDCG@10",
+        sparse_feedback: bool = False,
+        progress: Progress = no_progress,
+    ) -> TunedPlan:
+        """Choose fusion weight and feedback on judged queries, and use them from now on.
+
+        See `lsr.evaluation.tune_collection`. The collection needs dense vectors.
+
+        Raises:
+            InputError: too few judged queries, no dense side, or a measure that ranx lacks.
+            UnavailableError: ranx or ir_measures is not installed.
+        """
+        from lsr.evaluation.tune_collection import tune_collection
+
+        _, tuned_plan = tune_collection(
+            self._reader,
+            queries,
+            qrels,
+            metric=metric,
+            sparse_feedback=sparse_feedback,
+            progress=progress,
+        )
+        tuned_plan.save(self.path)
+        self._follow()
+        return tuned_plan
+
+    def export(self, file: str | Path, format_name: str | None = None) -> int:
+        """Write the sparse vectors of all documents to a file that other engines read.
+
+        See `CollectionReader.export`. Returns the number of entries.
+
+        Example:
+            >>> import lsr
+            >>> index = lsr.build([lsr.Document("a", "Keys turn.")], "my-index", sparse="bm25")
+            >>> index.export("vectors.npz")
+            2
+        """
+        return self._reader.export(Path(file), format_name)
+
+    def refresh(self) -> bool:
+        """Follow to the newest generation that another process published; whether there was one.
+
+        Raises:
+            IndexStateError: the folder is gone or damaged; the handle stays as it was.
+        """
+        if Manifest.read(self.path).generation == self._reader.manifest.generation:
+            return False
+        self._follow()
+        return True
+
+    def close(self) -> None:
+        """Close the databases."""
+        self._reader.close()
+
+    def _follow(self) -> None:
+        # one assignment, so that a search has all of the old generation or all of the new one
+        self._reader = CollectionReader.open(
+            self.path, verify=False, dense=self._reader.loaded_dense
+        )
+
+    def _followed(self, change: Change) -> Change:
+        if change.manifest.generation != self._reader.manifest.generation:
+            self._follow()
+        return change
+
+    def __len__(self) -> int:
+        return self.n_documents
+
+    def __repr__(self) -> str:
+        word = "document" if self.n_documents == 1 else "documents"
+        return f"Collection({str(self.path)!r}, {self.n_documents:,} {word})"
+
+    def __enter__(self) -> Collection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_documents(documents: Documents) -> Iterable[Document]:
+    """Documents of a source, as `lsr index build` reads it; documents are handed on.
+
+    Raises:
+        DataError: the source cannot be read.
+
+    Example:
+        >>> import lsr, pathlib
+        >>> _ = pathlib.Path("notes.jsonl").write_text('{"_id": "a", "text": "Keys rotate."}')
+        >>> [document.doc_id for document in lsr.read_documents("notes.jsonl")]
+        ['a']
+    """
+    if isinstance(documents, (str, Path)):
+        return open_corpus(str(documents)).documents()
+    return documents

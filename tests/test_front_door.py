@@ -1,0 +1,229 @@
+"""The front door: what `import lsr` gives, and one handle for a collection."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.sparse import random_array
+
+import lsr
+from lsr.errors import (
+    IndexCorruptError,
+    IndexMissingError,
+    IndexVersionError,
+    InputError,
+    NotFoundError,
+)
+from lsr.files import checksum
+from lsr.moved import MOVED
+from tests.support.hybrid_corpus import DOCUMENTS, Topics
+
+NOTES = [lsr.Document("a", "Keys rotate every ninety days."), lsr.Document("b", "Backups run.")]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> lsr.Collection:
+    return lsr.build(NOTES, tmp_path / "notes", sparse="bm25")
+
+
+def found(collection: lsr.Collection, text: str) -> list[str]:
+    return [hit.document.doc_id for hit in collection.search(text).hits]
+
+
+def test_every_public_name_is_there_and_said_once() -> None:
+    assert sorted(set(lsr.__all__)) == sorted(lsr.__all__)
+    for name in lsr.__all__:
+        assert getattr(lsr, name) is not None
+    assert set(lsr.__all__) <= set(dir(lsr))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        lsr.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("statement", "unloaded"),
+    [
+        ("import lsr", "numpy numba torch scipy faiss onnxruntime tokenizers pydantic ray"),
+        ("import lsr; lsr.Document('a', 'b'); lsr.SearchPlan()", "numba torch faiss onnxruntime"),
+        ("import lsr; lsr.build, lsr.open, lsr.Collection", "torch faiss onnxruntime"),
+    ],
+)
+def test_what_is_loaded(statement: str, unloaded: str) -> None:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {name.partition(".")[0] for name in done.stdout.split()} & set(unloaded.split())
+
+
+def _examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder()
+    cases = []
+    for name in ("lsr.collection", "lsr.encoders.registry", "lsr.index.sparse_index"):
+        cases += finder.find(importlib.import_module(name), name)
+    for place in ("lsr.types", "lsr.sparse", "lsr.retrieval.plan", "lsr.index.blocks.config"):
+        cases += finder.find(importlib.import_module(place), place)
+    return [case for case in cases if case.examples]
+
+
+@pytest.mark.parametrize("case", _examples(), ids=lambda case: case.name)
+def test_the_examples_run(
+    case: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said: list[str] = []
+    failed, tried = doctest.DocTestRunner().run(case, out=said.append)
+    assert tried
+    assert not failed, "".join(said)
+
+
+def test_every_public_name_has_an_example() -> None:
+    shown = {case.name.rpartition(".")[2] for case in _examples()}
+    plain = {"LsrError", "Qrels", "Run", "__version__"}  # an exception, two aliases, a text
+    assert set(lsr.__all__) - plain <= shown
+
+
+def test_from_documents_to_hits_and_back(index: lsr.Collection) -> None:
+    assert repr(index).endswith("notes', 2 documents)")
+    assert found(index, "rotating keys") == ["a"]
+    change = index.add([lsr.Document("c", "Keys are cut."), lsr.Document("b", "Backups stop.")])
+    assert (change.n_added, change.n_replaced, len(index)) == (1, 1, 3)
+    assert found(index, "cut keys") == ["c", "a"]
+    assert found(index, "stop") == ["b"]
+    assert index.delete(["c"]).n_deleted == 1
+    assert found(index, "cut keys") == ["a"]
+    assert index.merge().n_merged == 2
+    assert index.merge().n_merged == 0
+    assert index.document("b").text == "Backups stop."
+    assert index.reader.manifest.generation == 4
+    index.close()
+
+
+def test_a_refused_change_leaves_the_handle_where_it_is(index: lsr.Collection) -> None:
+    for refused in (
+        lambda: index.delete(["nobody"]),
+        lambda: index.delete("a"),
+        lambda: index.add([]),
+        lambda: index.add([NOTES[0], NOTES[0]]),
+        lambda: index.document("nobody"),
+        lambda: index.calibrate(),
+        lambda: index.tune([], {}),
+    ):
+        with pytest.raises((NotFoundError, InputError)):
+            refused()
+    assert found(index, "keys") == ["a"]
+    assert index.reader.manifest.generation == 1
+
+
+def test_handles_follow_when_they_are_told_to(index: lsr.Collection) -> None:
+    other = lsr.open(index.path)
+    assert not other.refresh()
+    index.add([lsr.Document("c", "Keys are cut.")])
+    assert found(other, "keys") == ["a"]
+    assert other.refresh()
+    assert sorted(found(other, "keys")) == ["a", "c"]
+
+
+def test_searches_go_on_while_the_collection_changes(index: lsr.Collection) -> None:
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def search() -> None:
+        while not stop.is_set():
+            try:
+                if "a" not in found(index, "keys rotate"):
+                    wrong.append("lost")
+            except Exception as error:  # noqa: BLE001
+                wrong.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for n in range(12):
+        index.add([lsr.Document(f"n{n}", "Keys, keys.")])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(index) == 14
+
+
+def test_both_sides_from_python(tmp_path: Path) -> None:
+    index = lsr.build(DOCUMENTS, tmp_path / "shore", sparse="bm25", dense=Topics())
+    answer = index.search("bird", k=3)
+    assert answer.mode == "hybrid"
+    index.add([lsr.Document("new", "A heron.")])
+    assert index.search("heron", k=5).mode == "hybrid", "the loaded model is handed on"
+    assert index.search("heron", mode="sparse").mode == "sparse"
+    index.close()
+
+
+def test_calibrating_is_used_at_once(tmp_path: Path) -> None:
+    index = lsr.build(DOCUMENTS, tmp_path / "shore", sparse="bm25", blocks=True)
+    assert index.calibrate(recall=0.9).target_recall == 0.9
+    assert (tmp_path / "shore" / "calibration.json").exists()
+    assert index.search("heron").hits
+
+
+def test_a_source_in_place_of_documents(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "keys.md").write_text("# Keys\n\nKeys rotate.")
+    index = lsr.build(tmp_path / "notes", tmp_path / "index", sparse="bm25")
+    assert found(index, "rotate") == ["keys.md"]
+    (tmp_path / "more.jsonl").write_text('{"_id": "m", "text": "More keys."}\n')
+    assert index.add(str(tmp_path / "more.jsonl")).n_added == 1
+    assert index.reader.manifest.source == str(tmp_path / "notes")
+
+
+def test_sparse_vectors_and_the_encoder() -> None:
+    rng = np.random.default_rng(0)
+    matrix = random_array((50, 30), density=0.2, format="csr", dtype=np.float32, rng=rng)
+    vectors = lsr.SparseIndex.build(matrix)
+    assert vectors.search_batch(matrix[:2], lsr.SearchParams(k=1)).rows[:, 0].tolist() == [0, 1]
+    assert lsr.load_encoder("bm25").identity.kind == "bm25"
+    with pytest.raises(InputError, match="nobody"):
+        lsr.load_encoder("nobody")
+
+
+def test_what_cannot_be_opened(tmp_path: Path, index: lsr.Collection) -> None:
+    file = tmp_path / "file"
+    file.write_text("text")
+    with pytest.raises(IndexMissingError, match="is a file, and an index is a folder"):
+        lsr.open(file)
+    with pytest.raises(IndexMissingError, match="does not exist; make one with: lsr index build"):
+        lsr.open(tmp_path / "absent")
+    (tmp_path / ".soon.building").mkdir()
+    with pytest.raises(IndexMissingError, match="soon is being built, or a build of it was inter"):
+        lsr.open(tmp_path / "soon")
+    manifest = index.path / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content.pop("checksum")
+    content["format_version"] = 99
+    manifest.write_text(json.dumps({**content, "checksum": checksum(content)}))
+    with pytest.raises(IndexVersionError, match="has index format 99 and this lsr reads"):
+        lsr.open(index.path)
+    manifest.write_text("{}")
+    with pytest.raises(IndexCorruptError, match="is damaged"):
+        lsr.open(index.path)
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_old_module_paths_import_and_say_where_they_went(old: str) -> None:
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is {MOVED[old]} now") as caught:
+        module = importlib.import_module(old)
+    assert [warning.filename for warning in caught if "now" in str(warning.message)]
+    new = importlib.import_module(MOVED[old])
+    for name in module.__all__:
+        assert getattr(module, name) is getattr(new, name)
+
+
+def test_the_old_collection_is_the_new_one() -> None:
+    with pytest.warns(DeprecationWarning, match="is lsr.Collection now, opened by lsr.open"):
+        from lsr.index.collection import Collection
+    assert Collection is lsr.Collection
