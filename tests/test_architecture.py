@@ -225,6 +225,12 @@ def test_folders_are_rooms() -> None:
             assert len(files) <= 16, f"{place} is a shelf of {len(files)} files"
 
 
+def test_every_folder_says_what_it_holds() -> None:
+    for folder in ("lsr", *LINKED):
+        for path in (ROOT / folder).glob("**/__init__.py"):
+            assert path.read_text("utf-8").startswith('"""'), f"{path} has no docstring"
+
+
 def test_container_files_keep_their_promises() -> None:
     import yaml
 

@@ -1,0 +1,1 @@
+"""Searchers over one segment: exact, by blocks, or whichever costs less; their calibration."""

@@ -1,0 +1,1 @@
+"""Collections, queries and judgements, read as streams from files, folders and catalogues."""

@@ -1,0 +1,1 @@
+"""Encoders: text to sparse or dense vectors. `registry` opens them by name."""

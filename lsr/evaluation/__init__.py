@@ -1,0 +1,1 @@
+"""Measures of retrievers on judged collections: systems, comparisons, tuning, reports."""

@@ -1,0 +1,1 @@
+"""Searches over two sides: plan, fusion, feedback and explanation, above any engine."""

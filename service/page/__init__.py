@@ -1,0 +1,1 @@
+"""The search page: its forms, its views of an answer, its templates."""

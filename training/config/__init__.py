@@ -1,0 +1,1 @@
+"""Training configs: every choice, its range and default; presets; YAML files."""

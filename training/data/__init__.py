@@ -1,0 +1,1 @@
+"""Training data: sources read, pairs told apart, texts tokenized, batches planned."""

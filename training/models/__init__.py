@@ -1,0 +1,1 @@
+"""Networks and heads of sparse encoders, made from a config and saved."""

@@ -1,0 +1,1 @@
+"""Commands, a file each, of the command's name."""

@@ -1,0 +1,1 @@
+"""Files of sparse vectors that other engines read and write."""

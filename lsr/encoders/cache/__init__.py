@@ -1,0 +1,1 @@
+"""Vectors that networks made, kept on disk by model and text."""

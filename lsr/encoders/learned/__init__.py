@@ -1,0 +1,1 @@
+"""Learned sparse encoders: query table, document network, lexical terms, and their files."""
