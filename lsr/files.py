@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all, and JSON that knows its own checksum."""
+"""Files that are there whole or not at all, and JSON that carries its own checksum."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,8 +16,10 @@ __all__ = [
     "checksum",
     "is_text",
     "read_signed",
+    "sha256_of",
     "signed",
-    "sync_folder",
+    "sync",
+    "sync_tree",
     "write_atomically",
     "writing",
 ]
@@ -24,12 +27,16 @@ __all__ = [
 UNFINISHED = ".unfinished"
 """How the name of a file ends while it is written."""
 
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems say that cannot sync folders, such as some over a network."""
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file by one rename; what was there stays until then, also when it fails.
 
     Raises:
         OSError: the machine refuses.
+        UnicodeEncodeError: a string is not text, see `is_text`.
     """
     with writing(path) as stream:
         stream.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -37,9 +44,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """A stream to a file beside `path`, which takes its place, synced, when all went well.
+    """A stream to a hidden file beside `path`, which takes its place, synced, if all went well.
 
-    The name is of this process, so that two writers do not mix.
+    After an exception the hidden file is gone and `path` as it was. Its name has the number of
+    the process, so that two processes do not mix; threads must take turns. A process that is
+    killed leaves it.
 
     Raises:
         OSError: the machine refuses.
@@ -55,36 +64,68 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             beside.unlink()
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or the names in a folder where its file system can, to disk.
+
+    Raises:
+        OSError: the machine refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 
 
-def checksum(content: Mapping[str, Any]) -> str:
-    """The SHA-256 of plain values, whatever the order of their keys."""
+def sync_tree(root: Path) -> None:
+    """Bring a folder with all that is below it to disk. Raises as `sync`."""
+    for path in root.rglob("*"):
+        sync(path)
+    sync(root)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def checksum(content: Any) -> str:
+    """The SHA-256, in hexadecimal, of values that JSON can hold, whatever the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def signed(content: Mapping[str, Any]) -> str:
-    """The values as JSON for people, with the checksum of all others as the last key."""
+    """The values as JSON for people, and the checksum of them all under a last key, `checksum`.
+
+    Args:
+        content: keys are strings at every depth, and none of the first is `checksum`.
+    """
     return json.dumps({**content, "checksum": checksum(content)}, indent=2) + "\n"
 
 
 def read_signed(text: str | bytes) -> tuple[dict[str, Any], bool]:
     """The values of `signed`, and whether they are as they were signed.
 
+    Damage is said and not raised, so that who reads can first see by which version it was written.
+
     Raises:
         ValueError: it is no JSON object with a checksum.
     """
     try:
-        content: dict[str, Any] = json.loads(text)
+        content: dict[str, Any] = json.loads(
+            text.decode("utf-8") if isinstance(text, bytes) else text
+        )
         said = content.pop("checksum")
         return content, said == checksum(content)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
+from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.retrieval.answer import Answer, Hit, PrfReport
 from lsr.retrieval.explanation import Explanation
@@ -248,7 +249,7 @@ class SearchEngine:
                 f"the query has {len(text):,} characters; write at most {limits.query_characters:,}"
             )
         values = [value for value in where.values() if isinstance(value, str)]
-        if not all(map(_is_text, [text, *where, *values])):
+        if not all(map(is_text, [text, *where, *values])):
             raise QueryError("the request holds half a surrogate pair, which is not text")
         if not 1 <= limit <= limits.hits:
             raise QueryError(
@@ -290,14 +291,6 @@ def _check_name(name: str) -> None:
             f"a collection cannot be named {name!r}; use 1 to 64 of a-z, 0-9, '_' and '-', "
             "and rename the folder if the name comes from it"
         )
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, IndexVersionError
+from lsr.files import read_signed, signed
 from lsr.index.blocks import layout as at
 from lsr.index.blocks.config import BuildConfig
 from lsr.index.blocks.forward_index import read_vectors
@@ -120,8 +120,7 @@ class BlockIndex:
                 for i, name in enumerate(at.ARRAYS)
             },
         }
-        header["checksum"] = _checksum(header)
-        (folder / HEADER_FILE).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        (folder / HEADER_FILE).write_text(signed(header), encoding="utf-8")
 
     @classmethod
     def exists(cls, folder: Path) -> bool:
@@ -143,17 +142,16 @@ class BlockIndex:
         """
         path = folder / HEADER_FILE
         try:
-            header = json.loads(path.read_text("utf-8"))
-            checksum = header.pop("checksum")
+            header, is_intact = read_signed(path.read_text("utf-8"))
             version = header["format_version"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise IndexCorruptError(f"{path} cannot be read ({error}); build it again") from error
         if version != FORMAT_VERSION and isinstance(version, int):
             raise IndexVersionError(
                 f"{path} has block format {version} and this lsr reads {FORMAT_VERSION}; build it "
                 "again, or install the lsr that made it"
             )
-        if checksum != _checksum(header):
+        if not is_intact:
             raise IndexCorruptError(f"{path} is damaged; restore it from a copy, or build it again")
         layout = np.array(header["layout"], np.int64)
         layout.flags.writeable = False
@@ -194,7 +192,3 @@ def _open(path: Path, resident: bool, n_bytes: int) -> NDArray[np.uint8]:
     if hasattr(mmap, "MADV_RANDOM"):
         mapped.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(mapped, np.uint8)
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError, ModelError
+from lsr.files import writing
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.progress import Progress
 from lsr.sparse import CSR
@@ -92,10 +93,8 @@ def encode_dense(
             report = partial(_report_dense, progress, start, len(texts))
             encoded = model.encode_documents(chunk, report)
             _check_dense(encoded, chunk, model)
-            unfinished = path.with_suffix(".unfinished")
-            with unfinished.open("wb") as stream:
+            with writing(path) as stream:
                 np.save(stream, encoded)
-            unfinished.replace(path)
         vectors[start : start + len(chunk)] = encoded
         progress("dense", start + len(chunk), len(texts))
     all_rows: NDArray[np.float32] = vectors[rows]

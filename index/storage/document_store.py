@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, QueryError
+from lsr.files import is_text
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -98,7 +99,7 @@ class DocumentStore:
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id, or None."""
-        if not _is_text(doc_id):
+        if not is_text(doc_id):
             return None
         found = self._all("SELECT row FROM documents WHERE doc_id = ?", (doc_id,))
         return int(found[0][0]) if found else None
@@ -107,7 +108,7 @@ class DocumentStore:
         """The rows of those ids that there are, by id."""
         found: dict[str, int] = {}
         for start in range(0, len(doc_ids), _BATCH):
-            part = tuple(filter(_is_text, doc_ids[start : start + _BATCH]))
+            part = tuple(filter(is_text, doc_ids[start : start + _BATCH]))
             marks = ", ".join("?" * len(part))
             statement = f"SELECT doc_id, row FROM documents WHERE doc_id IN ({marks})"
             found.update(self._all(statement, part))
@@ -132,7 +133,7 @@ class DocumentStore:
         mask = np.ones(self.n_documents, bool)
         for field, value in checked_filter(where, self.fields):
             matching = np.zeros(self.n_documents, bool)
-            if _is_text(canonical(value)):
+            if is_text(canonical(value)):
                 rows = self._all(
                     "SELECT row FROM metadata WHERE field = ? AND value = ?",
                     (field, canonical(value)),
@@ -190,8 +191,3 @@ def canonical(value: str | int | float) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def _is_text(text: str) -> bool:
-    """Whether a string is free of half surrogate pairs, which SQLite cannot be asked for."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, StorageError
+from lsr.files import is_text
 from lsr.index.storage.document_store import DocumentStore, Table, canonical
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -90,15 +91,15 @@ class StoreWriter:
         try:
             metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
             fields = (document.doc_id, document.title, document.text, metadata)
-            "".join(fields).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
-            ) from error
+            are_text = is_text("".join(fields))
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
             ) from error
+        if not are_text:
+            raise InputError(
+                f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
+            )
         try:
             self._execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (row, *fields))
         except sqlite3.IntegrityError as error:

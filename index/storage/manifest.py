@@ -7,14 +7,13 @@ that are still of use, with their old checksums, beside its own.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lsr.errors import IndexCorruptError, IndexMissingError, IndexVersionError
+from lsr.files import read_signed, sha256_of, signed
 from lsr.index.storage.names import building_folder
 from lsr.types import EncoderIdentity
 
@@ -29,7 +28,6 @@ __all__ = [
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Manifest:
     def to_json(self) -> str:
         """The file's text, with format version and own checksum."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
-        return json.dumps({**content, "checksum": _checksum(content)}, indent=2) + "\n"
+        return signed(content)
 
     @classmethod
     def read(cls, collection: Path) -> Manifest:
@@ -142,9 +140,8 @@ class Manifest:
         """
         path = collection / MANIFEST
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content, is_intact = read_signed(path.read_text("utf-8"))
             version = content.pop("format_version")
-            checksum = content.pop("checksum")
         except FileNotFoundError as error:
             what = "is not an index" if collection.exists() else "does not exist"
             if building_folder(collection.absolute()).exists():
@@ -161,21 +158,14 @@ class Manifest:
             ) from error
         except PermissionError as error:
             raise IndexMissingError(f"no permission to read {path}") from error
-        except (
-            IsADirectoryError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except (IsADirectoryError, ValueError, KeyError) as error:
             raise _damaged(path) from error
         if version != FORMAT_VERSION and isinstance(version, int):
             raise IndexVersionError(
                 f"{collection} has index format {version} and this lsr reads {FORMAT_VERSION}; "
                 "build the index again, or install the lsr that made it"
             )
-        if checksum != _checksum({"format_version": version, **content}):
+        if not is_intact:
             raise _damaged(path)
         try:
             return cls._from_content(content)
@@ -213,7 +203,7 @@ class Manifest:
                 size = path.stat().st_size
                 if size != record.size_bytes:
                     yield f"{path} has {size:,} bytes and should have {record.size_bytes:,}"
-                elif _sha256(path) != record.sha256:
+                elif sha256_of(path) != record.sha256:
                     yield f"{path} has changed since it was written"
             except FileNotFoundError:
                 yield f"{path} is missing"
@@ -224,7 +214,7 @@ class Manifest:
 def record_files(root: Path) -> dict[str, FileRecord]:
     """Records of all files below `root`, named by their paths below it, sorted."""
     return {
-        path.relative_to(root).as_posix(): FileRecord(path.stat().st_size, _sha256(path))
+        path.relative_to(root).as_posix(): FileRecord(path.stat().st_size, sha256_of(path))
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
@@ -232,15 +222,3 @@ def record_files(root: Path) -> dict[str, FileRecord]:
 
 def _damaged(path: Path) -> IndexCorruptError:
     return IndexCorruptError(f"{path} is damaged; restore the folder from a copy, or build again")
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

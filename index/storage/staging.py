@@ -22,10 +22,11 @@ from lsr.errors import (
     InputError,
     StorageError,
 )
+from lsr.files import sync, sync_tree
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.names import DELETED, SEGMENT, building_folder, highest_number, is_ours
 
-__all__ = ["Staging", "sync_tree"]
+__all__ = ["Staging"]
 
 _COLLECTION = "collection"
 _KEPT = "kept"
@@ -107,9 +108,9 @@ class Staging:
         else:
             self._move_parts()
             manifest_path.replace(self._target / MANIFEST)
-            _sync(self._target)
+            sync(self._target)
             _remove_unnamed(self._target, manifest)
-        _sync(self._target.parent)
+        sync(self._target.parent)
 
     def _move_parts(self) -> None:
         """Rename everything but the manifest into the collection; undo it when that fails."""
@@ -121,7 +122,7 @@ class Staging:
                 moved.append(final)
                 source.rename(final)
             for folder in {path.parent for path in moved}:
-                _sync(folder)
+                sync(folder)
         except BaseException:
             for path in moved:
                 _remove(path)
@@ -180,17 +181,3 @@ def _remove(path: Path, *, ignore_errors: bool = False) -> None:
     except OSError:
         if not ignore_errors:
             raise
-
-
-def sync_tree(root: Path) -> None:
-    for path in root.rglob("*"):
-        _sync(path)
-    _sync(root)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

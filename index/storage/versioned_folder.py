@@ -7,26 +7,26 @@ INDEX/content-000001/…     written and on disk before index.json names it
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
 import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from lsr.errors import IndexCorruptError, IndexMissingError, IndexVersionError, InputError
+from lsr.files import UNFINISHED, read_signed, signed, sync_tree, write_atomically
 from lsr.index.storage.manifest import record_files
-from lsr.index.storage.staging import sync_tree
 
 __all__ = ["current_content", "replace_content"]
 
 FORMAT_VERSION = 1
 NAME_FILE = "index.json"
 _CONTENT = re.compile(r"content-(\d{6,})")
-_OURS = re.compile(rf"{_CONTENT.pattern}|{re.escape(NAME_FILE)}(\.unfinished)?")
+_LEFT = re.compile(rf"\.?{re.escape(NAME_FILE)}(\.\d+)?{re.escape(UNFINISHED)}")
+"""What a writer leaves that dies while it names its content."""
+_OURS = re.compile(rf"{_CONTENT.pattern}|{re.escape(NAME_FILE)}|{_LEFT.pattern}")
 
 
 def replace_content(target: Path, write: Callable[[Path], None]) -> None:
@@ -62,19 +62,18 @@ def replace_content(target: Path, write: Callable[[Path], None]) -> None:
             write(content)
             files = {name: asdict(record) for name, record in record_files(content).items()}
             named = {"format_version": FORMAT_VERSION, "content": content.name, "files": files}
-            draft = target / f"{NAME_FILE}.unfinished"
-            text = json.dumps({**named, "checksum": _checksum(named)}, indent=2) + "\n"
-            draft.write_text(text, encoding="utf-8")
             sync_tree(target)
-            draft.replace(target / NAME_FILE)
+            write_atomically(target / NAME_FILE, signed(named))
         except BaseException:
             if not _names(target, content):
                 shutil.rmtree(content, ignore_errors=True)
             raise
-        os.fsync(lock)
         for path in target.iterdir():
             if _CONTENT.fullmatch(path.name) and path != content:
                 shutil.rmtree(path, ignore_errors=True)
+            elif _LEFT.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
     finally:
         os.close(lock)
 
@@ -92,21 +91,20 @@ def current_content(target: Path, *, verify: bool) -> Path:
     """
     path = target / NAME_FILE
     try:
-        named = json.loads(path.read_text("utf-8"))
-        checksum = named.pop("checksum")
+        named, is_intact = read_signed(path.read_text("utf-8"))
         version = named["format_version"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IndexMissingError(
             f"{target} is not a sparse index; make one with SparseIndex.save"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise IndexCorruptError(f"{path} cannot be read ({error}); save the index again") from error
     if isinstance(version, int) and version != FORMAT_VERSION:
         raise IndexVersionError(
             f"{path} has format {version} and this lsr reads {FORMAT_VERSION}; save the index "
             "again, or install the lsr that made it"
         )
-    if checksum != _checksum(named):
+    if not is_intact:
         raise IndexCorruptError(f"{path} is damaged; restore it from a copy, or save it again")
     content = target / str(named["content"])
     for name, record in named["files"].items():
@@ -132,7 +130,3 @@ def _names(target: Path, content: Path) -> bool:
         return f'"{content.name}"' in (target / NAME_FILE).read_text("utf-8")
     except OSError:
         return False
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lsr.datasets.lines import numbered_lines
 from lsr.errors import DataError, InputError
+from lsr.files import is_text
 from lsr.types import Qrel, Qrels, Run, ScoredDoc, ranked
 
 __all__ = ["read_qrels", "read_run", "write_qrels", "write_run"]
@@ -109,7 +110,7 @@ def _refuse_blanks(*identifiers: str) -> None:
     for identifier in identifiers:
         if not identifier or any(character.isspace() for character in identifier):
             raise InputError(f"{identifier!r} is empty or holds a blank; a TREC file cannot say it")
-        if identifier.startswith("\ufeff") or any("\ud800" <= c <= "\udfff" for c in identifier):
+        if identifier.startswith("\ufeff") or not is_text(identifier):
             raise InputError(
                 f"{identifier!r} starts with a byte-order mark or holds half a surrogate pair; "
                 "a TREC file cannot say it"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import DataError, InputError, UnavailableError
+from lsr.files import read_signed, sha256_of, signed, write_atomically
 from lsr.types import EncoderIdentity
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
     "OnnxEncoder",
     "cached_export",
     "is_export",
-    "sha256_of",
 ]
 
 FORMAT_VERSION = 1
@@ -82,8 +81,7 @@ class OnnxDescription:
     def write(self, folder: Path) -> None:
         """Write the description into the folder that it is of."""
         content = {"format_version": FORMAT_VERSION, **asdict(self)}
-        content["checksum"] = _checksum(content)
-        (folder / DESCRIPTION_FILE).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        write_atomically(folder / DESCRIPTION_FILE, signed(content))
 
     @classmethod
     def read(cls, folder: Path) -> OnnxDescription:
@@ -94,11 +92,9 @@ class OnnxDescription:
         """
         path = folder / DESCRIPTION_FILE
         try:
-            content = json.loads(path.read_text("utf-8"))
-            checksum = content.pop("checksum")
-            version = content["format_version"]
-            if version == FORMAT_VERSION and checksum == _checksum(content):
-                del content["format_version"]
+            content, is_intact = read_signed(path.read_text("utf-8"))
+            version = content.pop("format_version")
+            if version == FORMAT_VERSION and is_intact:
                 return cls(**{**content, "inputs": tuple(content["inputs"])})
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
@@ -107,7 +103,7 @@ class OnnxDescription:
             ) from error
         except OSError as error:
             raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, "it is not a description", "MODEL") from error
         if version != FORMAT_VERSION:
             reason = f"it has format {version} and this lsr reads {FORMAT_VERSION}"
@@ -211,12 +207,6 @@ def cached_export(model: str) -> Path:
     return cache / "lsr" / "onnx" / f"{readable or 'model'}-{digest[:12]}"
 
 
-def sha256_of(path: Path) -> str:
-    """The checksum of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _open_session(path: Path, model: str) -> Any:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -246,7 +236,3 @@ def _damaged(path: Path, reason: str, model: str) -> DataError:
         f"{path.parent}",
         path=path,
     )
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -19,7 +19,6 @@ from lsr.encoders.dense_onnx import (
     TOKENIZER_FILE,
     OnnxDescription,
     OnnxEncoder,
-    sha256_of,
 )
 from lsr.encoders.dense_onnx_graph import (
     EXAMPLE_TEXTS,
@@ -29,6 +28,7 @@ from lsr.encoders.dense_onnx_graph import (
     write_tokenizer,
 )
 from lsr.errors import DataError, InputError, StorageError, UnavailableError
+from lsr.files import sha256_of, sync_tree
 from lsr.types import EncoderIdentity
 
 __all__ = ["LEAST_COSINE", "OnnxExport", "export_onnx"]
@@ -169,6 +169,7 @@ def _least_cosine(staging: Path, name: str, expected: NDArray[np.float32]) -> fl
 def _publish(staging: Path, target: Path) -> None:
     replaced = staging.with_name(f"{staging.name}-replaced")
     shutil.rmtree(replaced, ignore_errors=True)
+    sync_tree(staging)
     try:
         if target.exists():
             target.rename(replaced)

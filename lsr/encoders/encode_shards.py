@@ -18,6 +18,7 @@ import numpy as np
 
 from lsr.datasets.vectors.open import VectorFile, write_vectors
 from lsr.errors import DataError, InputError, StorageError
+from lsr.files import UNFINISHED, write_atomically
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -91,6 +92,7 @@ def encode_shards(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         known = _resume(folder, plan)
+        _write_plan(folder, plan, known)  # before the first shard, so that one is never alone
         written: dict[str, str] = {}
         n_documents = n_entries = n_kept = 0
         for number, chunk in enumerate(_chunks(documents, plan.shard_documents)):
@@ -158,7 +160,7 @@ def write_one_file(folder: Path, file: Path, vocabulary: Sequence[str]) -> int:
     write_vectors(file, "scipy", ids, vectors)
     try:
         lines = "".join(f"{doc_id}\n" for doc_id in ids)
-        file.with_name(f"{file.name}.ids.txt").write_text(lines, "utf-8")
+        write_atomically(file.with_name(f"{file.name}.ids.txt"), lines)
     except OSError as error:
         raise StorageError(f"the ids of {file} cannot be written ({error.strerror})") from error
     return len(ids)
@@ -168,7 +170,7 @@ def _resume(folder: Path, plan: ShardPlan) -> dict[str, str]:
     """Name to fingerprint of the shards that are there."""
     path = folder / PLAN_FILE
     if not path.is_file():
-        if any(folder.iterdir()):
+        if any(not each.name.endswith(UNFINISHED) for each in folder.iterdir()):
             raise InputError(
                 f"{folder} holds files that are no shards of lsr encode; name another folder"
             )
@@ -187,9 +189,7 @@ def _resume(folder: Path, plan: ShardPlan) -> dict[str, str]:
 
 
 def _write_plan(folder: Path, plan: ShardPlan, shards: dict[str, str]) -> None:
-    unfinished = folder / f"{PLAN_FILE}.unfinished"
-    unfinished.write_text(json.dumps({"plan": vars(plan), "shards": shards}), "utf-8")
-    unfinished.replace(folder / PLAN_FILE)
+    write_atomically(folder / PLAN_FILE, json.dumps({"plan": vars(plan), "shards": shards}))
 
 
 def _chunks(documents: Iterable[Document], size: int) -> Iterator[list[Document]]:

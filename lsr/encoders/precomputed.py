@@ -16,6 +16,7 @@ import numpy as np
 
 from lsr.datasets.vectors.token_weights import parse_object, token_weights
 from lsr.errors import IndexCorruptError, InputError, QueryError
+from lsr.files import is_text
 from lsr.sparse import CSR, MAX_TERMS
 from lsr.types import EncoderIdentity
 
@@ -55,13 +56,11 @@ class PrecomputedEncoder:
             )
         if len(self._numbers) != n_terms:
             raise InputError("the vocabulary has a token twice; every term needs its own")
-        try:
-            for token in self._tokens:
-                token.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"the token {error.object[:64]!r} holds half a surrogate pair, which is not text"
-            ) from error
+        for token in self._tokens:
+            if not is_text(token):
+                raise InputError(
+                    f"the token {token[:64]!r} holds half a surrogate pair, which is not text"
+                )
 
     @property
     def identity(self) -> EncoderIdentity:

@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from lsr.errors import IndexMissingError, InputError, QueryError, StorageError, UnavailableError
+from lsr.files import is_text
 from lsr.types import Document, Query, Run, ScoredDoc, ranked
 
 __all__ = ["LuceneBm25", "LuceneResult"]
@@ -191,7 +192,7 @@ def _write_documents(documents: Iterable[Document], folder: Path) -> int:
     n_written = 0
     with (folder / "documents.jsonl").open("w", encoding="ascii") as out:
         for document in documents:
-            if any("\ud800" <= character <= "\udfff" for character in document.doc_id):
+            if not is_text(document.doc_id):
                 raise InputError(f"the doc_id {document.doc_id!a} is not Unicode text")
             record = {"id": _ID_MARK + document.doc_id, "contents": document.full_text}
             out.write(json.dumps(record) + "\n")

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from starlette.datastructures import QueryParams
 
 from lsr.errors import QueryError
+from lsr.files import is_text
 from lsr.retrieval.plan import MODES, Mode, SearchPlan
 from lsr.service.page.plan_form import PagePlan
 
@@ -124,11 +125,12 @@ def filter_value(text: str) -> Scalar:
     """The scalar that a filter's text stands for."""
     try:
         value = json.loads(text)
-        str(value).encode()  # half a surrogate pair is no text, and no address holds it
     except (ValueError, RecursionError):
         return text
     if isinstance(value, float) and not math.isfinite(value):
         return text
+    if isinstance(value, str) and not is_text(value):
+        return text  # no address holds it
     return value if isinstance(value, str | int | float) else text
 
 

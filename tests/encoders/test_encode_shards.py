@@ -57,6 +57,17 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert sorted(chunk.vectors.row(2).weights.tolist()) == [0.5, 2.0]
 
 
+def test_a_run_killed_at_its_first_shard_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".lsr-encode.json.7.unfinished").write_text("{")
+    with pytest.raises(KeyboardInterrupt):
+        encode_shards(DOCUMENTS, tmp_path, Counting(fail_at=1), VOCABULARY, PLAN)
+    (tmp_path / ".shard-00000.jsonl.7.unfinished").write_text("{")
+    (tmp_path / "shard-00000.jsonl").write_text("the plan does not name it yet")
+    done = encode_shards(DOCUMENTS, tmp_path, Counting(), VOCABULARY, PLAN)
+    assert (done.n_kept, done.n_documents) == (0, 7)
+    assert _ids(tmp_path) == [f"d{i}" for i in range(7)]
+
+
 def test_only_shards_of_the_same_documents_are_kept(tmp_path: Path) -> None:
     out = tmp_path / "out"
     encode_shards(DOCUMENTS, out, Counting(), VOCABULARY, PLAN)

@@ -6,7 +6,6 @@ that public training sets use. Rows that are wrong are refused with their line, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
@@ -18,6 +17,7 @@ from lsr.datasets.lines import numbered_lines, plain_suffix
 from lsr.datasets.open import IrDataset, JudgedCorpus
 from lsr.datasets.records import parse_json_object
 from lsr.errors import DataError, UnavailableError
+from lsr.files import is_text
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import Source
 from lsr.training.data.pairs import NO_ROW, Pairs, PairsBuilder, joined
@@ -44,7 +44,6 @@ MAX_UNJUDGED_DOCUMENTS = 1_000_000
 """Documents without judgement that a judged collection brings, for mining; in its own order."""
 
 _LINES_BETWEEN_REPORTS = 10_000
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 Where = Callable[[str], DataError]
 
@@ -180,7 +179,7 @@ def _texts(value: object, field: str, where: Where, n: int | None = None) -> lis
     texts = [text for text in values if isinstance(text, str) and text.strip()]
     if len(texts) != len(values):
         raise where(f"field {field} must hold text, and is empty or something else")
-    if any(not text.isascii() and _HALF_PAIR.search(text) for text in texts):
+    if not all(map(is_text, texts)):
         raise where(f"field {field} holds half a surrogate pair, which is no character")
     if n is not None and len(texts) != n:
         raise where(f"field {field} must hold one text, and holds {len(texts)}")

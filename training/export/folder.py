@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lsr.errors import InputError, StorageError
+from lsr.files import sync_tree
 
 __all__ = ["MARK", "publishing"]
 
@@ -38,6 +39,7 @@ def publishing(folder: Path) -> Iterator[Path]:
         try:
             yield staging
             (staging / MARK).write_text("written by lsr export\n")
+            sync_tree(staging)
             shutil.rmtree(replaced, ignore_errors=True)
             if target.exists():
                 target.rename(replaced)

@@ -7,7 +7,6 @@ collection its own frequencies are worth points of nDCG@10 over those of web tex
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +19,7 @@ from tokenizers import Tokenizer
 from lsr.encoders.learned.idf import SHRINKAGE, document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.errors import DataError, InputError, StorageError
+from lsr.files import write_atomically
 from lsr.progress import Progress, no_progress
 from lsr.training.data.tokens import Tokenized, special_ids, tokenize
 
@@ -206,12 +206,7 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _replaced(path: Path, content: bytes) -> None:
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        try:
-            beside.write_bytes(content)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_atomically(path, content)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written ({error.strerror})") from error

@@ -21,7 +21,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 from lsr.datasets.docstrings import docstring_documents
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.dense_onnx import TOKEN_COLUMNS, sha256_of
+from lsr.encoders.dense_onnx import TOKEN_COLUMNS
 from lsr.encoders.dense_onnx_graph import EXAMPLE_TEXTS, inexpressible, write_graph, write_tokenizer
 from lsr.encoders.learned.model_folder import EXPORT_FILE, TABLE_FILE, ModelFolder
 from lsr.encoders.learned.onnx_network import (
@@ -35,6 +35,7 @@ from lsr.encoders.learned.recommended import DEFAULTS_FILE, OLD_DEFAULTS_FILE
 from lsr.encoders.learned.tokenizer import WordPieces
 from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import InputError, UnavailableError
+from lsr.files import sha256_of
 from lsr.sparse import CSR
 from lsr.training.export.folder import publishing
 from lsr.training.export.quantization import balanced, quantise_graph

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lsr.encoders.learned.packed_model as packed
-from lsr.encoders.dense_onnx import sha256_of
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.onnx_network import GRAPH_FILE, TOKENIZER_FILE, SparseExportDescription
 from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.errors import InputError
+from lsr.files import sha256_of
 from lsr.training.export.folder import publishing
 from lsr.training.export.onnx import SAMPLES, SparseOnnxExport, export_sparse_onnx, worst_cosine
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from lsr.files import write_atomically, writing
+
 __all__ = ["BestModel"]
 
 
@@ -34,12 +36,10 @@ class BestModel:
         if score < 0 or (before is not None and score <= before):
             return False
         state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-        draft = self.folder / "best.pt.tmp"
-        torch.save({"step": step, "score": score, "state": state}, draft)
-        draft.replace(self.folder / "best.pt")
-        note = self.folder / "best.json.tmp"
-        note.write_text(json.dumps({"step": step, "score": score}) + "\n", encoding="utf-8")
-        note.replace(self.folder / "best.json")
+        with writing(self.folder / "best.pt") as stream:
+            torch.save({"step": step, "score": score, "state": state}, stream)
+        note = json.dumps({"step": step, "score": score}) + "\n"
+        write_atomically(self.folder / "best.json", note)
         return True
 
     def restore(self, model: Any) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from lsr.errors import ModelError
+from lsr.files import write_atomically
 from lsr.training.config.train import EvaluationConfig, GuardConfig
 from lsr.training.loop.guards import reason_to_stop
 from lsr.training.loop.metrics_log import read_metrics
@@ -81,9 +82,7 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
                 for line in read_metrics(self._metrics)
                 if line["stage"] != self._stage or int(line["step"]) <= self._first
             ]
-            draft = self._metrics.with_suffix(".tmp")
-            draft.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-            draft.replace(self._metrics)
+            write_atomically(self._metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
         """Refuse to apply a step that is not finite.

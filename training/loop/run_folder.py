@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import InputError, StorageError
+from lsr.files import UNFINISHED, write_atomically
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of, written_config
 
@@ -43,9 +44,7 @@ class StageFolder:
 
     def finish(self, outcome: dict[str, Any]) -> None:
         """Mark the stage as done; its encoder has been saved."""
-        draft = self.path / "done.json.tmp"
-        draft.write_text(json.dumps(outcome, indent=1) + "\n", encoding="utf-8")
-        draft.replace(self.path / "done.json")
+        write_atomically(self.path / "done.json", json.dumps(outcome, indent=1) + "\n")
 
 
 class RunFolder:
@@ -67,11 +66,11 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             if not file.exists():
-                if any(path.iterdir()):
+                if any(not each.name.endswith(UNFINISHED) for each in path.iterdir()):
                     raise InputError(
                         f"{path} holds something other than a run; choose another output"
                     )
-                file.write_text(text, encoding="utf-8")
+                write_atomically(file, text)
         except OSError as error:
             raise StorageError(f"{path} cannot be written ({error.strerror or error})") from error
         before = file.read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from transformers import AutoTokenizer
 
 from lsr.encoders.learned.model_classes import model_classes
 from lsr.errors import InputError, StorageError
+from lsr.files import sync_tree
 from lsr.moved import all_paths
 from lsr.training.config.train import (
     Anchored,
@@ -165,6 +166,7 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
         saved = _stock_twin(model, {}) if all(map(is_stock, heads)) else model
         with quiet():
             saved.save_pretrained(str(work / "new"), create_model_card=False)
+        sync_tree(work / "new")
         if target.exists():
             target.rename(work / "old")
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from lsr.encoders.cache.vector_cache import Tick, VectorCache
 from lsr.encoders.dense import SentenceTransformerEncoder
 from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import InputError
+from lsr.files import checksum
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
 from lsr.training.models.precision import Precision, computing_in, resolved_precision
@@ -47,7 +46,7 @@ class DenseScorer:
         own = encoder.identity
         parts = [own.kind, sha256 or own.sha256, own.parameters]
         self.name = name
-        self.identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        self.identity = checksum(parts)
         self.cache = VectorCache(cache, self.identity, name=name)
         self._encoder = encoder
         self._queries: NDArray[np.float16] | None = None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, StorageError
+from lsr.files import writing
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import MiningConfig
 from lsr.training.teachers.nearest import nearest_rows
@@ -304,20 +304,12 @@ def _read(path: Path) -> Mined | None:
 
 
 def _write(mined: Mined, path: Path) -> None:
-    content = io.BytesIO()
-    np.savez(content, indptr=mined.indptr, rows=mined.rows, checksum=_checksum(mined))
-    draft: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            draft = Path(file.name)
-            file.write(content.getvalue())
-        draft.replace(path)
+        with writing(path) as stream:
+            np.savez(stream, indptr=mined.indptr, rows=mined.rows, checksum=_checksum(mined))
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written ({error.strerror or error}); free some space or choose "
             "another cache folder"
         ) from error
-    finally:
-        if draft is not None:
-            draft.unlink(missing_ok=True)

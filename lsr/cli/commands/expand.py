@@ -12,6 +12,7 @@ import typer
 from lsr.cli.console import shown_progress
 from lsr.datasets.open import open_corpus
 from lsr.errors import InputError, StorageError
+from lsr.files import writing
 from lsr.progress import Progress
 from lsr.types import Document
 
@@ -48,7 +49,6 @@ def expand(
     if sum(each is not None for each in (model, tilde, file)) != 1:
         raise InputError("choose one of --model, --tilde and --file: what makes the expansions")
     documents = open_corpus(corpus).documents()
-    draft = out.with_name(out.name + ".unfinished")
     written = 0
     with shown_progress() as progress:
         longer = (
@@ -57,17 +57,14 @@ def expand(
             else _from_model(documents, model, tilde, queries, terms, progress)
         )
         try:
-            with draft.open("w", encoding="utf-8") as stream:
+            with writing(out) as stream:
                 for document in longer:
                     record = {"_id": document.doc_id, "title": document.title}
                     line = json.dumps({**record, "text": document.text, **document.metadata})
-                    stream.write(line + "\n")
+                    stream.write(f"{line}\n".encode())
                     written += 1
-            draft.replace(out)
         except OSError as error:
             raise StorageError(f"{out} cannot be written ({error.strerror or error})") from error
-        finally:
-            draft.unlink(missing_ok=True)
     typer.echo(f"{out}: {written:,} documents")
 
 

@@ -21,6 +21,7 @@ from lsr.datasets.lines import open_binary, plain_suffix
 from lsr.datasets.vectors.rows import CHUNK_ENTRIES, RawRows, VectorChunk, checked_rows
 from lsr.datasets.vectors.token_weights import parse_object, token_weights
 from lsr.errors import DataError, InputError
+from lsr.files import is_text
 from lsr.sparse import CSR
 
 __all__ = ["LINE_SUFFIXES", "JsonVectors", "write_json_lines"]
@@ -132,7 +133,10 @@ class _Numbers(dict[str, int]):
             raise InputError("the vocabulary has a term twice; every term needs its own number")
 
     def __missing__(self, token: str) -> int:
-        token.encode()
+        if not is_text(token):
+            raise ValueError(
+                f"the token {token[:64]!r} holds half a surrogate pair, which is not text"
+            )
         self[token] = len(self)
         return len(self) - 1
 
@@ -159,12 +163,6 @@ class _Pending:
             self.texts.append(_text(record))
             numbers = map(self._numbers.__getitem__, vector)
             self._terms.append(np.fromiter(numbers, np.int64, len(vector)))
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"the token {error.object[:64]!r} holds half a surrogate pair, which is not text",
-                path=path,
-                line=number,
-            ) from error
         except ValueError as error:
             raise DataError(str(error), path=path, line=number) from error
         self._weights.append(np.fromiter(vector.values(), np.float64, len(vector)))

@@ -13,11 +13,10 @@ the vocabulary is kept (and for `.npz`, any matrix that is not CSR).
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, cast, get_args
 
@@ -27,6 +26,7 @@ from lsr.datasets.vectors.jsonl import LINE_SUFFIXES, JsonVectors, write_json_li
 from lsr.datasets.vectors.npz import NpzVectors, write_npz
 from lsr.datasets.vectors.rows import CHUNK_ROWS, VectorChunk, VectorReader
 from lsr.errors import DataError, InputError, StorageError
+from lsr.files import writing
 from lsr.sparse import CSR
 
 __all__ = ["FORMATS", "VectorChunk", "VectorFile", "VectorFormat", "write_vectors"]
@@ -236,23 +236,15 @@ def _check_parts(
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path`, which takes its name when all went well."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
+    """A stream to `path`, compressed by its suffix; see `lsr.files.writing`."""
     try:
-        with unfinished.open("wb") as raw:
-            with _compressing(path, raw) as stream:
-                yield stream
-            raw.flush()
-            os.fsync(raw.fileno())
-        unfinished.replace(path)
+        with writing(path) as raw, _compressing(path, raw) as stream:
+            yield stream
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written ({error.strerror or error}); nothing was changed, so free "
             "some space or choose another place"
         ) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 @contextmanager

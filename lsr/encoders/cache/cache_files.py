@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, StorageError
+from lsr.files import UNFINISHED, sync, sync_tree
 
 __all__ = ["KEY_BYTES", "Arrays", "Shard", "ShardFolder"]
 
 FORMAT_VERSION = 1
 KEY_BYTES = 32
 KEYS, RECORD = "keys", "shard.json"
-UNFINISHED = ".unfinished-"
 
 Arrays = dict[str, NDArray[Any]]
 """Named arrays of the rows of a shard."""
@@ -112,20 +112,22 @@ class ShardFolder:
         name = f"shard-{hashlib.sha256(rows.tobytes()).hexdigest()[:32]}"
         draft: Path | None = None
         try:
-            draft = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=self.path))
+            draft = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}-", dir=self.path))
             files = {}
             for array_name, array in {KEYS: rows, **arrays}.items():
                 content = io.BytesIO()
                 np.save(content, array, allow_pickle=False)
-                _write_synced(draft / f"{array_name}.npy", content.getvalue())
+                (draft / f"{array_name}.npy").write_bytes(content.getvalue())
                 files[array_name] = {
                     "size_bytes": len(content.getvalue()),
                     "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
                 }
             record = {"identity": self._identity, "files": files}
-            _write_synced(draft / RECORD, (json.dumps(record, indent=2) + "\n").encode())
+            (draft / RECORD).write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+            sync_tree(draft)
             self.remove(name)
             draft.replace(self.path / name)
+            sync(self.path)
         except OSError as error:
             raise StorageError(
                 f"the cache {self.path} cannot be written ({error.strerror or error}); free some "
@@ -157,15 +159,8 @@ class ShardFolder:
             ) from error
         try:
             fcntl.flock(held, fcntl.LOCK_EX)
-            for left in self.path.glob(f"{UNFINISHED}*"):
+            for left in self.path.glob(f"{UNFINISHED}-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             os.close(held)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

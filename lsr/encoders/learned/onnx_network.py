@@ -19,11 +19,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense_onnx import TOKEN_COLUMNS, sha256_of
+from lsr.encoders.dense_onnx import TOKEN_COLUMNS
 from lsr.encoders.learned.model_folder import EXPORT_FILE
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER, graph_matrices
 from lsr.encoders.learned.pruning import rows_of
 from lsr.errors import DataError, ModelError, UnavailableError
+from lsr.files import sha256_of
 from lsr.sparse import CSR
 
 __all__ = [

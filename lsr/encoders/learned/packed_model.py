@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import DataError, StorageError
+from lsr.files import sync_tree
 
 __all__ = [
     "AS_INT8",
@@ -82,6 +83,7 @@ def unpacked(folder: Path) -> Path:
         try:
             whole = work / "model"
             unpack(folder, whole)
+            sync_tree(whole)
             try:
                 whole.rename(target)
             except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
@@ -242,10 +243,10 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         cache_at(file).dense("query", TEXTS, Letters())
     assert file.read_text() == "mine"
 
-    def full(path: Path, content: bytes) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lsr.encoders.cache.cache_files._write_synced", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         cache_at(tmp_path / "cache").dense("query", TEXTS, Letters())
     assert not list((tmp_path / "cache").rglob("*-*/*"))

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 
 from lsr.errors import IndexCorruptError, IndexVersionError
+from lsr.files import checksum
 from lsr.index.blocks.block_index import (
     BYTES_FILE,
     FORMAT_VERSION,
     HEADER_FILE,
     BlockIndex,
-    _checksum,
 )
 from lsr.index.blocks.config import BuildConfig
 from lsr.index.blocks.layout import ALIGNMENT, ARRAYS
@@ -174,7 +174,7 @@ def rewrite(folder: Path, **changes: Any) -> None:
     header = json.loads(path.read_text("utf-8"))
     del header["checksum"]
     header |= changes
-    path.write_text(json.dumps({**header, "checksum": _checksum(header)}), encoding="utf-8")
+    path.write_text(json.dumps({**header, "checksum": checksum(header)}), encoding="utf-8")
 
 
 @pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, 99])

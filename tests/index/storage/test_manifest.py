@@ -16,6 +16,7 @@ from lsr.errors import (
     IndexStateError,
     IndexVersionError,
 )
+from lsr.files import checksum
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import (
     FORMAT_VERSION,
@@ -23,7 +24,6 @@ from lsr.index.storage.manifest import (
     FileRecord,
     Manifest,
     SegmentRecord,
-    _checksum,
 )
 from lsr.types import EncoderIdentity
 
@@ -125,7 +125,7 @@ def test_a_sound_checksum_over_other_fields(tmp_path: Path, change: str) -> None
         content["segments"] = [{"name": "segment-000001"}]
     else:
         content["sparse"] = {"kind": "bm25"}
-    (tmp_path / MANIFEST).write_text(json.dumps({**content, "checksum": _checksum(content)}))
+    (tmp_path / MANIFEST).write_text(json.dumps({**content, "checksum": checksum(content)}))
     with pytest.raises(IndexCorruptError, match="is damaged"):
         Manifest.read(tmp_path)
 

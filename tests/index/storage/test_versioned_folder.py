@@ -97,6 +97,16 @@ def test_folders_with_something_else_are_refused(target: Path, name: str, is_fol
     assert held(target) == OLD
 
 
+@pytest.mark.parametrize("name", ["index.json.unfinished", ".index.json.7.unfinished"])
+def test_what_a_dead_writer_left_is_removed(target: Path, name: str) -> None:
+    """The first is the name by version 0.1."""
+    (target / name).write_text("{", encoding="utf-8")
+    assert held(target) == OLD
+    replace_content(target, writing(NEW))
+    assert held(target) == NEW
+    assert len(list(target.iterdir())) == 2
+
+
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine", encoding="utf-8")

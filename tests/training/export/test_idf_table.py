@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from math import log
 from pathlib import Path
 
@@ -168,10 +169,10 @@ def test_a_refused_or_failed_replacement_changes_nothing(
     with pytest.raises(InputError, match="and this 3"):
         replace_query_table(model, vocabulary, weights[:3])
 
-    def full(self: Path, content: bytes) -> int:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left on device"):
         replace_query_table(model, vocabulary, weights)
     monkeypatch.undo()

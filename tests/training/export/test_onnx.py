@@ -14,10 +14,10 @@ import torch
 from transformers import BertForMaskedLM
 
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.dense_onnx import sha256_of
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
 from lsr.encoders.learned.onnx_network import GRAPH_FILE, OnnxNetwork, SparseExportDescription
 from lsr.errors import DataError, InputError
+from lsr.files import sha256_of
 from lsr.sparse import CSR
 from lsr.training.export.onnx import export_sparse_onnx
 from lsr.training.export.quantization import balanced, quantise_graph

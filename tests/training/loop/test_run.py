@@ -168,6 +168,20 @@ def test_every_preset_trains_saves_and_retrieves(
     assert not same(trained, start)
 
 
+def test_a_run_killed_at_its_first_file_starts_again(
+    base: Path, pairs: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / "run" / ".config.yaml.7.unfinished"
+    left.parent.mkdir()
+    left.write_text("stages:")
+    for _ in range(2):
+        RunFolder(tmp_path / "run", config(base, pairs, tmp_path / "run"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").touch()
+    with pytest.raises(InputError, match="something other than a run"):
+        RunFolder(tmp_path / "other", config(base, pairs, tmp_path / "other"))
+
+
 def test_another_config_does_not_continue_a_run(base: Path, pairs: Path, tmp_path: Path) -> None:
     RunFolder(tmp_path / "run", config(base, pairs, tmp_path / "run"))
     with pytest.raises(InputError, match="a run of another config .*seed"):
