@@ -156,7 +156,7 @@ def _warm_started(
     if wanted == "auto" and has_trained_head(config.encoder.base):
         return None
     settings = wanted if isinstance(wanted, WarmStart) else WarmStart()
-    said = ""
+    note = None
     for transformer in transformers:
         decoder = transformer.model.get_output_embeddings()
         result = warm_start(
@@ -167,8 +167,8 @@ def _warm_started(
             seed=config.seed,
             progress=progress,
         )
-        said = (
+        note = (
             f"the masked-LM head was started on {settings.steps:,} batches: it copies "
             f"{result['accuracy']:.1%} of tokens"
         )
-    return said
+    return note
