@@ -31,7 +31,7 @@ from lsr.training.config.train import (
 )
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.pairs import Pairs, PairsBuilder
-from lsr.training.loop.step_dataset import StepDataset
+from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.sparse_encoder import make_model
 
@@ -102,31 +102,22 @@ def _stepping(model: Any, value: Callable[[int], Any]) -> Callable[[int], Callab
 
 def _ours(pairs: Pairs, given: argparse.Namespace) -> Callable[[int], Callable[[], None]]:
     model = _model(given.tokens).train()
-    n_terms = int(model.get_embedding_dimension())
-    lengths = np.array([given.tokens] * len(pairs.documents), np.int32)
+    student = Student.of(model)
     optim = OptimConfig(steps=given.steps, queries=given.queries, candidates=1)
     steps = StepDataset(
-        model=model,
-        plan=BatchPlan(pairs, queries=given.queries, candidates=1, seed=0, steps=given.steps),
-        queries=pairs.queries,
-        documents=pairs.documents,
-        lengths=lengths,
-        teachers=(),
-        teacher_weights=(),
-        ensemble=Ensemble(),
-        optim=optim,
-        n_terms=n_terms,
-        by_columns=True,
-        special=frozenset(model.tokenizer.all_special_ids),
-        seed=0,
+        student,
+        BatchPlan(pairs, queries=given.queries, candidates=1, seed=0, steps=given.steps),
+        np.array([given.tokens] * len(pairs.documents), np.int32),
+        Supervision((), (), Ensemble()),
+        optim,
     )
     loss = CandidateLoss(
         (InfoNce(),),
         Regularizer(weight=3e-5),
         ScoreConfig(divide_by_query_mass=False, temperature=1.0),
         steps=given.steps,
-        idf=np.ones(n_terms, np.float32),
-        query_share=np.zeros(n_terms, np.float32),
+        idf=np.ones(student.n_terms, np.float32),
+        query_share=np.zeros(student.n_terms, np.float32),
     )
     return _stepping(model, lambda step: torch.stack(list(loss(model, steps[step]).values())).sum())
 

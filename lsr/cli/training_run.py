@@ -22,21 +22,21 @@ _SHOWN = ("loss", "terms", "flops", "lambda", "score", "steps_per_second")
 
 
 def run_training(work: Any, as_json: bool) -> None:
-    """Call `work(progress, report)`, and print its outcome; as JSON where it is asked for."""
+    """Call `work(progress, report)`, and print its result; as JSON where it is asked for."""
     with shown_progress() as progress, _shown_report() as report:
-        outcome = work(progress, report)
+        result = work(progress, report)
     if as_json:
-        print_json(outcome.to_dict())
+        print_json(result.to_dict())
         return
-    for figures in outcome.figures:
+    for figures in result.figures:
         measured = ", ".join(f"{name} {value:.4f}" for name, value in figures.metrics.items())
         typer.echo(
             f"{figures.name}: {measured}, {figures.terms:.0f} active terms, "
             f"retrieval FLOPS {figures.flops:.2f}"
         )
-    for note in outcome.notes:
+    for note in result.notes:
         complain(f"note: {note}")
-    typer.echo(f"{outcome.model}: {outcome.steps:,} steps")
+    typer.echo(f"{result.model}: {result.steps:,} steps")
 
 
 @contextmanager

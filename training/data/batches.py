@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError
 from lsr.training.data.pairs import NO_ROW, Pairs
-from lsr.training.data.ragged import RowLists, gathered
+from lsr.training.data.ragged import RowLists, entry_places
 
-__all__ = ["Batch", "BatchPlan", "given_candidates", "micro_batches"]
+__all__ = ["Batch", "BatchPlan", "micro_batches", "row_candidates"]
 
 CandidatesOf = Callable[[int], NDArray[np.int32]]
 
@@ -42,7 +42,7 @@ class Batch:
     masked: NDArray[np.bool_]
 
 
-def given_candidates(pairs: Pairs) -> CandidatesOf:
+def row_candidates(pairs: Pairs) -> CandidatesOf:
     """Candidates that the rows themselves bring: known negatives, then scored documents."""
 
     def candidates_of(query_row: int) -> NDArray[np.int32]:
@@ -97,7 +97,7 @@ class BatchPlan(Sequence[Batch]):
         self.candidates = candidates
         self.seed = seed
         self.steps = steps
-        self._candidates_of = candidates_of or given_candidates(pairs)
+        self._candidates_of = candidates_of or row_candidates(pairs)
         self._known = pairs.known_positives()
         self._suspects = suspects
         self._grouped = groups is not None
@@ -137,7 +137,7 @@ class BatchPlan(Sequence[Batch]):
         source = np.repeat(np.arange(len(parts)), lengths)
         changes = (np.diff(unit) != 0) | (np.diff(source) != 0)
         bounds = np.concatenate([[0], np.flatnonzero(changes) + 1, [len(rows)]]).astype(np.int64)
-        _, places = gathered(bounds, rng.permutation(len(bounds) - 1))
+        _, places = entry_places(bounds, rng.permutation(len(bounds) - 1))
         return rows[places]
 
     def _batch(self, query_rows: NDArray[np.int32], rng: np.random.Generator) -> Batch:
@@ -205,7 +205,7 @@ class _Stream:
         rows, units = [], []
         for cycle in range(first, last + 1):
             order = np.random.default_rng([*seed, cycle]).permutation(n_units)
-            bounds, places = gathered(self.indptr, order)
+            bounds, places = entry_places(self.indptr, order)
             rows.append(self.rows[places])
             units.append(np.repeat(cycle * n_units + order, np.diff(bounds)))
         cut = slice(start - first * n, start - first * n + length)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RowLists", "gathered"]
+__all__ = ["RowLists", "entry_places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class RowLists:
 
     def taken(self, lists: NDArray[np.integer]) -> RowLists:
         """These lists, in this order."""
-        indptr, places = gathered(self.indptr, lists)
+        indptr, places = entry_places(self.indptr, lists)
         scores = None if self.scores is None else self.scores[places]
         return RowLists(indptr, self.rows[places], scores)
 
@@ -77,7 +77,7 @@ class RowLists:
         return RowLists(before[self.indptr], rows[stays], scores)
 
 
-def gathered(
+def entry_places(
     indptr: NDArray[np.int64], lists: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the entries of chosen lists stand in the flat arrays.

@@ -21,14 +21,13 @@ from lsr.training.data.overlap import OverlapReport, find_overlap
 from lsr.training.data.pairs import NO_ROW, Pairs
 from lsr.training.data.pseudo_queries import with_pseudo_queries, word_idf
 from lsr.training.data.sources import read_sources
-from lsr.training.data.tokens import Tokenized, special_ids, tokenize
+from lsr.training.data.tokens import Tokenized, special_ids, tokenize, vocabulary_size
 from lsr.training.teachers.sparse_matrix import SparseRows
 
 __all__ = [
     "TrainingData",
+    "lexical_rows",
     "load_training_data",
-    "material_of",
-    "own_rows",
     "queries_by_document",
     "term_share",
 ]
@@ -51,6 +50,7 @@ class TrainingData:
         query_tokens, document_tokens: without special tokens, cut at the model's lengths.
         document_frequency: int64 [V], over the documents.
         overlap: what of the rows was in evaluation sets; None if that was not asked.
+        tokenizer: the model's, which made the tokens.
     """
 
     pairs: Pairs
@@ -60,16 +60,60 @@ class TrainingData:
     document_tokens: Tokenized
     document_frequency: NDArray[np.int64]
     overlap: OverlapReport | None
+    tokenizer: Any
+
+    @classmethod
+    def from_pairs(
+        cls,
+        pairs: Pairs,
+        tokenizer: Any,
+        *,
+        max_query_tokens: int,
+        max_document_tokens: int,
+        weights: Mapping[str, float] | None = None,
+        validation: Pairs | None = None,
+        overlap: OverlapReport | None = None,
+        progress: Progress = no_progress,
+    ) -> TrainingData:
+        """Count the tokens of rows.
+
+        Args:
+            max_query_tokens, max_document_tokens: that the model reads, special ones included.
+            weights: default: every source is drawn alike.
+            validation: default: no rows are held out.
+
+        Raises:
+            InputError: there is no row or no document.
+        """
+        if not len(pairs) or not pairs.documents:
+            raise InputError("no rows are left to train on; check the sources")
+        queries = tokenize(pairs.queries, tokenizer, max_query_tokens - 2, progress)
+        documents = tokenize(pairs.documents, tokenizer, max_document_tokens - 2, progress)
+        frequency = document_frequencies(
+            documents.indptr, documents.tokens, vocabulary_size(tokenizer)
+        )
+        frequency[special_ids(tokenizer)] = 0
+        none = pairs.taken(np.zeros(0, np.int64))
+        return cls(
+            pairs=pairs,
+            weights=weights or {},
+            validation=validation or none,
+            query_tokens=queries,
+            document_tokens=documents,
+            document_frequency=frequency,
+            overlap=overlap,
+            tokenizer=tokenizer,
+        )
 
     @property
     def lengths(self) -> NDArray[np.int32]:
         """Tokens of each document as it is encoded, special ones included."""
         return self.document_tokens.lengths + 2
 
-    def idf(self, special: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Weights of terms by these documents; special tokens have none."""
+    def idf(self) -> NDArray[np.float32]:
+        """Weights of terms by these documents, float32 [V]; special tokens have none."""
         table = idf_table(self.document_frequency, len(self.pairs.documents))
-        table[special] = 0
+        table[special_ids(self.tokenizer)] = 0
         return table
 
     def counts(self) -> dict[str, int]:
@@ -87,7 +131,6 @@ class TrainingData:
 def load_training_data(
     data: DataConfig,
     tokenizer: Any,
-    n_terms: int,
     *,
     max_query_tokens: int,
     max_document_tokens: int,
@@ -121,41 +164,15 @@ def load_training_data(
         pairs = with_pseudo_queries(
             pairs, data.pseudo_queries, word_idf(pairs.documents[:WORD_SAMPLE]), seed
         )
-    return material_of(
+    return TrainingData.from_pairs(
         pairs,
-        weights,
         tokenizer,
-        n_terms,
-        validation=validation,
-        overlap=overlap,
         max_query_tokens=max_query_tokens,
         max_document_tokens=max_document_tokens,
+        weights=weights,
+        validation=validation,
+        overlap=overlap,
         progress=progress,
-    )
-
-
-def material_of(
-    pairs: Pairs,
-    weights: Mapping[str, float],
-    tokenizer: Any,
-    n_terms: int,
-    *,
-    validation: Pairs | None = None,
-    overlap: OverlapReport | None = None,
-    max_query_tokens: int,
-    max_document_tokens: int,
-    progress: Progress = no_progress,
-) -> TrainingData:
-    """Tokens and frequencies of rows. Raises InputError when there is no row or document."""
-    if not len(pairs) or not pairs.documents:
-        raise InputError("no rows are left to train on; check the sources")
-    queries = tokenize(pairs.queries, tokenizer, max_query_tokens - 2, progress)
-    documents = tokenize(pairs.documents, tokenizer, max_document_tokens - 2, progress)
-    frequency = document_frequencies(documents.indptr, documents.tokens, n_terms)
-    frequency[special_ids(tokenizer)] = 0
-    nobody = pairs.taken(np.zeros(0, np.int64))
-    return TrainingData(
-        pairs, weights, validation or nobody, queries, documents, frequency, overlap
     )
 
 
@@ -165,8 +182,8 @@ def term_share(tokens: Tokenized, n_terms: int) -> NDArray[np.float32]:
     return (counts / max(len(tokens), 1)).astype(np.float32)
 
 
-def own_rows(pairs: Pairs, terms: LexicalTerms) -> SparseRows:
-    """Queries and documents as a model's own terms have them, whose products are BM25 scores."""
+def lexical_rows(pairs: Pairs, terms: LexicalTerms) -> SparseRows:
+    """Stems of queries and documents, whose products are the BM25 scores added in search."""
     encoder = Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
     documents = encoder.encode_corpus([pairs.documents])
     documents = documents._replace(weights=documents.weights * np.float32(terms.weight))

@@ -13,11 +13,10 @@ from lsr.training.config.train import EncoderConfig, TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.data.pairs import PairsBuilder
 from lsr.training.data.pseudo_queries import pseudo_pairs, word_idf
-from lsr.training.data.tokens import vocabulary_size
-from lsr.training.data.training_data import TrainingData, material_of
+from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
-from lsr.training.loop.run import Outcome, train_model
+from lsr.training.loop.run import TrainingResult, train_model
 from lsr.training.models.checkpoint import base_folder
 
 __all__ = ["adapt_model", "collection_training_data"]
@@ -36,7 +35,7 @@ def adapt_model(
     settings: Sequence[str] = (),
     progress: Progress = no_progress,
     report: Report = no_report,
-) -> Outcome:
+) -> TrainingResult:
     """Train a model on a collection's own texts, and give it the collection's idf.
 
     Args:
@@ -50,7 +49,7 @@ def adapt_model(
     Raises:
         InputError: the model or collection cannot be used, or a setting is unknown.
     """
-    config = _config(model, corpus, output, steps, dense, settings)
+    config = _config(model, corpus, output, steps=steps, dense=dense, settings=settings)
     most_tokens = config.stages[0].optim.max_document_tokens
     training_data = collection_training_data(
         corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
@@ -59,12 +58,18 @@ def adapt_model(
 
 
 def _config(
-    model: str, corpus: str, output: Path, steps: int, dense: str | None, settings: Sequence[str]
+    model: str,
+    corpus: str,
+    output: Path,
+    *,
+    steps: int,
+    dense: str | None,
+    settings: Sequence[str],
 ) -> TrainConfig:
     """The settings of `configs/doc-mini.yaml`, without labels; all can be set.
 
-    Where the model is used with own words, the network is trained without them all the same: they
-    find the document that a query was made of, and beside them it forgets what it knows
+    Where the model is used with lexical terms, the network is trained without them all the same:
+    they find the document that a query was made of, and beside them it forgets what it knows
     (docs/experiments/2026-11-23-adaptation-to-vaswani.md). So does a finished model at the rates of
     a new one (docs/experiments/2026-11-23-adaptation-at-low-rates.md).
     """
@@ -72,7 +77,7 @@ def _config(
     if dense is not None:
         teachers.append({"kind": "dense", "model": dense})
     lr, head_lr = (1e-5, 5e-5) if is_sparse_encoder(model) else (5e-5, 3e-4)
-    own = SearchDefaults.read(Path(base_folder(model))).lexical_terms
+    lexical = SearchDefaults.read(Path(base_folder(model))).lexical_terms
     mining = {
         "teacher": "ensemble",
         "per_query": 8,
@@ -89,7 +94,7 @@ def _config(
         },
         "teachers": teachers,
         "ensemble": {"scale": 12, "label_share": 0.0},
-        "regularizer": {"weight": 1e-3, "target_terms": 200 if own is None else 120},
+        "regularizer": {"weight": 1e-3, "target_terms": 200 if lexical is None else 120},
         "optim": {
             "steps": steps,
             "lr": lr,
@@ -100,8 +105,8 @@ def _config(
             "precision": "auto",
         },
     }
-    given = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}
-    return config_of(given, settings, "lsr adapt")
+    config = {"output": str(output), "encoder": {"base": model}, "stages": [stage]}
+    return config_of(config, settings, "lsr adapt")
 
 
 def collection_training_data(
@@ -133,15 +138,11 @@ def collection_training_data(
     pairs = pseudo_pairs(documents, word_idf(documents.documents), seed)
     if not len(pairs):
         raise InputError(f"{corpus} has no text to make queries of; give documents with text")
-    tokenizer = base_tokenizer(encoder.base)
-    return material_of(
+    longest = encoder.max_document_tokens
+    return TrainingData.from_pairs(
         pairs,
-        {},
-        tokenizer,
-        vocabulary_size(tokenizer),
+        base_tokenizer(encoder.base),
         max_query_tokens=encoder.max_query_tokens,
-        max_document_tokens=min(
-            encoder.max_document_tokens, most_tokens or encoder.max_document_tokens
-        ),
+        max_document_tokens=min(longest, most_tokens or longest),
         progress=progress,
     )

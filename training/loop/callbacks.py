@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from lsr.errors import ModelError
 from lsr.files import write_atomically
-from lsr.training.config.train import EvaluationConfig, GuardConfig
+from lsr.training.config.train import GuardConfig
 from lsr.training.loop.guards import reason_to_stop
 from lsr.training.loop.metrics_log import read_metrics
 from lsr.training.losses.candidate_loss import CandidateLoss
@@ -26,7 +26,7 @@ Report = Callable[[str, int, int, Mapping[str, float]], None]
 
 SMOOTHING = 0.9
 EVERY = 10
-"""StepDataset between lines of metrics.jsonl."""
+"""Steps between lines of metrics.jsonl."""
 
 
 def no_report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
@@ -39,6 +39,9 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
     Args:
         loss: whose figures are followed.
         metrics: the file that lines are added to.
+        stage: its name.
+        guard: when to stop.
+        patience: evaluations without a better score before it stops; None: never.
 
     Attributes:
         reason: why training stopped by itself, or None.
@@ -47,11 +50,12 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
-        stage: str,
         loss: CandidateLoss,
-        guard: GuardConfig,
-        evaluation: EvaluationConfig,
         metrics: Path,
+        *,
+        stage: str,
+        guard: GuardConfig,
+        patience: int | None = None,
         report: Report = no_report,
     ) -> None:
         self.reason: str | None = None
@@ -59,7 +63,7 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         self._stage = stage
         self._loss = loss
         self._guard = guard
-        self._patience = evaluation.patience
+        self._patience = patience
         self._metrics = metrics
         self._report = report
         self._figures: dict[str, float] = {}

@@ -101,9 +101,9 @@ class SetFigures:
 
 
 def evaluate_model(
-    model: Any, given: EvaluationSet, *, batch_size: int = 32, max_tokens: int = 16384
+    model: Any, collection: EvaluationSet, *, batch_size: int = 32, max_tokens: int = 16384
 ) -> SetFigures:
-    """Exact search of every query among all documents.
+    """Search every query among all documents, exactly.
 
     Args:
         model: a `SparseEncoder` as `make_model` and `open_model` give it.
@@ -112,32 +112,34 @@ def evaluate_model(
     model.eval()
     try:
         with torch.no_grad():
-            queries = _encoded(model, [query.text for query in given.queries], "query", batch_size)
+            queries = _encoded(
+                model, [query.text for query in collection.queries], "query", batch_size
+            )
             columns = np.unique(queries.indices)
             by_columns = takes_columns(model)
             documents = _encoded(
                 model,
-                given.texts,
+                collection.texts,
                 "document",
                 batch_size,
-                columns if by_columns else None,
-                max_tokens,
+                columns=columns if by_columns else None,
+                max_tokens=max_tokens,
             )
             queries = queries[:, columns]
             if not by_columns:
                 documents = documents[:, columns]
-            terms = _mean_terms(model, given.texts)
+            terms = _mean_terms(model, collection.texts)
     finally:
         model.train(training)
     used = np.diff(queries.tocsc().indptr) / max(queries.shape[0], 1)
     held = np.diff(documents.tocsc().indptr) / max(documents.shape[0], 1)
-    run = _ranked(queries, documents, given)
-    judged = {query.query_id: given.qrels[query.query_id] for query in given.queries}
+    run = _ranked(queries, documents, collection)
+    judged = {query.query_id: collection.qrels[query.query_id] for query in collection.queries}
     metrics = {
         name: float(np.mean(list(values.values())))
         for name, values in measure(parse_metrics(METRICS), judged, run).items()
     }
-    return SetFigures(given.name, metrics, terms, float(used @ held))
+    return SetFigures(collection.name, metrics, terms, float(used @ held))
 
 
 def top_terms(model: Any, texts: Sequence[str], k: int = 12) -> list[list[tuple[str, float]]]:
@@ -176,6 +178,7 @@ def _encoded(
     texts: Sequence[str],
     task: str,
     batch_size: int,
+    *,
     columns: NDArray[np.int64] | None = None,
     max_tokens: int = 16384,
 ) -> Any:
@@ -199,16 +202,16 @@ def _encoded(
     return stacked[np.argsort(order)]
 
 
-def _ranked(queries: Any, documents: Any, given: EvaluationSet) -> Run:
+def _ranked(queries: Any, documents: Any, collection: EvaluationSet) -> Run:
     """The best by score, then by doc_id."""
-    by_id = np.argsort(np.argsort([document.doc_id for document in given.documents]))
+    by_id = np.argsort(np.argsort([document.doc_id for document in collection.documents]))
     run: Run = {}
     transposed = documents.T.tocsr()
-    for row, query in enumerate(given.queries):
+    for row, query in enumerate(collection.queries):
         scores = (queries[[row]] @ transposed).toarray()[0]
         best = np.lexsort((by_id, -scores))[:DEPTH]
         run[query.query_id] = [
-            ScoredDoc(query.query_id, given.documents[place].doc_id, float(scores[place]))
+            ScoredDoc(query.query_id, collection.documents[place].doc_id, float(scores[place]))
             for place in best
             if scores[place] > 0
         ]

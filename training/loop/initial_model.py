@@ -29,30 +29,39 @@ from lsr.training.models.sparse_encoder import (
 )
 from lsr.training.models.warm_start import warm_start
 
-__all__ = ["base_tokenizer", "corpus_idf", "is_sparse_encoder", "starting_model"]
+__all__ = ["base_tokenizer", "initial_model", "is_sparse_encoder"]
+
+TOKENIZER_OPTIONS = (
+    "do_lower_case",
+    "processor_kwargs",
+    "tokenizer_args",
+    "tokenizer_name_or_path",
+)
+"""Keys of sentence_bert_config.json by which a module changes the tokenizer that its folder has."""
 
 
 def is_sparse_encoder(base: str) -> bool:
     """Whether a folder holds a whole sparse encoder rather than a network to build one on."""
-    try:
-        modules = json.loads((Path(base_folder(base)) / "modules.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
+    modules = _json(Path(base_folder(base)) / "modules.json") or ()
     kinds = [str(module.get("type", "")) for module in modules]
     sparse = ("Router", "SpladePooling", "SparseStaticEmbedding")
     return any(kind.endswith(sparse) or kind.startswith("lsr.training.") for kind in kinds)
 
 
 def base_tokenizer(base: str) -> Any:
-    """The tokenizer of a checkpoint or sparse encoder.
+    """The tokenizer of a checkpoint or sparse encoder, read without the network's weights.
 
     Raises:
         InputError: there is no such model, or it has none.
     """
+    folder: Path | str = base_folder(base)
     if is_sparse_encoder(base):
-        return open_model(base_folder(base)).tokenizer
+        found = _tokenizer_folder(Path(folder))
+        if found is None:
+            return open_model(folder).tokenizer
+        folder = found
     try:
-        return AutoTokenizer.from_pretrained(base_folder(base))
+        return AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError) as error:
         raise InputError(
             f"the base {base!r} cannot be loaded ({str(error).splitlines()[0]}); give a folder "
@@ -60,55 +69,79 @@ def base_tokenizer(base: str) -> Any:
         ) from error
 
 
-def corpus_idf(corpus: str, base: str, progress: Progress) -> NDArray[np.float32]:
-    """Weights of the base's terms by a corpus, which is anything that `lsr index build` takes."""
-    tokenizer = base_tokenizer(base)
+def _tokenizer_folder(model: Path) -> Path | None:
+    """Where a sparse encoder's first module, or the first of its router, keeps its tokenizer.
+
+    None where there is none, or the module changes it.
+    """
+    folder = model / str(_json(model / "modules.json")[0].get("path", ""))
+    router = _json(folder / "router_config.json")
+    if router is not None:
+        folder /= next(iter(router["structure"].values()))[0]
+    if not all((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        return None
+    options = _json(folder / "sentence_bert_config.json") or {}
+    return None if any(options.get(name) for name in TOKENIZER_OPTIONS) else folder
+
+
+def _json(file: Path) -> Any:
+    """What a file holds; None where there is no such file, or no JSON in it."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def initial_model(
+    config: TrainConfig, training_data: TrainingData, progress: Progress
+) -> tuple[Any, str | None]:
+    """The model that training begins with, and what was done to it, in a sentence.
+
+    A finished encoder keeps its parts; its query table is drawn towards the run's documents, and
+    learned if the config says so. A checkpoint gets the heads of the config, and a start of its
+    masked-LM head if it has none. Weights of terms are by the corpus that the config names, if it
+    names one, in place of the run's documents.
+    """
+    torch.manual_seed(config.seed)
+    idf = None
+    if config.idf is not None:
+        idf = _corpus_idf(config.idf, training_data.tokenizer, progress)
+    if is_sparse_encoder(config.encoder.base):
+        return _finished_encoder(config, training_data, idf)
+    mean = float(training_data.document_tokens.lengths.mean())
+    table = training_data.idf() if idf is None else idf
+    model = make_model(config.encoder, table, average_length=mean)
+    return model, _warm_started(model, config, training_data, progress)
+
+
+def _corpus_idf(corpus: str, tokenizer: Any, progress: Progress) -> NDArray[np.float32]:
+    """Weights of the tokenizer's terms by a corpus: anything that `lsr index build` takes."""
     texts = [document.full_text for document in open_corpus(corpus).documents()]
     tokens = tokenize(texts, tokenizer, progress=progress)
     return table_of(tokens, vocabulary_size(tokenizer), special_ids(tokenizer))
 
 
-def starting_model(
-    config: TrainConfig,
-    training_data: TrainingData,
-    idf: NDArray[np.float32] | None,
-    progress: Progress,
+def _finished_encoder(
+    config: TrainConfig, training_data: TrainingData, idf: NDArray[np.float32] | None
 ) -> tuple[Any, str | None]:
-    """The model that training begins with, and what was done to it, in a sentence.
-
-    A finished encoder keeps its parts; its query table is drawn towards the run's documents, and
-    learned if the config says so. A
-    checkpoint gets the heads of the config, and a start of its masked-LM head if it has none.
-
-    Args:
-        idf: of the vocabulary by a corpus that the config names; None for the run's documents.
-    """
-    torch.manual_seed(config.seed)
-    base = config.encoder.base
+    model = open_model(base_folder(config.encoder.base))
+    table = query_table(model)
+    if table is None:
+        return model, None
     n_documents = len(training_data.pairs.documents)
-    if is_sparse_encoder(base):
-        model = open_model(base_folder(base))
-        table = query_table(model)
-        if table is None:
-            return model, None
-        own = table.weight.detach().cpu().numpy()
-        frequency = np.zeros(len(own), np.int64)
-        frequency[: len(training_data.document_frequency)] = training_data.document_frequency
-        drawn = shrunk_idf(frequency, n_documents, own) if idf is None else idf
-        with torch.no_grad():
-            table.weight.copy_(torch.from_numpy(drawn))
-        if isinstance(config.encoder.query, Table) and config.encoder.query.learned:
-            table.frozen = False
-            table.weight.requires_grad_(True)
-        return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
-    tokenizer = base_tokenizer(base)
-    own = training_data.idf(special_ids(tokenizer)) if idf is None else idf
-    mean = float(training_data.document_tokens.lengths.mean())
-    model = make_model(config.encoder, own, average_length=mean)
-    return model, _started_head(model, config, training_data, progress)
+    own = table.weight.detach().cpu().numpy()
+    frequency = np.zeros(len(own), np.int64)
+    frequency[: len(training_data.document_frequency)] = training_data.document_frequency
+    drawn = shrunk_idf(frequency, n_documents, own) if idf is None else idf
+    with torch.no_grad():
+        table.weight.copy_(torch.from_numpy(drawn))
+    if isinstance(config.encoder.query, Table) and config.encoder.query.learned:
+        table.frozen = False
+        table.weight.requires_grad_(True)
+    return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
 
 
-def _started_head(
+def _warm_started(
     model: Any, config: TrainConfig, training_data: TrainingData, progress: Progress
 ) -> str | None:
     wanted = config.warm_start
@@ -123,7 +156,7 @@ def _started_head(
     if wanted == "auto" and has_trained_head(config.encoder.base):
         return None
     settings = wanted if isinstance(wanted, WarmStart) else WarmStart()
-    said = ""
+    note = None
     for transformer in transformers:
         decoder = transformer.model.get_output_embeddings()
         result = warm_start(
@@ -134,8 +167,8 @@ def _started_head(
             seed=config.seed,
             progress=progress,
         )
-        said = (
+        note = (
             f"the masked-LM head was started on {settings.steps:,} batches: it copies "
             f"{result['accuracy']:.1%} of tokens"
         )
-    return said
+    return note

@@ -28,19 +28,46 @@ def write_model_card(
         figures: of the evaluation sets, measured with this model.
         notes: what went otherwise than planned: why it stopped, what overlapped.
     """
+    lines = [
+        *_opening(config),
+        "## Trained on",
+        "",
+        "| source | rows |",
+        "|---|---|",
+        *(f"| {name} | {n:,} |" for name, n in counts.items()),
+        "",
+    ]
+    if figures:
+        lines += _measured(figures)
+    if notes:
+        lines += ["## Notes", "", *(f"- {note}" for note in notes), ""]
+    lines += [
+        "## Made by",
+        "",
+        f"`lsr train` (lsr-search {version('lsr-search')}) with this config:",
+        "",
+        "```yaml",
+        _without_folders(written_config(config)).rstrip(),
+        "```",
+        "",
+    ]
+    (model_folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _opening(config: TrainConfig) -> list[str]:
     query = config.encoder.query
     side = "a tokenizer and a weight table; no network" if query.kind == "table" else query.kind
-    lines = [
+    return [
         "---",
         "library_name: sentence-transformers",
         "tags: [sparse-encoder, learned-sparse-retrieval, splade]",
-        f"base_model: {_without_places(config.encoder.base)}",
+        f"base_model: {_without_folders(config.encoder.base)}",
         "---",
         "",
         "# A learned sparse encoder",
         "",
         f"Queries: {side}. Documents: {config.encoder.document.kind}, from "
-        f"{_without_places(config.encoder.base)}, "
+        f"{_without_folders(config.encoder.base)}, "
         f"up to {config.encoder.max_document_tokens} tokens.",
         "",
         "```python",
@@ -51,44 +78,27 @@ def write_model_card(
         'queries = model.encode_query(["a question"])',
         "```",
         "",
-        "## Trained on",
-        "",
-        "| source | rows |",
-        "|---|---|",
-        *(f"| {name} | {n:,} |" for name, n in counts.items()),
-        "",
     ]
-    if figures:
-        lines += [
-            "## Measured",
-            "",
-            "| set | nDCG@10 | R@100 | active terms | retrieval FLOPS |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {each.name} | {each.metrics['nDCG@10']:.4f} | {each.metrics['R@100']:.4f} "
-                f"| {each.terms:.0f} | {each.flops:.2f} |"
-                for each in figures
-            ),
-            "",
-            "Exact search, texts cut at the model's length. Other systems by the same measure: "
-            "`lsr eval`.",
-            "",
-        ]
-    if notes:
-        lines += ["## Notes", "", *(f"- {note}" for note in notes), ""]
-    lines += [
-        "## Made by",
-        "",
-        f"`lsr train` (lsr-search {version('lsr-search')}) with this config:",
-        "",
-        "```yaml",
-        _without_places(written_config(config)).rstrip(),
-        "```",
-        "",
-    ]
-    (model_folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _without_places(text: str) -> str:
+def _measured(figures: Sequence[SetFigures]) -> list[str]:
+    return [
+        "## Measured",
+        "",
+        "| set | nDCG@10 | R@100 | active terms | retrieval FLOPS |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each.name} | {each.metrics['nDCG@10']:.4f} | {each.metrics['R@100']:.4f} "
+            f"| {each.terms:.0f} | {each.flops:.2f} |"
+            for each in figures
+        ),
+        "",
+        "Exact search, texts cut at the model's length. Other systems by the same measure: "
+        "`lsr eval`.",
+        "",
+    ]
+
+
+def _without_folders(text: str) -> str:
     """Absolute paths cut to their last two parts: cards are read on other machines."""
     return re.sub(r"(?<![\w/}])/(?:[^\s'\"/]+/)*([^\s'\"/]+/[^\s'\"/]+)", r"\1", text)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,29 @@ from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import StageConfig, TrainConfig
-from lsr.training.data.tokens import vocabulary_size
-from lsr.training.data.training_data import TrainingData, load_training_data
+from lsr.training.data.run_data import RunData
+from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.evaluator import EvaluationSet, SetFigures, evaluate_model, top_terms
-from lsr.training.loop.initial_model import base_tokenizer, corpus_idf, starting_model
+from lsr.training.loop.initial_model import base_tokenizer, initial_model
 from lsr.training.loop.metrics_log import plot_curves
 from lsr.training.loop.model_card import write_model_card
 from lsr.training.loop.run_folder import RunFolder
+from lsr.training.loop.run_state import RunState
 from lsr.training.loop.stage import run_stage
-from lsr.training.losses.distributed import is_main_process, main_process_first, wait_for_all
+from lsr.training.loop.stage_context import StageContext
+from lsr.training.losses.distributed import is_main_process, main_process_first
 from lsr.training.models.checkpoint import base_folder
 from lsr.training.models.sparse_encoder import open_model, save_model
 
-__all__ = ["Outcome", "estimate", "train_model"]
+__all__ = ["TrainingResult", "estimate", "train_model"]
+
+CPU_TOKENS_PER_SECOND = 2800
+"""Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What a run ended with.
 
     Attributes:
@@ -63,7 +68,7 @@ def train_model(
     report: Report = no_report,
     *,
     training_data: TrainingData | None = None,
-) -> Outcome:
+) -> TrainingResult:
     """Do the run, or go on with it.
 
     Args:
@@ -80,154 +85,86 @@ def train_model(
         EvaluationSet.read(Path(each), config.evaluation.max_documents)
         for each in config.evaluation.sets
     ]
+    tokenizer = (
+        base_tokenizer(config.encoder.base) if training_data is None else training_data.tokenizer
+    )
     PartialState()  # joins the other processes, where there are any
     with main_process_first():
         folder = RunFolder(Path(config.output), config)
-    notes: list[str] = []
-    model: Any = None
-    judged = sets
-    steps, counts = 0, {}
-    for number, stage in enumerate(config.stages, start=1):
-        place = folder.stage(number, stage.name)
-        done = place.outcome()
-        if done is not None and number < len(config.stages) and _is_done(folder, config, number):
-            steps, counts, notes = done["steps"], done["counts"], done["notes"]
-            continue
-        if stage.data is not None and not (number == 1 and training_data is not None):
-            training_data = _gathered(config, stage, progress)
-        elif training_data is None:
-            training_data = _gathered(config, _data_of(config, number), progress)
-        if training_data.overlap:
-            notes.append(f"left out: {training_data.overlap.sentence()}")
-        counts = training_data.counts()
-        judged = [*sets, *_held_out(training_data)]
-        if done is not None:
-            model = open_model(place.encoder)
-            steps, notes = done["steps"], done["notes"]
-        else:
-            with main_process_first():
-                model = _starting_model(config, folder, number, training_data, progress, notes)
-            trained, reason = run_stage(
-                model, config, stage, training_data, place, folder, judged, progress, report
+    data = RunData(config, tokenizer, progress, first=training_data)
+    state = RunState.read(folder, config.stages)
+    for number in state.stages_left:
+        rows = data.of(number)
+        state.begin_stage(rows)
+        with main_process_first():
+            model = open_model(
+                state.starting_encoder(partial(initial_model, config, rows, progress))
             )
-            if reason:
-                notes.append(f"stage {stage.name} ended early: {reason}")
-            steps += trained
-            if is_main_process():
-                save_model(model, place.encoder)
-                done = {"steps": steps, "counts": counts, "notes": notes}
-                place.finish(done)
-            wait_for_all()
-    return _finished(config, folder, model, judged, steps, counts, notes, progress)
+        context = StageContext(
+            config,
+            config.stages[number - 1],
+            rows,
+            evaluation_sets=[*sets, *_held_out(rows)],
+            run_folder=folder,
+            checkpoints=state.stage_folder(number).path,
+            progress=progress,
+            report=report,
+        )
+        steps, reason = run_stage(model, context)
+        state.finish_stage(model, steps, reason)
+    judged = [*sets, *_held_out(data.of(len(config.stages)))]
+    return _finished(config, state, judged, progress)
 
 
 def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]:
     """What a run would do, in lines: rows, lengths, steps, and the cost of its forward passes."""
+    data = RunData(config, base_tokenizer(config.encoder.base), progress)
     lines = []
-    for stage in config.stages:
+    for number, stage in enumerate(config.stages, start=1):
         if stage.data is None:
             lines.append(f"stage {stage.name}: the data of the stage before")
-            continue
-        training_data = _gathered(config, stage, progress)
-        optim = stage.optim
-        lengths = np.minimum(training_data.lengths, config.encoder.max_document_tokens)
-        documents = optim.queries * optim.candidates
-        tokens = optim.steps * documents * float(lengths.mean())
-        rows = ", ".join(f"{name} {n:,}" for name, n in training_data.counts().items())
-        lines += [
-            f"stage {stage.name}: {len(training_data.pairs):,} rows ({rows}), "
-            f"{len(training_data.pairs.documents):,} documents of {lengths.mean():.0f} tokens",
-            f"  {optim.steps:,} steps of {optim.queries} queries and about {documents} documents: "
-            f"{tokens / 1e6:,.1f} million tokens, about "
-            f"{tokens / CPU_TOKENS_PER_SECOND / 60:,.0f} minutes for a network of 22 million "
-            "parameters on two cores",
-        ]
-        if training_data.overlap is not None:
-            lines.append(f"  {training_data.overlap.sentence()}")
+        else:
+            lines += _stage_estimate(stage, data.of(number), config.encoder.max_document_tokens)
     return lines
 
 
-CPU_TOKENS_PER_SECOND = 2800
-"""Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
+def _stage_estimate(stage: StageConfig, rows: TrainingData, max_tokens: int) -> list[str]:
+    optim = stage.optim
+    lengths = np.minimum(rows.lengths, max_tokens)
+    documents = optim.queries * optim.candidates
+    tokens = optim.steps * documents * float(lengths.mean())
+    counts = ", ".join(f"{name} {n:,}" for name, n in rows.counts().items())
+    lines = [
+        f"stage {stage.name}: {len(rows.pairs):,} rows ({counts}), "
+        f"{len(rows.pairs.documents):,} documents of {lengths.mean():.0f} tokens",
+        f"  {optim.steps:,} steps of {optim.queries} queries and about {documents} documents: "
+        f"{tokens / 1e6:,.1f} million tokens, about "
+        f"{tokens / CPU_TOKENS_PER_SECOND / 60:,.0f} minutes for a network of 22 million "
+        "parameters on two cores",
+    ]
+    if rows.overlap is not None:
+        lines.append(f"  {rows.overlap.sentence()}")
+    return lines
 
 
-def _held_out(training_data: TrainingData) -> list[EvaluationSet]:
-    return (
-        [EvaluationSet.held_out(training_data.validation)] if len(training_data.validation) else []
-    )
-
-
-def _is_done(folder: RunFolder, config: TrainConfig, number: int) -> bool:
-    """Whether the next stage is done or under way, so that this one's model is not needed."""
-    after = folder.stage(number + 1, config.stages[number].name)
-    return after.outcome() is not None
-
-
-def _data_of(config: TrainConfig, number: int) -> StageConfig:
-    return next(stage for stage in reversed(config.stages[:number]) if stage.data is not None)
-
-
-def _gathered(config: TrainConfig, stage: StageConfig, progress: Progress) -> TrainingData:
-    assert stage.data is not None
-    tokenizer = base_tokenizer(config.encoder.base)
-    return load_training_data(
-        stage.data,
-        tokenizer,
-        vocabulary_size(tokenizer),
-        max_query_tokens=config.encoder.max_query_tokens,
-        max_document_tokens=min(
-            config.encoder.max_document_tokens,
-            stage.optim.max_document_tokens or config.encoder.max_document_tokens,
-        ),
-        seed=config.seed,
-        progress=progress,
-    )
-
-
-def _starting_model(
-    config: TrainConfig,
-    folder: RunFolder,
-    number: int,
-    training_data: TrainingData,
-    progress: Progress,
-    notes: list[str],
-) -> Any:
-    """The model of the stage before, or the one that the run starts from."""
-    if number > 1:
-        return open_model(folder.stage(number - 1, config.stages[number - 2].name).encoder)
-    start = folder.stage(0, "start")
-    done = start.outcome()
-    if done is not None:
-        notes += done["notes"]
-        return open_model(start.encoder)
-    idf = None if config.idf is None else corpus_idf(config.idf, config.encoder.base, progress)
-    model, said = starting_model(config, training_data, idf, progress)
-    save_model(model, start.encoder)
-    start.finish({"notes": [said] if said else []})
-    notes += [said] if said else []
-    return open_model(start.encoder)
+def _held_out(rows: TrainingData) -> list[EvaluationSet]:
+    return [EvaluationSet.held_out(rows.validation)] if len(rows.validation) else []
 
 
 def _finished(
-    config: TrainConfig,
-    folder: RunFolder,
-    model: Any,
-    sets: Sequence[EvaluationSet],
-    steps: int,
-    counts: Mapping[str, int],
-    notes: list[str],
-    progress: Progress,
-) -> Outcome:
+    config: TrainConfig, state: RunState, sets: list[EvaluationSet], progress: Progress
+) -> TrainingResult:
+    """Measure the model of the last stage, and write the model folder with all that belongs to it.
+
+    Raises:
+        ModelError: it cannot be pushed to the hub; the folder is written.
+    """
+    model, folder = open_model(state.encoder), state.folder
     figures = []
     for done, each in enumerate(sets, start=1):
         figures.append(evaluate_model(model, each))
         progress("evaluate", done, len(sets))
-    if config.evaluation.probes:
-        for probe, terms in zip(
-            config.evaluation.probes, top_terms(model, config.evaluation.probes), strict=True
-        ):
-            said = ", ".join(f"{term} {weight:.2f}" for term, weight in terms)
-            notes.append(f"{probe[:60]!r} becomes {said}")
+    notes = [*state.notes, *_probe_notes(model, config.evaluation.probes)]
     if is_main_process():
         save_model(model, folder.model)
         defaults = config.search_defaults or SearchDefaults.read(
@@ -235,7 +172,7 @@ def _finished(
         )
         if defaults != SearchDefaults():
             defaults.write(folder.model)
-        write_model_card(folder.model, config, counts, figures, notes)
+        write_model_card(folder.model, config, state.counts, figures, notes)
         with suppress(UnavailableError):
             plot_curves(folder.metrics, folder.path / "plots")
     if config.push_to_hub is not None and is_main_process():
@@ -246,4 +183,15 @@ def _finished(
                 f"the model is in {folder.model}, but cannot be pushed to {config.push_to_hub} "
                 f"({str(error).splitlines()[0]})"
             ) from error
-    return Outcome(folder.model, steps, figures, notes)
+    return TrainingResult(folder.model, state.steps, figures, notes)
+
+
+def _probe_notes(model: Any, probes: tuple[str, ...]) -> list[str]:
+    """The heaviest terms of texts that the config asks about."""
+    if not probes:
+        return []
+    notes = []
+    for probe, terms in zip(probes, top_terms(model, probes), strict=True):
+        named = ", ".join(f"{term} {weight:.2f}" for term, weight in terms)
+        notes.append(f"{probe[:60]!r} becomes {named}")
+    return notes

@@ -14,17 +14,15 @@ from sentence_transformers.base.modules import Transformer
 from torch import nn
 
 from lsr.errors import InputError
-from lsr.progress import Progress
-from lsr.training.config.train import StageConfig, TrainConfig
+from lsr.training.config.train import StageConfig
 from lsr.training.data.batches import BatchPlan
-from lsr.training.data.tokens import special_ids
-from lsr.training.data.training_data import TrainingData, own_rows, queries_by_document, term_share
+from lsr.training.data.training_data import lexical_rows, queries_by_document, term_share
 from lsr.training.loop.best_model import BestModel
-from lsr.training.loop.callbacks import Report, TrainingCallback
-from lsr.training.loop.evaluator import EvaluationSet, evaluate_model, takes_columns
-from lsr.training.loop.run_folder import RunFolder, StageFolder
+from lsr.training.loop.callbacks import TrainingCallback
+from lsr.training.loop.evaluator import evaluate_model
+from lsr.training.loop.stage_context import StageContext
 from lsr.training.loop.stage_teachers import mined_candidates, prepared_teachers
-from lsr.training.loop.step_dataset import StepDataset
+from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.loop.trainer import LsrTrainer, last_checkpoint, training_arguments
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.losses.distributed import main_process_first
@@ -36,17 +34,7 @@ from lsr.training.teachers.protocol import Teacher
 __all__ = ["run_stage"]
 
 
-def run_stage(
-    model: Any,
-    config: TrainConfig,
-    stage: StageConfig,
-    training_data: TrainingData,
-    place: StageFolder,
-    folder: RunFolder,
-    sets: Sequence[EvaluationSet],
-    progress: Progress,
-    report: Report,
-) -> tuple[int, str | None]:
+def run_stage(model: Any, context: StageContext) -> tuple[int, str | None]:
     """Train a model in place, from the stage's last checkpoint if there is one.
 
     Returns:
@@ -55,43 +43,43 @@ def run_stage(
     Raises:
         ModelError: it went wrong; the last whole checkpoint is kept.
     """
-    steps = _steps(model, config, stage, training_data, folder, progress)
-    loss = CandidateLoss(
-        stage.losses,
-        stage.regularizer,
-        stage.scores,
-        steps=stage.optim.steps,
-        idf=_padded(training_data.idf(special_ids(model.tokenizer)), steps.n_terms),
-        query_share=_padded(term_share(training_data.query_tokens, steps.n_terms), steps.n_terms),
-        recompute=stage.optim.recompute,
-    )
+    config, stage, folder = context.config, context.stage, context.checkpoints
+    student = Student.of(model)
+    steps = _step_dataset(student, context)
+    loss = _loss(context, student.n_terms)
     _freeze(model, stage)
-    watch = TrainingCallback(
-        stage.name, loss, config.guard, config.evaluation, folder.metrics, report
+    callback = TrainingCallback(
+        loss,
+        context.run_folder.metrics,
+        stage=stage.name,
+        guard=config.guard,
+        patience=config.evaluation.patience,
+        report=context.report,
     )
+    evaluates = bool(context.evaluation_sets)
     trainer = LsrTrainer(
         model,
-        training_arguments(config, stage.optim, place.path, evaluating=bool(sets)),
+        training_arguments(config, stage.optim, folder, evaluating=evaluates),
         lambda first: replace(steps, first=first),
         loss,
         stage.optim,
-        callbacks=[watch],
-        evaluate_model=partial(_figures, model, sets, config) if sets else None,
-        best=BestModel(place.path),
+        callbacks=[callback],
+        evaluate_model=partial(_figures, model, context) if evaluates else None,
+        best=BestModel(folder),
     )
-    checkpoint = last_checkpoint(place.path)
-    with _reading(model, stage.optim.max_document_tokens):
+    checkpoint = last_checkpoint(folder)
+    with _documents_cut(model, stage.optim.max_document_tokens):
         trainer.train(None if checkpoint is None else str(checkpoint))
-        if watch.failed:
-            watch.raise_reason(place.path)
-        if sets:
+        if callback.failed:
+            callback.raise_reason(folder)
+        if evaluates:
             trainer.evaluate_last()
             trainer.best.restore(model)
-    return trainer.state.global_step, watch.reason
+    return trainer.state.global_step, callback.reason
 
 
 @contextmanager
-def _reading(model: Any, max_tokens: int | None) -> Iterator[None]:
+def _documents_cut(model: Any, max_tokens: int | None) -> Iterator[None]:
     """Let networks read no more tokens of a document than these."""
     networks = [module for module in model.modules() if isinstance(module, Transformer)]
     before = [network.document_length for network in networks]
@@ -106,54 +94,50 @@ def _reading(model: Any, max_tokens: int | None) -> Iterator[None]:
             network.document_length = length
 
 
-def _steps(
-    model: Any,
-    config: TrainConfig,
-    stage: StageConfig,
-    training_data: TrainingData,
-    folder: RunFolder,
-    progress: Progress,
-) -> StepDataset:
-    pairs, optim = training_data.pairs, stage.optim
-    n_terms = int(model.get_embedding_dimension())
+def _step_dataset(student: Student, context: StageContext) -> StepDataset:
+    """The stage's batches: teachers prepared, candidates mined, rows planned."""
+    stage, training_data = context.stage, context.training_data
     with main_process_first():
-        teachers = prepared_teachers(stage.teachers, training_data, n_terms, folder.cache, progress)
+        teachers = prepared_teachers(context, student.n_terms)
         candidates_of = None
         if stage.data is not None and stage.data.mining is not None:
-            candidates_of = mined_candidates(
-                teachers, stage, training_data, model, folder.cache, config.seed, progress
-            )
+            candidates_of = mined_candidates(teachers, student.model, context)
+    pairs, optim, seed = training_data.pairs, stage.optim, context.config.seed
     plan = BatchPlan(
         pairs,
         queries=optim.queries,
         candidates=optim.candidates,
-        seed=config.seed,
+        seed=seed,
         steps=optim.steps,
         weights=training_data.weights,
         candidates_of=candidates_of,
-        groups=_groups(stage, teachers, config.seed),
+        groups=_groups(stage, teachers, seed),
     )
     wants_recall = any(loss.kind == "term_recall" for loss in stage.losses)
-    has_table = query_table(model) is not None
-    if wants_recall and not has_table:
+    if wants_recall and query_table(student.model) is None:
         raise InputError("the loss term_recall needs a table on the query side")
-    own = stage.scores.lexical_terms
+    terms = stage.scores.lexical_terms
     return StepDataset(
-        model=model,
-        plan=plan,
-        queries=pairs.queries,
-        documents=pairs.documents,
-        lengths=training_data.lengths,
-        teachers=teachers,
-        teacher_weights=[each.weight for each in stage.teachers],
-        ensemble=stage.ensemble,
-        optim=optim,
-        n_terms=n_terms,
-        by_columns=has_table and takes_columns(model),
-        special=frozenset(special_ids(model.tokenizer).tolist()),
-        seed=config.seed,
-        queries_of=queries_by_document(pairs) if wants_recall else None,
-        own=None if own is None else own_rows(training_data.pairs, own),
+        student,
+        plan,
+        training_data.lengths,
+        Supervision(teachers, [each.weight for each in stage.teachers], stage.ensemble),
+        optim,
+        labelled_queries=queries_by_document(pairs) if wants_recall else None,
+        lexical=None if terms is None else lexical_rows(pairs, terms),
+    )
+
+
+def _loss(context: StageContext, n_terms: int) -> CandidateLoss:
+    stage, training_data = context.stage, context.training_data
+    return CandidateLoss(
+        stage.losses,
+        stage.regularizer,
+        stage.scores,
+        steps=stage.optim.steps,
+        idf=_padded(training_data.idf(), n_terms),
+        query_share=_padded(term_share(training_data.query_tokens, n_terms), n_terms),
+        recompute=stage.optim.recompute,
     )
 
 
@@ -186,15 +170,15 @@ def _freeze(model: Any, stage: StageConfig) -> None:
             network.get_input_embeddings().requires_grad_(False)
 
 
-def _figures(model: Any, sets: Sequence[EvaluationSet], config: TrainConfig) -> dict[str, float]:
+def _figures(model: Any, context: StageContext) -> dict[str, float]:
     """Figures by name; `score` is the mean nDCG@10, or −1 where FLOPS are above the cap."""
     found: dict[str, float] = {}
-    figures = [evaluate_model(model, each) for each in sets]
+    figures = [evaluate_model(model, each) for each in context.evaluation_sets]
     for each in figures:
         for name, value in each.metrics.items():
             found[f"{each.name} {name}"] = value
         found |= {f"{each.name} terms": each.terms, f"{each.name} flops": each.flops}
     score = float(np.mean([each.metrics["nDCG@10"] for each in figures]))
-    cap = config.evaluation.max_flops
+    cap = context.config.evaluation.max_flops
     costs = float(np.mean([each.flops for each in figures]))
     return found | {"score": -1.0 if cap is not None and costs > cap else score}

@@ -10,140 +10,151 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError
-from lsr.progress import Progress
-from lsr.training.config import train as given
-from lsr.training.data.batches import given_candidates
+from lsr.training.config.train import (
+    Bm25Teacher,
+    CrossEncoderTeacher,
+    DenseTeacher,
+    MiningConfig,
+    ScoreFileTeacher,
+    SparseTeacher,
+    StageConfig,
+)
+from lsr.training.config.train import Teacher as TeacherConfig
+from lsr.training.data.batches import row_candidates
+from lsr.training.data.pairs import NO_ROW, Pairs
 from lsr.training.data.training_data import TrainingData
+from lsr.training.loop.stage_context import StageContext
 from lsr.training.teachers.bm25 import Bm25Scorer, TokenRows
 from lsr.training.teachers.mining import mine_once
-from lsr.training.teachers.protocol import Teacher
+from lsr.training.teachers.protocol import PairTeacher, Teacher
 
 __all__ = ["mined_candidates", "prepared_teachers"]
 
+RANKING = ("bm25", "dense", "sparse")
+"""Kinds of teachers that can rank all documents."""
 
-def prepared_teachers(
-    configs: Sequence[given.Teacher],
-    training_data: TrainingData,
-    n_terms: int,
-    cache: Path,
-    progress: Progress,
-) -> list[Teacher]:
+
+def prepared_teachers(context: StageContext, n_terms: int) -> list[Teacher]:
     """Teachers that know the rows of a stage.
 
     Args:
-        cache: the folder for what they make of texts.
+        n_terms: the width of the model's vectors.
 
     Raises:
         InputError: a model cannot be loaded, or a score file is of another run.
     """
+    training_data, cache = context.training_data, context.run_folder.cache
     pairs = training_data.pairs
     teachers: list[Teacher] = []
-    for config in configs:
+    for config in context.stage.teachers:
         teacher = _opened(config, training_data, n_terms, cache)
-        teacher.prepare(pairs.queries, pairs.documents, progress)
-        if config.kind == "cross_encoder":
-            queries, documents = _own_pairs(training_data)
-            teacher.prepare_pairs(queries, documents, progress)  # type: ignore[attr-defined]
+        teacher.prepare(pairs.queries, pairs.documents, context.progress)
+        if isinstance(teacher, PairTeacher):
+            teacher.prepare_pairs(*_pairs_to_score(pairs), context.progress)
         teachers.append(teacher)
     return teachers
 
 
 def _opened(
-    config: given.Teacher, training_data: TrainingData, n_terms: int, cache: Path
+    config: TeacherConfig, training_data: TrainingData, n_terms: int, cache: Path
 ) -> Teacher:
     match config:
-        case given.Bm25Teacher():
+        case Bm25Teacher():
             queries, documents = (
                 TokenRows(tokens.indptr, tokens.tokens)
                 for tokens in (training_data.query_tokens, training_data.document_tokens)
             )
             return Bm25Scorer(queries, documents, n_terms, k1=config.k1, b=config.b)
-        case given.DenseTeacher():
+        case DenseTeacher():
             from lsr.training.teachers.dense import open_dense
 
             return open_dense(
                 config.model, cache, max_tokens=config.max_tokens, precision=config.precision
             )
-        case given.SparseTeacher():
+        case SparseTeacher():
             from lsr.training.teachers.sparse import open_sparse
 
             return open_sparse(config.model, cache)
-        case given.CrossEncoderTeacher():
+        case CrossEncoderTeacher():
             from lsr.training.teachers.cross_encoder import open_crossencoder
 
             return open_crossencoder(config.model, cache)
-        case given.ScoreFileTeacher():
+        case ScoreFileTeacher():
             from lsr.training.teachers.score_file import ScoreFile
 
             pairs = training_data.pairs
             return ScoreFile(Path(config.path), pairs.query_ids, pairs.document_ids)
 
 
-def _own_pairs(training_data: TrainingData) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every query with its positive and the candidates that its row brings."""
-    candidates_of = given_candidates(training_data.pairs)
+def _pairs_to_score(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of every query with its positive and with the candidates that its row brings."""
+    candidates_of = row_candidates(pairs)
     queries: list[int] = []
     documents: list[int] = []
-    for row in range(len(training_data.pairs)):
-        own = {*candidates_of(row).tolist(), int(training_data.pairs.positives[row])} - {-1}
-        queries += [row] * len(own)
-        documents += sorted(own)
+    for row in range(len(pairs)):
+        found = {*candidates_of(row).tolist(), int(pairs.positives[row])} - {NO_ROW}
+        queries += [row] * len(found)
+        documents += sorted(found)
     return np.array(queries, np.int64), np.array(documents, np.int64)
 
 
 def mined_candidates(
-    teachers: Sequence[Teacher],
-    stage: given.StageConfig,
-    training_data: TrainingData,
-    model: Any,
-    cache: Path,
-    seed: int,
-    progress: Progress,
+    teachers: Sequence[Teacher], model: Any, context: StageContext
 ) -> Callable[[int], NDArray[np.int32]]:
-    """Hard negatives by the stage's teachers, or by the model as it is, beside those given.
+    """Hard negatives by the stage's teachers, or by the model as it is, beside those of the rows.
+
+    Args:
+        teachers: of the stage, prepared.
 
     Raises:
         InputError: the teacher asked for is not among the stage's, or cannot rank.
     """
+    stage, pairs = context.stage, context.training_data.pairs
+    cache, progress = context.run_folder.cache, context.progress
     assert stage.data is not None
     assert stage.data.mining is not None
-    wanted = stage.data.mining.teacher
-    kinds = [config.kind for config in stage.teachers]
-    weights = [config.weight for config in stage.teachers]
-    if wanted == "student":
+    if stage.data.mining.teacher == "student":
         from lsr.training.teachers.sparse import SparseScorer
 
         student = SparseScorer(model, cache, name="student")
-        student.prepare(training_data.pairs.queries, training_data.pairs.documents, progress)
-        chosen: list[Teacher] = [student]
+        student.prepare(pairs.queries, pairs.documents, progress)
+        miners: list[Teacher] = [student]
         weights = [1.0]
-    elif wanted == "ensemble":
-        ranks = [kind in ("bm25", "dense", "sparse") for kind in kinds]
-        chosen = [teacher for teacher, able in zip(teachers, ranks, strict=True) if able]
-        weights = [weight for weight, able in zip(weights, ranks, strict=True) if able]
-    elif wanted in kinds:
-        chosen, weights = [teachers[kinds.index(wanted)]], [1.0]
     else:
-        chosen = []
-    if not chosen:
-        raise InputError(
-            f"hard negatives are to be mined by {wanted}, which is not among the stage's teachers "
-            f"({', '.join(kinds) or 'none'}); add it, or set data.mining.teacher"
-        )
+        miners, weights = _miners(teachers, stage, stage.data.mining)
     mined = mine_once(
         cache / "mined",
-        chosen,
-        training_data.pairs.queries,
-        training_data.pairs.documents,
-        training_data.pairs.positives,
+        miners,
+        pairs.queries,
+        pairs.documents,
+        pairs.positives,
         stage.data.mining,
         weights=weights,
-        seed=seed,
+        seed=context.config.seed,
         progress=progress,
     )
-    own = given_candidates(training_data.pairs)
+    of_row = row_candidates(pairs)
 
     def candidates_of(query_row: int) -> NDArray[np.int32]:
-        return np.concatenate([own(query_row), mined.of(query_row)])
+        return np.concatenate([of_row(query_row), mined.of(query_row)])
 
     return candidates_of
+
+
+def _miners(
+    teachers: Sequence[Teacher], stage: StageConfig, mining: MiningConfig
+) -> tuple[list[Teacher], list[float]]:
+    """The teachers that negatives are mined by, and their weights."""
+    kinds = [config.kind for config in stage.teachers]
+    if mining.teacher == "ensemble":
+        places = [place for place, kind in enumerate(kinds) if kind in RANKING]
+        weights = [stage.teachers[place].weight for place in places]
+    else:
+        places = [place for place, kind in enumerate(kinds) if kind == mining.teacher][:1]
+        weights = [1.0] * len(places)
+    if not places:
+        raise InputError(
+            f"hard negatives are to be mined by {mining.teacher}, which is not among the stage's "
+            f"teachers ({', '.join(kinds) or 'none'}); add it, or set data.mining.teacher"
+        )
+    return [teachers[place] for place in places], weights

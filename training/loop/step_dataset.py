@@ -16,12 +16,88 @@ from numpy.typing import NDArray
 from lsr.training.config.train import Ensemble, OptimConfig
 from lsr.training.data.batches import Batch, BatchPlan, micro_batches
 from lsr.training.data.column_sampling import choose_columns
+from lsr.training.data.tokens import special_ids
+from lsr.training.loop.evaluator import takes_columns
 from lsr.training.losses.distributed import process_share
 from lsr.training.losses.ensemble import combined, targets
+from lsr.training.models.sparse_encoder import query_table
 from lsr.training.teachers.protocol import Teacher
 from lsr.training.teachers.sparse_matrix import SparseRows
 
-__all__ = ["StepDataset"]
+__all__ = ["StepDataset", "Student", "Supervision"]
+
+
+@dataclass(frozen=True)
+class Student:
+    """The model that is trained, as far as batches hang on it.
+
+    Attributes:
+        model: its `preprocess` makes features of texts.
+        n_terms: the width V of its vectors.
+        by_columns: whether the terms of queries suffice: the query side is a table.
+        special: token numbers that are of no word.
+    """
+
+    model: Any
+    n_terms: int
+    by_columns: bool
+    special: frozenset[int]
+
+    @classmethod
+    def of(cls, model: Any) -> Student:
+        """What batches for this model need to know."""
+        return cls(
+            model,
+            int(model.get_embedding_dimension()),
+            query_table(model) is not None and takes_columns(model),
+            frozenset(special_ids(model.tokenizer).tolist()),
+        )
+
+    def features(self, texts: Sequence[str], task: str) -> dict[str, Any]:
+        """Texts as the model takes them; the task is query or document."""
+        return dict(self.model.preprocess(list(texts), task=task)) | {"task": task}
+
+    def words(self, features: dict[str, Any]) -> NDArray[np.int64]:
+        """The different tokens of all these texts, ascending, special ones left out."""
+        found: NDArray[np.int64] = np.unique(features["input_ids"].numpy())
+        return found[~np.isin(found, list(self.special))]
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """What teachers and labels say of a batch.
+
+    Attributes:
+        teachers: none for labels alone.
+        weights: of the teachers.
+        ensemble: how their scores become one.
+    """
+
+    teachers: Sequence[Teacher]
+    weights: Sequence[float]
+    ensemble: Ensemble
+
+    def of(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The items `positives`, `known`, `teacher` and `target` of a `StepDataset`."""
+        allowed = torch.from_numpy(~batch.masked)
+        positives = torch.from_numpy(batch.positives.astype(np.int64))
+        if not self.teachers:
+            scores = torch.zeros(allowed.shape)
+            known = allowed & (positives >= 0)[:, None]  # without a label nothing is known
+        else:
+            each = [
+                torch.from_numpy(teacher.scores(batch.query_rows, batch.document_rows))
+                for teacher in self.teachers
+            ]
+            each = [one.masked_fill(~allowed, torch.nan) for one in each]
+            scores, known = combined(each, self.weights, self.ensemble.normalization)
+        share = self.ensemble.label_share if self.teachers else 1.0
+        return {
+            "positives": positives,
+            "known": known,
+            "teacher": scores * self.ensemble.scale,
+            "target": targets(scores, known, self.ensemble.scale, share, positives),
+        }
 
 
 @dataclass(frozen=True)
@@ -34,36 +110,28 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[mis
     (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `known` (bool [Q, D]),
     `teacher` (float32 [Q, D]) and `target` (float32 [Q, D], each row a distribution); and, for
     DeepCT's loss, `recall` (float32 [D, V]: the share of a document's queries that have a term) and
-    `present` (bool [D, V]: its own tokens; none where it has no query); and, where own terms are
-    scored, `own` (float32 [Q, D]).
+    `present` (bool [D, V]: its own tokens; none where it has no query); and, where lexical terms
+    are scored, `lexical` (float32 [Q, D]).
 
     Attributes:
-        model: its `preprocess` makes features of texts.
-        plan: which rows a step has.
-        queries, documents: the texts by row.
-        teachers, teacher_weights: nothing for labels alone.
-        by_columns: whether query terms suffice: the query side is a table.
-        special: token numbers that are of no word.
-        own: stems of the rows, whose products are part of the student's score; None for no part.
-        queries_of: the labelled queries of each document, where `recall` is wanted; else None.
+        student: makes features of texts.
+        plan: which rows a step has, and the seed of what is drawn.
+        lengths: int32 [n_documents]: tokens of each document, special ones included.
+        supervision: what scores are learned from.
+        optim: how many steps, and the sizes of their parts.
+        labelled_queries: the queries of each document, where `recall` is wanted; else None.
+        lexical: stems of the rows, whose products are part of the student's score; None for no
+            part.
         first: the step that item 0 is, for a run that resumes.
     """
 
-    model: Any
+    student: Student
     plan: BatchPlan
-    queries: Sequence[str]
-    documents: Sequence[str]
     lengths: NDArray[np.int32]
-    teachers: Sequence[Teacher]
-    teacher_weights: Sequence[float]
-    ensemble: Ensemble
+    supervision: Supervision
     optim: OptimConfig
-    n_terms: int
-    by_columns: bool
-    special: frozenset[int]
-    seed: int
-    queries_of: Sequence[NDArray[np.int32]] | None = None
-    own: SparseRows | None = None
+    labelled_queries: Sequence[NDArray[np.int32]] | None = None
+    lexical: SparseRows | None = None
     first: int = 0
 
     def __len__(self) -> int:
@@ -76,44 +144,43 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[mis
         parts = micro_batches(
             self.lengths[mine], self.optim.micro_batch, max_tokens=self.optim.max_tokens
         )
-        query = self._features([self.queries[row] for row in batch.query_rows], "query")
-        documents = [
-            self._features([self.documents[mine[place]] for place in part], "document")
-            for part in parts
-        ]
+        query = self._queries(batch.query_rows)
         order = np.empty(len(mine), np.int64)
         order[np.concatenate(parts) if parts else []] = np.arange(len(mine))
         made = {
             "step": step,
             "query": query,
-            "documents": documents,
+            "documents": [self._documents(mine[part]) for part in parts],
             "order": torch.from_numpy(order),
             **self._columns(query, batch, step),
-            **self._supervision(batch),
+            **self.supervision.of(batch),
         }
-        if self.own is not None:
-            made["own"] = torch.from_numpy(self.own.scores(batch.query_rows, batch.document_rows))
-        if self.queries_of is not None:
-            made |= self._recall(batch.document_rows)
+        if self.lexical is not None:
+            scores = self.lexical.scores(batch.query_rows, batch.document_rows)
+            made["lexical"] = torch.from_numpy(scores)
+        if self.labelled_queries is not None:
+            made |= self._recall(batch.document_rows, self.labelled_queries)
         return made
 
-    def _features(self, texts: list[str], task: str) -> dict[str, Any]:
-        return dict(self.model.preprocess(texts, task=task)) | {"task": task}
+    def _queries(self, rows: NDArray[np.int32]) -> dict[str, Any]:
+        return self.student.features([self.plan.pairs.queries[row] for row in rows], "query")
+
+    def _documents(self, rows: NDArray[np.int32]) -> dict[str, Any]:
+        return self.student.features([self.plan.pairs.documents[row] for row in rows], "document")
 
     def _columns(self, query: dict[str, Any], batch: Batch, step: int) -> dict[str, Any]:
         """Chosen by all processes alike: from texts of the whole batch."""
-        if not self.by_columns or self.optim.full_head or self.queries_of is not None:
-            weights = torch.ones(self.n_terms)
-            return {"columns": None, "column_weights": weights, "n_query_columns": self.n_terms}
-        own = self.model.preprocess(
-            [self.documents[row] for row in batch.document_rows], task="document"
-        )
+        n_terms = self.student.n_terms
+        wants_all = self.optim.full_head or self.labelled_queries is not None
+        if wants_all or not self.student.by_columns:
+            weights = torch.ones(n_terms)
+            return {"columns": None, "column_weights": weights, "n_query_columns": n_terms}
         chosen = choose_columns(
-            self._words(query["input_ids"]),
-            self._words(own["input_ids"]),
-            self.n_terms,
+            self.student.words(query),
+            self.student.words(self._documents(batch.document_rows)),
+            n_terms,
             self.optim.sampled_columns,
-            np.random.default_rng((self.seed, step, 1)),
+            np.random.default_rng((self.plan.seed, step, 1)),
         )
         return {
             "columns": torch.from_numpy(chosen.numbers),
@@ -121,44 +188,18 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[mis
             "n_query_columns": chosen.n_query,
         }
 
-    def _words(self, tokens: Any) -> NDArray[np.int64]:
-        found: NDArray[np.int64] = np.unique(tokens.numpy())
-        return found[~np.isin(found, list(self.special))]
-
-    def _supervision(self, batch: Batch) -> dict[str, Any]:
-        allowed = torch.from_numpy(~batch.masked)
-        positives = torch.from_numpy(batch.positives.astype(np.int64))
-        if not self.teachers:
-            scores = torch.zeros(allowed.shape)
-            known = allowed & (positives >= 0)[:, None]  # without a label nothing is known
-        else:
-            given = [
-                torch.from_numpy(teacher.scores(batch.query_rows, batch.document_rows))
-                for teacher in self.teachers
-            ]
-            given = [each.masked_fill(~allowed, torch.nan) for each in given]
-            scores, known = combined(given, self.teacher_weights, self.ensemble.normalization)
-        share = self.ensemble.label_share if self.teachers else 1.0
-        target = targets(scores, known, self.ensemble.scale, share, positives)
-        return {
-            "positives": positives,
-            "known": known,
-            "teacher": scores * self.ensemble.scale,
-            "target": target,
-        }
-
-    def _recall(self, rows: NDArray[np.int32]) -> dict[str, Any]:
+    def _recall(
+        self, rows: NDArray[np.int32], labelled_queries: Sequence[NDArray[np.int32]]
+    ) -> dict[str, Any]:
         """Query term recall (Dai and Callan 2020)."""
-        assert self.queries_of is not None
-        recall = torch.zeros(len(rows), self.n_terms)
-        present = torch.zeros(len(rows), self.n_terms, dtype=torch.bool)
+        recall = torch.zeros(len(rows), self.student.n_terms)
+        present = torch.zeros(len(rows), self.student.n_terms, dtype=torch.bool)
         for place, row in enumerate(rows):
-            queries = [self.queries[query] for query in self.queries_of[row]]
-            if not queries:
-                continue
-            for text in queries:
-                words = self._words(self._features([text], "query")["input_ids"])
+            queries = labelled_queries[row]
+            for query in queries:
+                words = self.student.words(self._queries(np.array([query])))
                 recall[place, words] += 1 / len(queries)
-            own = self._features([self.documents[row]], "document")["input_ids"]
-            present[place, self._words(own)] = True
+            if len(queries):
+                own = self._documents(np.array([row]))
+                present[place, self.student.words(own)] = True
         return {"recall": recall, "present": present}

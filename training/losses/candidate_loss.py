@@ -101,8 +101,8 @@ class CandidateLoss(nn.Module):  # type: ignore[misc]
         else:
             ranked = queries @ documents.T
         ranked = ranked.float()
-        if "own" in batch:
-            ranked = ranked + batch["own"]
+        if "lexical" in batch:
+            ranked = ranked + batch["lexical"]
         if self.divide:
             ranked = ranked / mass.clamp(min=1e-6)
         known = batch["known"]

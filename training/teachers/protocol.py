@@ -12,7 +12,15 @@ from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.retrieval.retriever import Ranking
 
-__all__ = ["Rows", "Scores", "Teacher", "padded", "unprepared", "unranked"]
+__all__ = [
+    "PairTeacher",
+    "Rows",
+    "Scores",
+    "Teacher",
+    "padded",
+    "unprepared",
+    "unranked",
+]
 
 Rows = NDArray[np.integer]
 """Row numbers of queries or of documents, shape (n,)."""
@@ -53,6 +61,19 @@ class Teacher(Protocol):
 
         Raises:
             InputError: the teacher knows pairs only, and cannot rank.
+        """
+        ...
+
+
+@runtime_checkable
+class PairTeacher(Protocol):
+    """A `Teacher` too slow for all pairs, which scores chosen ones beforehand."""
+
+    def prepare_pairs(self, query_rows: Rows, document_rows: Rows, progress: Progress) -> None:
+        """Score pairs, which are known from then on; after `prepare`.
+
+        Args:
+            query_rows, document_rows: shape (n_pairs,): pair by pair.
         """
         ...
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SparseEncoder
+from transformers import AutoTokenizer, PreTrainedModel
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
@@ -17,8 +18,9 @@ from lsr.errors import InputError, ModelError
 from lsr.training.config.presets import PRESETS
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of
+from lsr.training.loop.adapt import adapt_model
 from lsr.training.loop.metrics_log import read_metrics
-from lsr.training.loop.run import train_model
+from lsr.training.loop.run import estimate, train_model
 from lsr.training.loop.run_folder import RunFolder
 from lsr.training.models.sparse_encoder import open_model
 from tests.support.tiny_models import WORDS, tiny_base
@@ -141,6 +143,74 @@ def test_resumed_it_ends_with_the_same_model(
     assert [line["step"] for line in metrics] == [8], "no step twice"
     assert same(weights(straight.model), weights(again.model))
     assert not same(weights(straight.model), weights(tmp_path / "broken/0-start/encoder"))
+
+
+def test_resumed_in_its_second_stage_it_ends_with_the_same_model(
+    base: Path, pairs: Path, tmp_path: Path
+) -> None:
+    data = {"sources": [{"path": str(pairs)}], "validation_share": 0.2}
+    optim = {"steps": 4, "queries": 6, "lr": 1e-3, "sampled_columns": 60}
+    stages = [
+        {"name": "one", "data": data, "optim": optim},
+        {"name": "two", "optim": optim | {"steps": 8}},
+    ]
+    straight = train_model(config(base, pairs, tmp_path / "straight", stages=stages))
+    broken = config(base, pairs, tmp_path / "broken", stages=stages)
+
+    def interrupt(stage: str, done: int, total: int, figures: object) -> None:
+        if (stage, done) == ("two", 5):
+            raise KeyboardInterrupt
+
+    seen: list[tuple[str, int]] = []
+    with pytest.raises(KeyboardInterrupt):
+        train_model(broken, report=interrupt)
+    again = train_model(broken, report=lambda stage, done, *_: seen.append((stage, done)))
+    assert seen[0] == ("two", 4), "the first stage is not done again"
+    assert (straight.steps, straight.notes) == (again.steps, again.notes)
+    assert straight.figures == again.figures
+    assert same(weights(straight.model), weights(again.model))
+
+
+def test_an_estimate_of_training_a_finished_encoder_opens_no_network(
+    base: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train_model(config(base, pairs, tmp_path / "first", stage={"optim": {"steps": 1}}))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a network is loaded")
+
+    monkeypatch.setattr(SparseEncoder, "_load_with_module_classes", refuse)
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", refuse)
+    lines = estimate(config(first.model, pairs, tmp_path / "second"))
+    assert any("60 rows (pairs 60)" in line for line in lines)
+    assert lines == estimate(config(base, pairs, tmp_path / "second"))
+    assert not (tmp_path / "second").exists()
+
+
+def test_the_tokenizer_is_opened_once(
+    base: Path, pairs: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    class Counted:
+        @staticmethod
+        def from_pretrained(folder: str) -> Any:
+            opened.append(folder)
+            return AutoTokenizer.from_pretrained(folder)
+
+    monkeypatch.setattr("lsr.training.loop.initial_model.AutoTokenizer", Counted)
+    stage = {"data": {"sources": [{"path": str(pairs)}]}, "optim": {"steps": 1, "queries": 4}}
+    stages = [stage | {"name": name} for name in ("one", "two")]
+    made = train_model(
+        config(base, pairs, tmp_path / "run", idf=str(collection), stages=stages)
+    ).model
+    assert opened == [str(base)]
+    opened.clear()
+    train_model(config(made, pairs, tmp_path / "more", idf=str(collection), stages=stages))
+    assert [Path(folder).parent for folder in opened] == [made]
+    opened.clear()
+    adapt_model(str(made), str(collection), tmp_path / "adapted", steps=1, dense=None)
+    assert [Path(folder).parent for folder in opened] == [made]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -32,8 +32,8 @@ from lsr.training.config.train import (
 )
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.pairs import PairsBuilder
-from lsr.training.data.training_data import own_rows
-from lsr.training.loop.step_dataset import StepDataset
+from lsr.training.data.training_data import lexical_rows
+from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.sparse_encoder import make_model
 from tests.support.tiny_models import WORDS, tiny_base
@@ -66,21 +66,14 @@ def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
         builder.add(" ".join(text.split()[: 1 + n % 3]), builder.document(text))
     pairs = builder.build()
     settings = OptimConfig(**{"steps": 3, "queries": 6, "sampled_columns": 40} | optim)
-    n_terms = model.get_embedding_dimension()
+    student = Student.of(model)
+    assert student.by_columns
     steps = StepDataset(
-        model=model,
-        plan=BatchPlan(pairs, queries=6, candidates=2, seed=0, steps=3),
-        queries=pairs.queries,
-        documents=pairs.documents,
-        lengths=np.array([len(text.split()) + 2 for text in pairs.documents], np.int32),
-        teachers=[Halves()],  # type: ignore[list-item]
-        teacher_weights=[1.0],
-        ensemble=Ensemble(scale=3.0),
-        optim=settings,
-        n_terms=n_terms,
-        by_columns=True,
-        special=frozenset(model.tokenizer.all_special_ids),
-        seed=0,
+        student,
+        BatchPlan(pairs, queries=6, candidates=2, seed=0, steps=3),
+        np.array([len(text.split()) + 2 for text in pairs.documents], np.int32),
+        Supervision([Halves()], [1.0], Ensemble(scale=3.0)),  # type: ignore[list-item]
+        settings,
     )
     loss = CandidateLoss(
         LOSSES,
@@ -88,7 +81,7 @@ def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
         ScoreConfig(temperature="learned"),
         steps=3,
         idf=idf,
-        query_share=np.full(n_terms, 0.1, np.float32),
+        query_share=np.full(student.n_terms, 0.1, np.float32),
         recompute=settings.recompute,
     )
     return model, loss, steps
@@ -141,7 +134,8 @@ def test_without_teachers_a_query_without_a_label_says_nothing(base: Path) -> No
     _, _, steps = made(base)
     positives = steps.plan.pairs.positives
     positives[:] = np.where(np.arange(len(positives)) % 2, -1, positives)
-    batch = dataclasses.replace(steps, teachers=(), teacher_weights=())[0]
+    labels_alone = dataclasses.replace(steps.supervision, teachers=(), weights=())
+    batch = dataclasses.replace(steps, supervision=labels_alone)[0]
     labelled = batch["positives"] >= 0
     assert 0 < labelled.sum() < len(labelled)
     assert not batch["known"][~labelled].any()
@@ -161,11 +155,11 @@ def test_its_figures_are_of_the_batch(base: Path) -> None:
     )
 
 
-def test_own_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lexical_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, loss, steps = made(base, full_head=True)
     pairs = steps.plan.pairs
     terms = LexicalTerms(weight=2.0)
-    steps = dataclasses.replace(steps, own=own_rows(pairs, terms))
+    steps = dataclasses.replace(steps, lexical=lexical_rows(pairs, terms))
     batch = steps[1]
     bm25 = Bm25Encoder(k1=terms.k1, b=terms.b)
     documents = to_scipy(bm25.encode_corpus([pairs.documents]))
@@ -173,14 +167,14 @@ def test_own_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.Monke
     rows = steps.plan[1]
     expected = 2.0 * (asked[rows.query_rows] @ documents[rows.document_rows].T).toarray()
     assert expected.any()
-    assert np.allclose(batch["own"], expected, rtol=1e-5)
+    assert np.allclose(batch["lexical"], expected, rtol=1e-5)
 
     seen: list[Tensor] = []
     monkeypatch.setattr(loss.temperature, "fit", lambda ranked, *_: seen.append(ranked))
     loss(model, steps[1])
-    loss(model, dataclasses.replace(steps, own=None)[1])
+    loss(model, dataclasses.replace(steps, lexical=None)[1])
     mass = model(dict(steps[1]["query"]))["sentence_embedding"].sum(1, keepdim=True)
-    assert torch.allclose(seen[0], seen[1] + batch["own"] / mass, atol=1e-5)
+    assert torch.allclose(seen[0], seen[1] + batch["lexical"] / mass, atol=1e-5)
 
 
 PROGRAM = """

@@ -18,7 +18,7 @@ from lsr.training.teachers.bm25 import Bm25Scorer, TokenRows
 from lsr.training.teachers.cross_encoder import CrossEncoderScorer, open_crossencoder
 from lsr.training.teachers.dense import DenseScorer, open_dense
 from lsr.training.teachers.identity import model_sha256
-from lsr.training.teachers.protocol import Teacher
+from lsr.training.teachers.protocol import PairTeacher, Teacher
 from lsr.training.teachers.sparse import SparseScorer, open_sparse
 from tests.support.stub_encoders import StubDense
 from tests.support.tiny_models import tiny_base
@@ -87,6 +87,7 @@ BY_HAND: list[list[float]] = [
 def test_bm25_by_hand() -> None:
     scorer = bm25(Q, D, k1=1.2, b=0.75)
     assert isinstance(scorer, Teacher)
+    assert not isinstance(scorer, PairTeacher)
     scores = scorer.scores(np.arange(3), np.arange(3))
     np.testing.assert_allclose(scores, BY_HAND, rtol=1e-6)
     np.testing.assert_allclose(
@@ -321,6 +322,7 @@ def test_a_cross_encoder(cross_folder: Path, tmp_path: Path) -> None:
 
     teacher = open_crossencoder(str(cross_folder), tmp_path)
     assert isinstance(teacher, Teacher)
+    assert isinstance(teacher, PairTeacher)
     with pytest.raises(InputError, match="call prepare first"):
         teacher.prepare_pairs(np.array([0]), np.array([0]))
     teacher.prepare(QUERIES, DOCUMENTS, no_progress)
