@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.protocols import DenseEncoder, Encoder
+from lsr.encoders.protocols import DenseEncoder, Encoder, ResumableEncoder
 from lsr.errors import InputError
 
 if TYPE_CHECKING:
-    from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+    from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions
 
 __all__ = [
     "BM25",
@@ -76,23 +76,19 @@ def resumable(encoder: Encoder, folder: Path) -> Iterator[None]:
 
     When it ends well the folder goes; when it is interrupted, the next one takes the vectors.
     """
-    from lsr.encoders.learned.encoder import LearnedEncoder
-
-    if not isinstance(encoder, LearnedEncoder):
+    if not isinstance(encoder, ResumableEncoder):
         yield
         return
-    from lsr.encoders.cache.cached_network import CachedNetwork
-
-    encoder.use(lambda network, key: CachedNetwork(network, folder, key))
-    yield
+    with encoder.keep_in(folder):
+        yield
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def open_learned(name: str, options: LearnedOptions | None = None) -> LearnedEncoder:
+def open_learned(name: str, options: LearnedOptions | None = None) -> AnyLearned:
     """The learned sparse model of that name. Raises InputError when there is none."""
-    from lsr.encoders.learned.encoder import LearnedEncoder
+    from lsr.encoders.learned import encoder
 
-    return LearnedEncoder(name, options)
+    return encoder.open_learned(name, options)
 
 
 def learned_options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.types import Query
 
 if TYPE_CHECKING:
-    from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+    from lsr.encoders.learned.encoder import LearnedOptions
     from lsr.evaluation.tuning import TuningResult
     from lsr.index.collection.collection import Collection
 
@@ -179,29 +180,24 @@ class Systems:
             options = self._options
             path = self._work / ("learned" if learned else "index")
             sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
+            kept: AbstractContextManager[None] = nullcontext()
             if learned:
-                sparse = self._learned(options.learned)
-            build_collection(
-                self._corpus.documents(),
-                path,
-                sparse=sparse,
-                dense=open_dense_encoder(options.dense) if self._with_dense else None,
-                source=options.source,
-                vector_cache=options.cache,
-                progress=self._progress,
-            )
+                sparse = model = open_learned(options.learned, options.learned_options)
+                kept = model.keep_in(options.cache)
+            with kept:
+                build_collection(
+                    self._corpus.documents(),
+                    path,
+                    sparse=sparse,
+                    dense=open_dense_encoder(options.dense) if self._with_dense else None,
+                    source=options.source,
+                    vector_cache=options.cache,
+                    progress=self._progress,
+                )
             self._built[learned] = Collection(path)
             self._built[learned].warm_up()
             self._note(sparse, self._built[learned])
         return self._built[learned]
-
-    def _learned(self, name: str) -> LearnedEncoder:
-        """The model, whose documents are encoded once for all evaluations on this machine."""
-        from lsr.encoders.cache.cached_network import CachedNetwork
-
-        encoder = open_learned(name, self._options.learned_options)
-        encoder.use(lambda network, key: CachedNetwork(network, self._options.cache, key))
-        return encoder
 
     def _note(self, sparse: Encoder, collection: Collection) -> None:
         """Say what a learned model's vectors cost."""
