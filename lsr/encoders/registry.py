@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.protocols import DenseEncoder, Encoder, ResumableEncoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,12 +14,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BM25",
-    "encoding_folder",
     "learned_options",
     "open_dense",
     "open_learned",
     "open_sparse",
-    "resumable",
 ]
 
 BM25 = "bm25"
@@ -63,25 +57,6 @@ def open_sparse(
             "name a learned model with --sparse, or leave them out"
         )
     return Bm25Encoder(**given)  # type: ignore[arg-type]
-
-
-def encoding_folder(target: Path) -> Path:
-    """Where vectors that are ready wait while an index is built: beside it."""
-    return target.absolute().parent / f".{target.name}.encoding"
-
-
-@contextmanager
-def resumable(encoder: Encoder, folder: Path) -> Iterator[None]:
-    """Keep what a learned model makes of documents in a folder while this is open.
-
-    When it ends well the folder goes; when it is interrupted, the next one takes the vectors.
-    """
-    if not isinstance(encoder, ResumableEncoder):
-        yield
-        return
-    with encoder.keep_in(folder):
-        yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_learned(name: str, options: LearnedOptions | None = None) -> AnyLearned:

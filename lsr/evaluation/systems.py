@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,20 +179,17 @@ class Systems:
             options = self._options
             path = self._work / ("learned" if learned else "index")
             sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
-            kept: AbstractContextManager[None] = nullcontext()
             if learned:
-                sparse = model = open_learned(options.learned, options.learned_options)
-                kept = model.keep_in(options.cache)
-            with kept:
-                build_collection(
-                    self._corpus.documents(),
-                    path,
-                    sparse=sparse,
-                    dense=open_dense_encoder(options.dense) if self._with_dense else None,
-                    source=options.source,
-                    vector_cache=options.cache,
-                    progress=self._progress,
-                )
+                sparse = open_learned(options.learned, options.learned_options)
+            build_collection(
+                self._corpus.documents(),
+                path,
+                sparse=sparse,
+                dense=open_dense_encoder(options.dense) if self._with_dense else None,
+                source=options.source,
+                vector_cache=options.cache,
+                progress=self._progress,
+            )
             self._built[learned] = Collection(path)
             self._built[learned].warm_up()
             self._note(sparse, self._built[learned])
