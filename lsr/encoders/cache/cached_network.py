@@ -26,7 +26,7 @@ class CachedNetwork:
     def __init__(self, network: Network, folder: Path, key: str) -> None:
         self._network = network
         identity = hashlib.sha256(key.encode()).hexdigest()
-        self._cache = VectorCache(folder, identity, name="learned")
+        self._cache = VectorCache(folder, identity, name="learned", remembers=True)
 
     @property
     def n_terms(self) -> int:
