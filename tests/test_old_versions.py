@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.index.blocks.config import SearchParams
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.segment_reader import SegmentReader
@@ -124,7 +124,7 @@ def test_vectors_alone_are_found_as_before(old: Path) -> None:
 def test_a_model_encodes_as_before(old: Path, kind: str) -> None:
     case = EXPECTED[f"model {kind}"]
     options = LearnedOptions(lexical_weight=0.0) if kind == "stock" else None
-    encoder = LearnedEncoder(str(old / "models" / kind), options)
+    encoder = open_learned(str(old / "models" / kind), options)
     for vectors, expected in (
         (encoder.encode_documents(case["documents"]), case["document_vectors"]),
         (encoder.encode_queries(case["queries"]), case["query_vectors"]),

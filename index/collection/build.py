@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import StorageError
+from lsr.index.collection.encode import resumable
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.commit import publish
@@ -36,7 +38,8 @@ def build_collection(
     """Build a collection and publish it at `target`, replacing one that is there.
 
     Until the last moment nothing at `target` changes; an exception, an interrupt or a kill leaves
-    it as it was. Dense vectors encoded by an interrupted build are used by the next.
+    it as it was. Vectors encoded by an interrupted build are used by the next: dense ones, and
+    those of a learned model.
 
     Args:
         documents: read once; at least one.
@@ -48,7 +51,7 @@ def build_collection(
         blocks: whether to build a block index for approximate search; None for large collections.
         limits: of building it; the defaults of `BuildLimits` else.
         source: what the documents are, for people.
-        vector_cache: a folder where dense vectors stay after the build, for later builds.
+        vector_cache: a folder where such vectors stay after the build, for later builds.
 
     Raises:
         InputError: no documents, an id that is empty or repeated, vectors that do not fit,
@@ -56,7 +59,8 @@ def build_collection(
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
     try:
-        with Staging(target) as staging, SegmentWriter(staging, progress) as draft:
+        kept = resumable(sparse, target, vector_cache) if vectors is None else nullcontext()
+        with Staging(target) as staging, SegmentWriter(staging, progress) as draft, kept:
             draft.read(documents, source)
             draft.encode_sparse(sparse, vectors)
             encoder = numbered(ENCODER, staging.generation)

@@ -1,28 +1,56 @@
-"""Texts of a database made into vectors, checked, and stored beside them."""
+"""Texts of a database made into vectors, checked, and stored beside them.
+
+Vectors that are ready outlive an interrupt: dense ones in the staging folder, a learned model's in
+a folder of their own.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.protocols import DenseEncoder, Encoder
+from lsr.encoders.protocols import DenseEncoder, Encoder, ResumableEncoder
 from lsr.errors import InputError, ModelError
 from lsr.files import writing
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.progress import Progress
 from lsr.sparse import CSR
 
-__all__ = ["encode_dense", "encode_sparse", "take_sparse"]
+__all__ = ["encode_dense", "encode_sparse", "resumable", "take_sparse"]
 
 SPARSE_CHUNK = 250
 """Texts encoded between two reports; a learned model takes about ten seconds for them."""
 DENSE_CHUNK = 512
 """Texts encoded between two points from which an interrupted run can go on."""
+
+
+@contextmanager
+def resumable(encoder: Encoder, target: Path, cache: Path | None = None) -> Iterator[None]:
+    """Keep what a slow encoder makes of documents until this ends well.
+
+    The vectors lie beside the collection, in `.NAME.encoding`, and go when this ends; after an
+    interrupt they stay, and the next change of the collection takes them.
+
+    Args:
+        encoder: nothing is kept of one that is no `ResumableEncoder`.
+        target: the collection's folder.
+        cache: a folder where they lie instead, and stay.
+    """
+    if not isinstance(encoder, ResumableEncoder):
+        yield
+        return
+    folder = target.absolute().parent / f".{target.name}.encoding"
+    with encoder.keep_in(cache or folder):
+        yield
+    if cache is None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> CSR:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.encoder import LearnedEncoder
+from lsr.encoders.learned.encoder import load_learned
 from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexVersionError
@@ -17,7 +17,7 @@ __all__ = ["LOADERS", "load_encoder", "onnx_folder"]
 LOADERS: dict[str, Callable[[Path], Encoder]] = {
     "bm25": Bm25Encoder.load,
     "precomputed": PrecomputedEncoder.load,
-    "learned": LearnedEncoder.load,
+    "learned": load_learned,
 }
 """By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""
 

@@ -8,11 +8,13 @@ the generation they opened.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.encoders.protocols import CorpusEncoder, DenseEncoder, Encoder
 from lsr.errors import InputError, NotFoundError
+from lsr.index.collection.encode import resumable
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.retrievers import open_model
@@ -60,8 +62,9 @@ def add_documents(
 ) -> Change:
     """Add documents; one whose doc_id is there replaces the older version.
 
-    They are encoded by the collection's own models. An encoder with corpus statistics learns from
-    them first; documents that are there keep their vectors, until `merge_segments`.
+    They are encoded by the collection's own models; vectors that an interrupted addition had ready
+    are used by the next. An encoder with corpus statistics learns from the documents first; those
+    that are there keep their vectors, until `merge_segments`.
 
     Args:
         collection: the collection's folder.
@@ -82,6 +85,7 @@ def add_documents(
     with (
         transaction(collection, progress) as change,
         SegmentWriter(change.staging, progress) as draft,
+        ExitStack() as kept,
     ):
         draft.read(documents, source)
         n_new = draft.n_documents
@@ -89,6 +93,8 @@ def add_documents(
         encoder = load_encoder(collection, change.before)
         if sparse is not None:
             encoder = _extended(encoder, sparse)
+        if vectors is None:
+            kept.enter_context(resumable(encoder, collection))
         draft.encode_sparse(encoder, vectors)
         folder = change.save_encoder(encoder)
         if change.before.dense is not None:

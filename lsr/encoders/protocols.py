@@ -7,6 +7,7 @@ them all. Query and document sides are named apart because they differ for infer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,6 +21,7 @@ __all__ = [
     "CorpusEncoder",
     "DenseEncoder",
     "Encoder",
+    "ResumableEncoder",
 ]
 
 
@@ -75,6 +77,19 @@ class CorpusEncoder(Encoder, Protocol):
 
     def fresh(self) -> CorpusEncoder:
         """An encoder with the same options that has seen no corpus."""
+        ...
+
+
+@runtime_checkable
+class ResumableEncoder(Encoder, Protocol):
+    """A slow encoder whose vectors of documents can be kept, so that what stops can go on."""
+
+    def keep_in(self, folder: Path) -> AbstractContextManager[None]:
+        """Keep documents' vectors in a folder while this is open, and take those that are there.
+
+        Vectors that another model made, or the same in another precision, are not taken. The
+        folder is made with the first vector, and stays.
+        """
         ...
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsr.encoders.bm25 import Bm25Encoder
@@ -14,17 +10,15 @@ from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 
 if TYPE_CHECKING:
-    from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+    from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions
 
 __all__ = [
     "BM25",
-    "encoding_folder",
     "learned_options",
     "load_encoder",
     "open_dense",
     "open_learned",
     "open_sparse",
-    "resumable",
 ]
 
 BM25 = "bm25"
@@ -80,34 +74,11 @@ def load_encoder(name: str) -> Encoder:
     return open_sparse(name)
 
 
-def encoding_folder(target: Path) -> Path:
-    """Where vectors that are ready wait while an index is built: beside it."""
-    return target.absolute().parent / f".{target.name}.encoding"
-
-
-@contextmanager
-def resumable(encoder: Encoder, folder: Path) -> Iterator[None]:
-    """Keep what a learned model makes of documents in a folder while this is open.
-
-    When it ends well the folder goes; when it is interrupted, the next one takes the vectors.
-    """
-    from lsr.encoders.learned.encoder import LearnedEncoder
-
-    if not isinstance(encoder, LearnedEncoder):
-        yield
-        return
-    from lsr.encoders.cache.cached_network import CachedNetwork
-
-    encoder.use(lambda network, key: CachedNetwork(network, folder, key))
-    yield
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def open_learned(name: str, options: LearnedOptions | None = None) -> LearnedEncoder:
+def open_learned(name: str, options: LearnedOptions | None = None) -> AnyLearned:
     """The learned sparse model of that name. Raises InputError when there is none."""
-    from lsr.encoders.learned.encoder import LearnedEncoder
+    from lsr.encoders.learned import encoder
 
-    return LearnedEncoder(name, options)
+    return encoder.open_learned(name, options)
 
 
 def learned_options(

@@ -24,7 +24,7 @@ from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.types import Query
 
 if TYPE_CHECKING:
-    from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+    from lsr.encoders.learned.encoder import LearnedOptions
     from lsr.evaluation.tuning import TuningResult
     from lsr.index.collection.reader import CollectionReader
 
@@ -180,7 +180,7 @@ class Systems:
             path = self._work / ("learned" if learned else "index")
             sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
             if learned:
-                sparse = self._learned(options.learned)
+                sparse = open_learned(options.learned, options.learned_options)
             build_collection(
                 self._corpus.documents(),
                 path,
@@ -194,14 +194,6 @@ class Systems:
             self._built[learned].warm_up()
             self._note(sparse, self._built[learned])
         return self._built[learned]
-
-    def _learned(self, name: str) -> LearnedEncoder:
-        """The model, whose documents are encoded once for all evaluations on this machine."""
-        from lsr.encoders.cache.cached_network import CachedNetwork
-
-        encoder = open_learned(name, self._options.learned_options)
-        encoder.use(lambda network, key: CachedNetwork(network, self._options.cache, key))
-        return encoder
 
     def _note(self, sparse: Encoder, collection: CollectionReader) -> None:
         """Say what a learned model's vectors cost."""

@@ -9,7 +9,7 @@ import pytest
 
 from lsr.datasets.beir import BeirFolder
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.encoders.protocols import Encoder
 from lsr.evaluation.evaluate import RetrieverSystem, evaluate, judged_queries
 from lsr.index.collection.build import build_collection
@@ -51,7 +51,7 @@ def test_the_network_of_the_shipped_model_finds_more_than_bm25(tmp_path: Path) -
     queries = judged_queries(list(corpus.queries()), qrels)
     encoders: dict[str, Encoder] = {
         "bm25": Bm25Encoder(),
-        "network": LearnedEncoder("doc-mini", LearnedOptions("int8", lexical_weight=0.0)),
+        "network": open_learned("doc-mini", LearnedOptions("int8", lexical_weight=0.0)),
     }
     found = {}
     for name, encoder in encoders.items():

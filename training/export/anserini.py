@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lsr.encoders.encode_shards import EncodedShards, ShardPlan, encode_shards
-from lsr.encoders.learned.encoder import LearnedEncoder
+from lsr.encoders.learned.encoder import AnyLearned
 from lsr.errors import InputError, StorageError
 from lsr.progress import Progress, no_progress
 from lsr.types import Document
@@ -22,7 +22,7 @@ DEFAULT_SCALE = 100.0
 
 
 def export_anserini(
-    encoder: LearnedEncoder,
+    encoder: AnyLearned,
     documents: Iterable[Document],
     folder: Path,
     *,

@@ -74,7 +74,7 @@ def export_sparse_onnx(
     """Export a model; its vectors are compared with torch's.
 
     Args:
-        model: as for `lsr.encoders.learned.encoder.LearnedEncoder`.
+        model: as for `lsr.encoders.learned.encoder.open_learned`.
         folder: where the export shall be; replaced when it is one already.
         precision: "int8" quantises matrix products (`lsr.training.export.quantization`).
 

@@ -36,7 +36,7 @@ def export_packed(model: str, folder: Path) -> SparseOnnxExport:
     """Write a packed copy of an inference-free model, with a graph for use without torch.
 
     Args:
-        model: as for `lsr.encoders.learned.encoder.LearnedEncoder`.
+        model: as for `lsr.encoders.learned.encoder.open_learned`.
         folder: where it shall be; replaced when it is an export already.
 
     Raises:

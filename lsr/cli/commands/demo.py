@@ -14,7 +14,7 @@ from lsr.cli.commands.serve import Host, Port, run
 from lsr.cli.console import complain, shown_progress
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.registry import BM25, encoding_folder, open_dense, open_sparse, resumable
+from lsr.encoders.registry import BM25, open_dense, open_sparse
 from lsr.errors import IndexStateError
 from lsr.index.storage.manifest import Manifest
 from lsr.types import Document
@@ -59,12 +59,11 @@ def demo(
         from lsr.datasets.docstrings import docstring_documents
 
         most = limit or (None if sparse == BM25 else LEARNED_LIMIT)
-        encoder = open_sparse(sparse)
-        with shown_progress() as progress, resumable(encoder, encoding_folder(folder)):
+        with shown_progress() as progress:
             manifest = build_collection(
                 _best_known(list(docstring_documents()), most),
                 folder,
-                sparse=encoder,
+                sparse=open_sparse(sparse),
                 dense=open_dense(DEFAULT_DENSE_MODEL if dense else "none"),
                 source="docstrings of Python and installed packages",
                 progress=progress,

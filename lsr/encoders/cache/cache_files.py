@@ -102,8 +102,11 @@ class ShardFolder:
         """Take a damaged shard away. Only under the lock."""
         shutil.rmtree(self.path / name, ignore_errors=True)
 
-    def write(self, keys: Sequence[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
+    def write(self, keys: Sequence[bytes], arrays: Mapping[str, NDArray[Any]]) -> str:
         """Write a shard; it is there, whole, or not at all. Only under the lock.
+
+        Returns:
+            Its name.
 
         Raises:
             StorageError: it cannot be written.
@@ -128,6 +131,7 @@ class ShardFolder:
             self.remove(name)
             draft.replace(self.path / name)
             sync(self.path)
+            return name
         except OSError as error:
             raise StorageError(
                 f"the cache {self.path} cannot be written ({error.strerror or error}); free some "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,8 @@ class CachedNetwork:
 
     def __init__(self, network: Network, folder: Path, key: str) -> None:
         self._network = network
-        self._cache = VectorCache(folder, key, name="learned")
+        identity = hashlib.sha256(key.encode()).hexdigest()
+        self._cache = VectorCache(folder, identity, name="learned", remembers=True)
 
     @property
     def n_terms(self) -> int:
@@ -40,4 +42,4 @@ class CachedNetwork:
             return self._network.encode(texts, side)
         return self._cache.sparse(
             "document", texts, lambda chunk, _: self._network.encode(chunk, "document")
-        )._replace(n_terms=self.n_terms)
+        )

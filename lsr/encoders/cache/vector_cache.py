@@ -41,6 +41,8 @@ class VectorCache:
         folder: of the cache; it is made when the first row is written.
         identity: a SHA-256 in hexadecimal of all that rows depend on beside the text.
         name: of the teacher, for progress and messages.
+        remembers: whether the keys of shards stay in memory, some 200 bytes a row, so that many
+            small calls do not read them again and again.
 
     Attributes:
         n_found: rows taken from the folder so far.
@@ -49,13 +51,22 @@ class VectorCache:
     """
 
     def __init__(
-        self, folder: Path, identity: str, *, name: str, shard_rows: int = SHARD_ROWS
+        self,
+        folder: Path,
+        identity: str,
+        *,
+        name: str,
+        shard_rows: int = SHARD_ROWS,
+        remembers: bool = False,
     ) -> None:
         self.name = name
         self.n_found = self.n_made = self.n_damaged = 0
         self._identity = identity
         self._folder = ShardFolder(folder, identity)
         self._shard_rows = shard_rows
+        self._remembers = remembers
+        self._remembered: set[str] = set()
+        self._shard_of: dict[bytes, str] = {}
 
     def dense(
         self,
@@ -152,7 +163,7 @@ class VectorCache:
                     [items[places[key][0]] for key in keys],
                     lambda n, at=at: progress(stage, at + n, total),  # type: ignore[misc]
                 )
-                self._folder.write(keys, arrays)
+                self._remember(self._folder.write(keys, arrays), keys)
                 _put(gathered, [places[key] for key in keys], range(len(keys)), arrays)
                 self.n_made += len(keys)
                 progress(stage, at + len(keys), total)
@@ -166,8 +177,9 @@ class VectorCache:
             Names of those that are damaged.
         """
         damaged = []
+        holders = {self._shard_of.get(key) for key in places}
         for name in self._folder.names():
-            if name in seen:
+            if name in seen or (name in self._remembered and name not in holders):
                 continue
             shard = self._folder.open(name)
             rows = [] if shard is None else [i for i, key in enumerate(shard.keys) if key in places]
@@ -177,14 +189,21 @@ class VectorCache:
                 arrays = shard.arrays() if rows else {}
             except (OSError, ValueError, KeyError, EOFError):
                 self.n_damaged += 1
+                self._remembered.discard(name)
                 damaged.append(name)
                 continue
             finally:
                 seen.add(name)
+            self._remember(name, shard.keys)
             if rows:
                 _put(gathered, [places.pop(shard.keys[row]) for row in rows], rows, arrays)
                 self.n_found += len(rows)
         return damaged
+
+    def _remember(self, name: str, keys: Sequence[bytes]) -> None:
+        if self._remembers and name not in self._remembered:
+            self._remembered.add(name)
+            self._shard_of.update(dict.fromkeys(keys, name))
 
     def _check_finite(self, values: NDArray[Any]) -> None:
         if not np.isfinite(values).all():

@@ -9,17 +9,45 @@ idf (Geng et al. 2024).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError
 
-__all__ = ["SHRINKAGE", "document_frequencies", "idf_table", "shrunk_idf"]
+__all__ = ["SHRINKAGE", "CorpusFrequencies", "document_frequencies", "idf_table", "shrunk_idf"]
 
 SHRINKAGE = 500.0
 """Documents at which the collection's own frequencies count as much as the model's. By nDCG@10 on
 cacm (3,204 documents) and time (423): 500 is within .003 and .015 of the collection's own table,
 the model's .020 and .023 below it (docs/experiments/2026-11-22-own-terms-idf-windows.md)."""
+
+
+class CorpusFrequencies(NamedTuple):
+    """In how many documents of a collection each term occurs.
+
+    Attributes:
+        df: int64, shape (n_terms,).
+        n_documents: of the collection.
+    """
+
+    df: NDArray[np.int64]
+    n_documents: int
+
+    @classmethod
+    def none(cls, n_terms: int) -> CorpusFrequencies:
+        """Those of a collection without documents."""
+        return cls(np.zeros(n_terms, np.int64), 0)
+
+    def plus(self, indptr: NDArray[np.int64], tokens: NDArray[np.int64]) -> CorpusFrequencies:
+        """With these documents too, as `document_frequencies` takes them.
+
+        Tokens from `n_terms` on are left out.
+        """
+        n_terms = len(self.df)
+        more = document_frequencies(indptr, np.minimum(tokens, n_terms), n_terms + 1)
+        return CorpusFrequencies(self.df + more[:-1], self.n_documents + len(indptr) - 1)
 
 
 def document_frequencies(

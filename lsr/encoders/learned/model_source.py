@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
@@ -15,10 +16,56 @@ from lsr.encoders.learned.packed_model import GRAPH_FOLDER
 from lsr.errors import InputError
 from lsr.sparse import CSR
 
-__all__ = ["PRECISIONS", "LearnedSource", "Network", "Precision", "precision_of"]
+__all__ = [
+    "PRECISIONS",
+    "LazyNetwork",
+    "LearnedOptions",
+    "LearnedSource",
+    "Network",
+    "Precision",
+    "precision_of",
+]
 
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+IdfSource = Literal["model", "corpus"]
+
+
+@dataclass(frozen=True)
+class LearnedOptions:
+    """How a model is used.
+
+    Attributes:
+        precision: of the network: "fp32" or "bf16" in torch, "int8" for the graph that a packed
+            model brings along, or "auto" for what the machine is built for. An export to ONNX has
+            its own.
+        max_active: entries of a document's vector at most, own words not counted; None for what
+            the model says, or all.
+        prune_ratio: entries at or below this share of a document's heaviest are dropped.
+        lexical_weight: of the score by BM25 that own words add
+            (`lsr.encoders.learned.lexical_terms`); None for what the model says, 0 for none.
+        idf: "model" for the table that the model came with; "corpus" for that of the collection,
+            drawn towards the model's (`lsr.encoders.learned.idf.shrunk_idf`); None for what the
+            model says.
+
+    Raises:
+        InputError: there is no such precision or source of the table.
+    """
+
+    precision: Precision = "auto"
+    max_active: int | None = None
+    prune_ratio: float = 0.0
+    idf: IdfSource | None = None
+    lexical_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"there is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}"
+            )
+        if self.idf not in (None, "model", "corpus"):
+            raise InputError(f"there is no idf of {self.idf!r}; choose model or corpus")
 
 
 class Network(Protocol):
@@ -39,10 +86,9 @@ class LearnedSource:
     Attributes:
         name: what it is called. place: its folder, or hub id.
         sha256: of the files that its vectors depend on.
-        precision, max_active, prune_ratio, idf: as in
-        `lsr.encoders.learned.encoder.LearnedOptions`, resolved.
+        precision, max_active, prune_ratio, idf: as in `LearnedOptions`, resolved.
         min_idf: see `lsr.encoders.learned.recommended.SearchDefaults`.
-        lexical_terms: how own terms join, or None.
+        lexical_terms: that stand beside the model's, or None.
     """
 
     name: str
@@ -54,6 +100,35 @@ class LearnedSource:
     idf: str
     min_idf: float = 0.0
     lexical_terms: LexicalTerms | None = None
+
+    @classmethod
+    def resolved(cls, model: str, folder: ModelFolder, options: LearnedOptions) -> LearnedSource:
+        """A model that is there, by options, or by what it says itself where they say nothing.
+
+        Args:
+            model: what it was asked for by: a folder, or a name.
+            folder: what that name led to.
+
+        Raises:
+            InputError: the precision does not fit the model.
+        """
+        place = folder.path.resolve()
+        is_folder = Path(model).is_dir()
+        idf = folder.defaults.idf if folder.query is not None else "model"
+        terms = folder.defaults.lexical_terms
+        if options.lexical_weight is not None:
+            terms = replace(terms or LexicalTerms(), weight=options.lexical_weight)
+        return cls(
+            name=place.name if is_folder else model,
+            place=str(place) if is_folder else model,
+            sha256=folder.sha256(),
+            precision=precision_of(place, options.precision),
+            max_active=options.max_active or folder.max_active,
+            prune_ratio=options.prune_ratio,
+            idf=options.idf or idf,
+            min_idf=folder.defaults.min_idf,
+            lexical_terms=terms if terms is not None and terms.weight else None,
+        )
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> LearnedSource:
@@ -94,6 +169,25 @@ class LearnedSource:
         from lsr.encoders.learned.torch_network import TorchNetwork
 
         return TorchNetwork(folder, self.precision)  # type: ignore[arg-type]
+
+
+class LazyNetwork:
+    """A source's network, opened when it is first needed. Raises as `LearnedSource.open`."""
+
+    def __init__(self, source: LearnedSource) -> None:
+        self._source = source
+
+    @property
+    def n_terms(self) -> int:
+        return self._opened.n_terms
+
+    def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
+        """See `Network`."""
+        return self._opened.encode(texts, side)
+
+    @cached_property
+    def _opened(self) -> Network:
+        return self._source.open()
 
 
 def precision_of(folder: Path, precision: Precision) -> str:

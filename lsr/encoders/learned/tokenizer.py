@@ -34,6 +34,9 @@ class WordPieces:
         max_tokens: longer texts are truncated; None for no limit.
         truncation_side: which end is cut off.
 
+    Attributes:
+        tokenizer_json, max_tokens, truncation_side: as they were given.
+
     Raises:
         InputError: this is no tokenizer.
     """
@@ -53,7 +56,9 @@ class WordPieces:
             raise InputError(f"the tokenizer cannot be read ({error}); save it again") from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        self.tokenizer_json = tokenizer_json
         self.max_tokens = max_tokens
+        self.truncation_side = truncation_side
         self._keeps_left = truncation_side != "left"
         self._plain = _plain_pattern(content)
         self._lowers = bool((content.get("normalizer") or {}).get("lowercase"))

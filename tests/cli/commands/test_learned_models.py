@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import (
+    AnyLearned,
+    LearnedEncoder,
+    LearnedOptions,
+    open_learned,
+)
 from lsr.index.collection.reader import CollectionReader
 from tests.support.command_line import done, refused
 from tests.support.learned_models import inference_free, symmetric
@@ -47,7 +52,7 @@ def _found(index: Path, text: str) -> list[tuple[str, float]]:
     return [(hit["doc_id"], hit["score"]) for hit in answer["hits"]]
 
 
-def _expected(encoder: LearnedEncoder, texts: dict[str, str], query: str) -> dict[str, float]:
+def _expected(encoder: AnyLearned, texts: dict[str, str], query: str) -> dict[str, float]:
     documents = to_scipy(encoder.encode_documents(list(texts.values()))).toarray()
     scores = documents @ to_scipy(encoder.encode_queries([query])).toarray()[0]
     return {doc_id: s for doc_id, s in zip(texts, scores.tolist(), strict=True) if s > 0}
@@ -56,7 +61,7 @@ def _expected(encoder: LearnedEncoder, texts: dict[str, str], query: str) -> dic
 def test_build_search_add_and_merge(model: Path, corpus: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     done("index", "build", corpus, index, "--sparse", model, *OPTIONS)
-    encoder = LearnedEncoder(str(model), LearnedOptions("fp32"))
+    encoder = open_learned(str(model), LearnedOptions("fp32"))
     found = dict(_found(index, "the wolf"))
     assert found == pytest.approx(_expected(encoder, DOCUMENTS, "the wolf"), abs=1e-4)
     assert "learned" in done("index", "info", index, "--json")
@@ -107,7 +112,7 @@ def test_idf_of_the_corpus_grows_with_it(model: Path, corpus: Path, tmp_path: Pa
     done("index", "add", index, _corpus(tmp_path / "more.jsonl", {"deer": "A deer, the deer."}))
     second = _weights(index)
     assert not np.array_equal(first, second)
-    own = LearnedEncoder(str(model), LearnedOptions("fp32", idf="corpus"))
+    own = open_learned(str(model), LearnedOptions("fp32", idf="corpus"))
     own.encode_corpus([[*DOCUMENTS.values(), "A deer, the deer."]])
     assert own.query_weights is not None
     assert np.array_equal(second, own.query_weights)
@@ -125,7 +130,7 @@ def _weights(index: Path) -> np.ndarray:
 def test_symmetric_models_search_through_the_network(corpus: Path, tmp_path: Path) -> None:
     folder, index = symmetric(tmp_path / "m"), tmp_path / "index"
     done("index", "build", corpus, index, "--sparse", folder, *OPTIONS)
-    encoder = LearnedEncoder(str(folder), LearnedOptions("fp32"))
+    encoder = open_learned(str(folder), LearnedOptions("fp32"))
     assert dict(_found(index, "wolf")) == pytest.approx(
         _expected(encoder, DOCUMENTS, "wolf"), abs=1e-3
     )
@@ -169,7 +174,7 @@ def test_queries_and_one_file(model: Path, corpus: Path, tmp_path: Path) -> None
     from scipy.sparse import load_npz
 
     matrix = load_npz(tmp_path / "all.npz")
-    expected = LearnedEncoder(str(model), LearnedOptions("fp32")).encode_documents(
+    expected = open_learned(str(model), LearnedOptions("fp32")).encode_documents(
         list(DOCUMENTS.values())
     )
     assert np.allclose(matrix.toarray(), to_scipy(expected).toarray(), atol=1e-6)

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from lsr.cli.app import app
-from lsr.encoders.learned.encoder import LearnedEncoder
+from lsr.encoders.learned.encoder import open_learned
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.training.config.train import EncoderConfig
@@ -73,7 +73,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(config: Path, tmp_path:
 def test_training_from_a_file(config: Path, tmp_path: Path) -> None:
     outcome = json.loads(done("train", config, "--json"))
     assert outcome["steps"] == 3
-    assert LearnedEncoder(outcome["model"]).encode_queries(["cat dog"]).terms.size == 2
+    assert open_learned(outcome["model"]).encode_queries(["cat dog"]).terms.size == 2
     assert "did you mean 'steps'" in refused("train", config, "--set", "optim.stepps=3")
 
 
@@ -84,9 +84,9 @@ def test_a_finished_model_whose_table_is_learned_now(config: Path, tmp_path: Pat
         words = ("--set", f"encoder.base={first}", "--set", f"output={tmp_path / learned}")
         query = f"encoder.query={{kind: table, learned: {learned}}}"
         outcome = json.loads(done("train", config, *words, "--set", query, "--json"))
-        tables.append(np.asarray(LearnedEncoder(outcome["model"]).query_weights))
+        tables.append(np.asarray(open_learned(outcome["model"]).query_weights))
     # drawn to the same texts, whose own it was already
-    drawn = np.asarray(LearnedEncoder(first).query_weights)
+    drawn = np.asarray(open_learned(first).query_weights)
     assert np.allclose(tables[0], drawn, atol=1e-6)
     assert not np.allclose(tables[1], drawn, atol=1e-4)
 
@@ -104,7 +104,7 @@ def test_adapting_to_a_collection(base: Path, corpus: Path, config: Path, tmp_pa
     assert written["optim"]["lr"] == 1e-5, "a finished model is not taught anew"
     rows = collection_training_data(str(corpus), EncoderConfig(base=str(base)), 0).pairs
     assert (rows.positives >= 0).all()
-    before, after = (LearnedEncoder(each) for each in (trained, outcome["model"]))
+    before, after = (open_learned(each) for each in (trained, outcome["model"]))
     tables = [np.asarray(each.query_weights) for each in (before, after)]
     assert not np.array_equal(tables[0], tables[1])
     weights = [each.encode_documents(TEXTS[:3]).weights for each in (before, after)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.cache.cached_network import CachedNetwork
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.sparse import CSR
 from tests.support.learned_models import TEXTS, inference_free
 
@@ -44,21 +45,20 @@ def test_no_document_is_encoded_twice(tmp_path: Path) -> None:
 
 
 def test_vectors_are_those_of_the_model(tmp_path: Path) -> None:
-    model = str(inference_free(tmp_path))
-    plain, kept = (LearnedEncoder(model, LearnedOptions("fp32")) for _ in range(2))
-    kept.use(lambda network, key: CachedNetwork(network, tmp_path / "cache", key))
+    model, cache = str(inference_free(tmp_path)), tmp_path / "cache"
+    plain, kept = (open_learned(model, LearnedOptions("fp32")) for _ in range(2))
     expected = plain.encode_documents(TEXTS)
-    for _ in range(2):
-        found = kept.encode_documents(TEXTS)
-        assert np.array_equal(found.terms, expected.terms)
-        assert np.allclose(found.weights, expected.weights, rtol=1e-6)
-    other = LearnedEncoder(model, LearnedOptions("bf16"))
-    keys: list[str] = []
-
-    def note(network: Counting, key: str) -> Counting:
-        keys.append(key)
-        return network
-
-    other.use(note)  # type: ignore[arg-type]
-    kept.use(note)  # type: ignore[arg-type]
-    assert len(set(keys)) == 2
+    with kept.keep_in(cache):
+        for _ in range(2):
+            found = kept.encode_documents(TEXTS)
+            assert np.array_equal(found.terms, expected.terms)
+            assert np.allclose(found.weights, expected.weights, rtol=1e-6)
+    (folder,) = cache.iterdir()
+    other = open_learned(model, LearnedOptions("bf16"))
+    with other.keep_in(cache):
+        half = other.encode_documents(TEXTS)
+    assert len(list(cache.iterdir())) == 2, "another precision, another key"
+    assert not np.array_equal(half.weights, expected.weights)
+    shutil.rmtree(folder)
+    kept.encode_documents(TEXTS)
+    assert not folder.exists(), "nothing is kept any more"

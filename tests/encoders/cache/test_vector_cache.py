@@ -189,6 +189,38 @@ def keys_of(shard: Path) -> list[bytes]:
     return opened.keys
 
 
+def test_shards_whose_keys_are_remembered_are_opened_for_their_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    reading = ShardFolder.open
+
+    def noted(folder: ShardFolder, name: str) -> object:
+        opened.append(name)
+        return reading(folder, name)
+
+    monkeypatch.setattr(ShardFolder, "open", noted)
+    cache = VectorCache(tmp_path, MODEL, name="letters", remembers=True)
+    letters, texts = Letters(), [f"text {n}" for n in range(6)]
+    for text in texts:
+        cache.dense("query", [text], letters)
+    assert not opened, "those that it wrote itself"
+    cache_at(tmp_path).dense("query", ["elsewhere"], letters)
+    opened.clear()
+    found = cache.dense("query", ["elsewhere", "text 2"], letters)
+    assert np.array_equal(found, expected(["elsewhere", "text 2"]))
+    assert len(opened) == 2
+    assert len(letters.calls) == 7
+    for shard in shards(tmp_path):
+        (shard / "values.npy").write_bytes(b"")
+    assert np.array_equal(cache.dense("query", texts, letters), expected(texts))
+    assert cache.n_damaged == 6
+    assert letters.calls[7:] == [texts]
+    opened.clear()
+    cache.dense("query", texts, letters)
+    assert len(opened) == 1
+
+
 def test_sparse_rows_come_back_in_order(tmp_path: Path) -> None:
     encode = Letters()
     made = cache_at(tmp_path).sparse("query", TEXTS, encode.matrix)

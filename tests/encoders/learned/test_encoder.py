@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions, load_learned, open_learned
 from lsr.encoders.learned.idf import document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.model_folder import ModelFolder, read_tensor
 from lsr.encoders.learned.pruning import ActiveTerms, rows_of
@@ -60,8 +60,8 @@ def _dense(vectors: CSR) -> Any:
     return to_scipy(vectors).toarray()
 
 
-def _fp32(folder: Path, **options: Any) -> LearnedEncoder:
-    return LearnedEncoder(str(folder), LearnedOptions("fp32", **options))
+def _fp32(folder: Path, **options: Any) -> AnyLearned:
+    return open_learned(str(folder), LearnedOptions("fp32", **options))
 
 
 def test_queries_are_those_of_sentence_transformers(model: Path) -> None:
@@ -184,7 +184,7 @@ def test_identity_goes_with_what_the_output_depends_on(model: Path, tmp_path: Pa
     assert _fp32(copy).identity.sha256 == first.sha256
     assert _fp32(model, max_active=5).identity.sha256 != first.sha256
     assert _fp32(model, prune_ratio=0.1).identity.sha256 != first.sha256
-    assert LearnedEncoder(str(model), LearnedOptions("bf16")).identity.sha256 != first.sha256
+    assert open_learned(str(model), LearnedOptions("bf16")).identity.sha256 != first.sha256
     weights = next(copy.glob("document_0_*/model.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
     assert ModelFolder.open(str(copy)).sha256() != ModelFolder.open(str(model)).sha256()
@@ -195,7 +195,7 @@ def test_it_is_an_encoder_and_comes_back_from_its_folder(model: Path, tmp_path: 
     assert isinstance(encoder, Encoder)
     assert not isinstance(encoder, CorpusEncoder)
     encoder.save(tmp_path)
-    again = LearnedEncoder.load(tmp_path)
+    again = load_learned(tmp_path)
     assert again.identity == encoder.identity
     assert np.array_equal(
         _dense(again.encode_queries([*TEXTS, *ODD])), _dense(encoder.encode_queries([*TEXTS, *ODD]))
@@ -210,7 +210,7 @@ def test_it_is_an_encoder_and_comes_back_from_its_folder(model: Path, tmp_path: 
         shutil.copytree(tmp_path, broken)
         (broken / name).write_bytes(b"{}")
         with pytest.raises(IndexCorruptError, match="build the index again"):
-            LearnedEncoder.load(broken)
+            load_learned(broken)
 
 
 def test_a_model_that_is_gone_or_changed_encodes_no_documents(tmp_path: Path) -> None:
@@ -222,9 +222,9 @@ def test_a_model_that_is_gone_or_changed_encodes_no_documents(tmp_path: Path) ->
     whole = table.read_bytes()
     table.write_bytes(whole[:-1] + b"\x01")
     with pytest.raises(InputError, match="is not the one it was"):
-        LearnedEncoder.load(saved).encode_documents(["cat"])
+        load_learned(saved).encode_documents(["cat"])
     shutil.rmtree(folder)
-    changed = LearnedEncoder.load(saved)
+    changed = load_learned(saved)
     with pytest.raises(InputError, match="not at .* any more"):
         changed.encode_documents(["cat"])
     assert changed.encode_queries(["cat"]).nnz == 1
@@ -243,7 +243,7 @@ def test_idf_of_the_corpus(model: Path, tmp_path: Path) -> None:
     assert np.allclose(own.query_weights, shrunk_idf(df, 3, given))
     assert own.identity.sha256 != _fp32(model, idf="corpus").identity.sha256
     own.save(tmp_path)
-    again = LearnedEncoder.load(tmp_path)
+    again = load_learned(tmp_path)
     assert np.array_equal(_dense(again.encode_queries(TEXTS)), _dense(own.encode_queries(TEXTS)))
     again.encode_corpus([["dog"]])
     assert again.identity.sha256 != own.identity.sha256
@@ -262,7 +262,7 @@ def test_tokens_of_little_idf_are_left_out_of_queries(model: Path, tmp_path: Pat
     assert found.weights.min() >= 1.5
     assert np.array_equal(_dense(less.encode_corpus([TEXTS])), _dense(whole.encode_corpus([TEXTS])))
     less.save(tmp_path)
-    again = LearnedEncoder.load(tmp_path)
+    again = load_learned(tmp_path)
     assert np.array_equal(_dense(again.encode_queries(TEXTS)), _dense(found))
     for wrong in (-1.0, float("nan")):
         with pytest.raises(InputError, match="min_idf is"):
@@ -327,9 +327,9 @@ def test_tensors_of_every_width(tmp_path: Path) -> None:
 
 def test_what_is_no_model_is_refused(tmp_path: Path, model: Path, splade: Path) -> None:
     with pytest.raises(InputError, match="holds no model"):
-        LearnedEncoder(str(tmp_path))
+        open_learned(str(tmp_path))
     with pytest.raises(InputError, match=r"cannot be loaded .*one of lsr models \(.*doc-mini"):
-        LearnedEncoder("nobody/nothing-of-this-name")
+        open_learned("nobody/nothing-of-this-name")
     with pytest.raises(InputError, match="no precision 'int4'"):
         LearnedOptions("int4")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no table of idf"):
@@ -339,7 +339,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, model: Path, splade: Path) 
     for tokenizer in copy.rglob("tokenizer.json"):
         tokenizer.write_text("{")
     with pytest.raises(InputError, match="tokenizer cannot be read"):
-        LearnedEncoder(str(copy), LearnedOptions("fp32"))
+        open_learned(str(copy), LearnedOptions("fp32"))
 
 
 def test_queries_load_no_torch(model: Path, tmp_path: Path) -> None:
@@ -347,10 +347,10 @@ def test_queries_load_no_torch(model: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from lsr.encoders.learned.encoder import LearnedEncoder
+from lsr.encoders.learned.encoder import load_learned
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.query_table import QueryTable
-assert LearnedEncoder.load(Path({str(tmp_path)!r})).encode_queries(["the cat"]).nnz == 2
+assert load_learned(Path({str(tmp_path)!r})).encode_queries(["the cat"]).nnz == 2
 assert QueryTable.open(ModelFolder.open({str(model)!r})).encode(["the cat"]).nnz == 2
 print(*{{"torch", "transformers", "sentence_transformers"}} & set(sys.modules))
 """

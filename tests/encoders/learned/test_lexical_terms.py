@@ -12,7 +12,7 @@ import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions, load_learned, open_learned
 from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.learned.recommended import DEFAULTS_FILE, SearchDefaults
 from lsr.errors import DataError, InputError
@@ -33,8 +33,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return inference_free(tmp_path_factory.mktemp("free"))
 
 
-def _encoder(model: Path, weight: float | None, **options: Any) -> LearnedEncoder:
-    return LearnedEncoder(str(model), LearnedOptions("fp32", lexical_weight=weight, **options))
+def _encoder(model: Path, weight: float | None, **options: Any) -> AnyLearned:
+    return open_learned(str(model), LearnedOptions("fp32", lexical_weight=weight, **options))
 
 
 def _dense(vectors: CSR) -> Any:
@@ -78,7 +78,7 @@ def test_scores_are_the_learned_ones_and_bm25(model: Path, tmp_path: Path) -> No
     assert own.term(own.n_terms - 1) in {"own:zlatoust", "own:wolv"}
     own.save(tmp_path)
     own.save(tmp_path)
-    again = LearnedEncoder.load(tmp_path)
+    again = load_learned(tmp_path)
     assert again.identity.sha256 == own.identity.sha256
     assert np.allclose(_dense(again.encode_documents(FIRST)), found, atol=1e-6)
     assert np.array_equal(_dense(again.encode_queries(QUERIES)), queries)
@@ -104,7 +104,7 @@ def test_a_collection_is_searched_by_both(model: Path, tmp_path: Path) -> None:
 def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    before = LearnedEncoder(str(folder)).identity.sha256
+    before = open_learned(str(folder)).identity.sha256
     SearchDefaults(
         "corpus", lexical_terms=LexicalTerms(weight=1.5, k1=0.5, language="german")
     ).write(folder)
@@ -123,7 +123,7 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
     for wrong in wrongs:
         (folder / DEFAULTS_FILE).write_text(json.dumps(wrong))
         with pytest.raises(DataError, match="does not say how the model is used"):
-            LearnedEncoder(str(folder))
+            open_learned(str(folder))
 
 
 def test_own_terms_have_names_of_their_own(model: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import lsr.encoders.learned.bundled_models
 from lsr.datasets.open import open_corpus
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.learned.bundled_models import MODELS, bundled_models
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import Precision
@@ -64,7 +64,7 @@ def packed(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def _vectors(model: str, precision: Precision = "fp32") -> np.ndarray:
-    encoder = LearnedEncoder(model, LearnedOptions(precision))  # own words come with a collection
+    encoder = open_learned(model, LearnedOptions(precision))  # own words come with a collection
     assert encoder.identity.parameters["lexical_weight"] == 2.0
     return np.asarray(to_scipy(encoder.encode_documents(TEXTS)).toarray())
 
@@ -103,10 +103,10 @@ def test_documents_need_no_torch(packed: Path, monkeypatch: pytest.MonkeyPatch) 
     found = _vectors("small-one", "int8")
     assert _cosines(whole, found).min() > 0.99
     assert not np.array_equal(whole, found)
-    encoder = LearnedEncoder("small-one", LearnedOptions("int8"))
+    encoder = open_learned("small-one", LearnedOptions("int8"))
     assert encoder.identity.parameters["precision"] == "onnx-int8"
     monkeypatch.setattr("importlib.util.find_spec", _without("sentence_transformers"))
-    encoder = LearnedEncoder("small-one")
+    encoder = open_learned("small-one")
     assert encoder.identity.parameters["precision"] == "onnx-int8"
     file = next(packed.rglob(PACKED_FILE))
     file.write_bytes(file.read_bytes()[:-9])
@@ -138,7 +138,7 @@ def test_the_graph_takes_the_matrices_of_the_model(packed: Path) -> None:
 def test_it_is_saved_for_sentence_transformers(packed: Path, tmp_path: Path) -> None:
     done("export", "small-one", tmp_path / "st", "--format", "sentence-transformers")
     theirs = SparseEncoder(str(tmp_path / "st")).encode_document(TEXTS[:1])
-    ours = LearnedEncoder("small-one", LearnedOptions("fp32", lexical_weight=0.0))
+    ours = open_learned("small-one", LearnedOptions("fp32", lexical_weight=0.0))
     found = to_scipy(ours.encode_documents(TEXTS[:1])).toarray()
     assert np.allclose(theirs.to_dense().numpy(), found, atol=1e-4)
     assert ModelFolder.open(str(tmp_path / "st")).defaults.lexical_terms == LexicalTerms(weight=2.0)
@@ -191,7 +191,7 @@ def test_the_shipped_models_are_whole() -> None:
     for each in bundled_models():
         assert each.size_bytes <= 30_000_000, each.name
         assert (each.folder / "README.md").is_file()
-        assert LearnedEncoder(each.name).encode_queries(["cold water"]).nnz == 2
+        assert open_learned(each.name).encode_queries(["cold water"]).nnz == 2
     assert MODELS.is_symlink()
 
 
@@ -199,7 +199,7 @@ def test_the_shipped_model_is_the_same_without_torch() -> None:
     texts = [document.full_text for document in open_corpus(str(LIBRARY)).documents()]
     a, b = (
         to_scipy(
-            LearnedEncoder(
+            open_learned(
                 "doc-mini", LearnedOptions(precision, lexical_weight=0.0)
             ).encode_documents(texts)
         ).toarray()
@@ -212,8 +212,8 @@ def test_the_shipped_model_is_the_same_without_torch() -> None:
 def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
     """Left to itself it writes an identifier of the machine into the user's cache, and sends it."""
     program = (
-        "from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions\n"
-        "print(LearnedEncoder('doc-mini', LearnedOptions('int8')).encode_documents(['a cat']).nnz)"
+        "from lsr.encoders.learned.encoder import LearnedOptions, open_learned\n"
+        "print(open_learned('doc-mini', LearnedOptions('int8')).encode_documents(['a cat']).nnz)"
     )
     home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     environment = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY")}

@@ -14,7 +14,7 @@ import torch
 from transformers import BertForMaskedLM
 
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.encoders.learned.onnx_network import GRAPH_FILE, OnnxNetwork, SparseExportDescription
 from lsr.errors import DataError, InputError
 from lsr.files import sha256_of
@@ -48,8 +48,8 @@ def _cosines(first: CSR, second: CSR) -> list[float]:
 
 
 def test_documents_and_queries_are_those_of_torch(model: Path, exported: Path) -> None:
-    whole = LearnedEncoder(str(model), LearnedOptions("fp32"))
-    onnx = LearnedEncoder(str(exported))
+    whole = open_learned(str(model), LearnedOptions("fp32"))
+    onnx = open_learned(str(exported))
     assert onnx.identity.parameters["precision"] == "onnx-fp32"
     found = onnx.encode_documents(TEXTS)
     found.validate()
@@ -70,8 +70,8 @@ def test_eight_bits_are_near(model: Path, exported: Path, tmp_path: Path) -> Non
     changed = vars(description) | {"files": files, "precision": "int8"}
     SparseExportDescription(**changed).write(folder)
     assert (folder / GRAPH_FILE).stat().st_size < 0.8 * (exported / GRAPH_FILE).stat().st_size
-    int8 = LearnedEncoder(str(folder))
-    fp32 = LearnedEncoder(str(exported))
+    int8 = open_learned(str(folder))
+    fp32 = open_learned(str(exported))
     found, expected = int8.encode_documents(TEXTS), fp32.encode_documents(TEXTS)
     assert not np.array_equal(found.weights, expected.weights)
     assert min(_cosines(expected, found)) > 0.99
@@ -119,8 +119,8 @@ def test_large_channels_and_tokens_take_nothing_from_others(
 def test_it_encodes_without_torch(exported: Path) -> None:
     code = f"""
 import sys
-from lsr.encoders.learned.encoder import LearnedEncoder
-encoder = LearnedEncoder({str(exported)!r})
+from lsr.encoders.learned.encoder import open_learned
+encoder = open_learned({str(exported)!r})
 assert encoder.encode_documents(["the cat", ""]).nnz > 2
 assert encoder.encode_queries(["the cat"]).nnz == 2
 print(*{{"torch", "transformers", "sentence_transformers"}} & set(sys.modules))
@@ -145,7 +145,7 @@ def test_damage_is_found(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="format 9"):
         OnnxNetwork(folder)
     with pytest.raises(InputError, match="precision of its own"):
-        LearnedEncoder(str(exported), LearnedOptions("bf16"))
+        open_learned(str(exported), LearnedOptions("bf16"))
 
 
 def test_places_that_are_taken_are_left_alone(model: Path, tmp_path: Path) -> None:

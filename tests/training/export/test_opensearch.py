@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
-from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions
+from lsr.encoders.learned.encoder import LearnedOptions, open_learned
 from lsr.encoders.learned.model_folder import ModelFolder
 from tests.support.command_line import done, refused
 from tests.support.learned_models import TEXTS, inference_free, symmetric
@@ -23,7 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _same(first: Path, second: Path) -> bool:
-    a, b = (LearnedEncoder(str(folder), LearnedOptions("fp32")) for folder in (first, second))
+    a, b = (open_learned(str(folder), LearnedOptions("fp32")) for folder in (first, second))
     queries = [to_scipy(e.encode_queries(TEXTS)).toarray() for e in (a, b)]
     documents = [to_scipy(e.encode_documents(TEXTS)).toarray() for e in (a, b)]
     assert documents[0].any()
@@ -43,7 +43,7 @@ def test_opensearch_layout(model: Path, tmp_path: Path) -> None:
     network = AutoModelForMaskedLM.from_pretrained(out)
     assert network.config.vocab_size == len(tokenizer)
     idf = json.loads((out / "idf.json").read_text())
-    table = LearnedEncoder(str(model), LearnedOptions("fp32")).query_weights
+    table = open_learned(str(model), LearnedOptions("fp32")).query_weights
     assert table is not None
     assert len(idf) == int((table > 0).sum())
     assert idf["cat"] == pytest.approx(float(table[tokenizer.vocab["cat"]]), abs=1e-6)
@@ -59,7 +59,7 @@ def test_opensearch_layout(model: Path, tmp_path: Path) -> None:
 
 
 def _same_queries(first: Path, second: Path) -> bool:
-    a, b = (LearnedEncoder(str(folder), LearnedOptions("fp32")) for folder in (first, second))
+    a, b = (open_learned(str(folder), LearnedOptions("fp32")) for folder in (first, second))
     found = [to_scipy(e.encode_queries(TEXTS)).toarray() for e in (a, b)]
     return bool(np.abs(found[0] - found[1]).max() < 1e-6)
 
@@ -82,7 +82,7 @@ def test_impacts_for_anserini(model: Path, tmp_path: Path) -> None:
     corpus.write_text('{"_id": "a", "text": "the cat"}\n{"_id": "b", "text": "a wolf"}\n')
     out = tmp_path / "out"
     done("export", model, out, "--format", "anserini", "--corpus", corpus)
-    encoder = LearnedEncoder(str(model))
+    encoder = open_learned(str(model))
     (shard,) = (out / "collection").glob("*.jsonl")
     line = json.loads(shard.read_text().splitlines()[0])
     assert (line["id"], line["contents"]) == ("a", "the cat")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -18,13 +17,7 @@ from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_forma
 from lsr.datasets.open import open_corpus
 from lsr.datasets.records import Columns
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.registry import (
-    encoding_folder,
-    learned_options,
-    open_dense,
-    open_sparse,
-    resumable,
-)
+from lsr.encoders.registry import learned_options, open_dense, open_sparse
 from lsr.errors import InputError
 from lsr.types import Document
 
@@ -111,8 +104,7 @@ def build(
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
         given = given_vectors(vectors, vector_format, documents, queries_by=by)
-    made_here = nullcontext() if given else resumable(encoder, encoding_folder(target))
-    with shown_progress() as progress, made_here:
+    with shown_progress() as progress:
         manifest = build_collection(
             given.documents if given else documents or (),
             target,
