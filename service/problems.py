@@ -51,7 +51,7 @@ _TITLES = {
     "index_version": "Collection of another version",
     "index_corrupt": "Collection damaged",
     "storage": "Storage refused",
-    "unavailable": "SegmentReader not installed",
+    "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
     "internal": "Internal error",

@@ -13,7 +13,7 @@ from lsr.index.kernels.prefetch import prefetch
 __all__ = ["estimate", "falling", "heaviest"]
 
 BUCKETS = 512
-"""StepDataset in which blocks are put in order."""
+"""Steps in which blocks are put in order."""
 
 LINE = 64
 COMPONENT_SHIFT = np.uint64(16)

@@ -2,7 +2,7 @@
 
 Small sets of queries mislead, so a change is kept only when it pays on queries that it was not
 chosen on: a gain of 0.005 or more, or one with p < 0.05 in a paired t-test. Ties go to the value
-there is. StepDataset:
+there is. Steps:
 
 1. the sparse side's weight, 0 to 1 by 0.05, without feedback; ranx fuses and measures;
 2. feedback by coordinate search over beta, depth, and both weights, three rounds at most;

@@ -33,7 +33,7 @@ class Tokenizer(Protocol):
 
 
 class Piece(NamedTuple):
-    """SegmentReader of a passage: a matching word, own or added, or what is between matches."""
+    """Piece of a passage: a matching word, own or added, or what is between matches."""
 
     text: str
     is_match: bool
