@@ -1,4 +1,4 @@
-"""Sparse vectors and matrices: the value that travels from encoders to the engine.
+"""Sparse vectors and matrices: what encoders give to the engine.
 
 Both are NamedTuples of arrays, so that they can be handed to Numba kernels as they are.
 Invariants, checked by `validate` and kept by every constructor here: terms ascend strictly within
@@ -23,7 +23,7 @@ MAX_TERMS = 2**31 - 1
 
 
 class SparseVector(NamedTuple):
-    """One row: `terms` int32 (ascending, unique), `weights` float32 (> 0), equal lengths.
+    """A sparse vector: `terms` int32 (ascending, unique), `weights` float32 (> 0), of equal length.
 
     Example:
         >>> import lsr
@@ -45,7 +45,7 @@ class SparseVector(NamedTuple):
 
 
 class Quantised(NamedTuple):
-    """Integer weights and the scale that undoes them: `weight ≈ code * scale`."""
+    """Integer weights and their scale: `weight ≈ code * scale`."""
 
     codes: NDArray[np.unsignedinteger]
     scale: float
@@ -95,7 +95,7 @@ class CSR(NamedTuple):
 
     @classmethod
     def one_row(cls, weights: Mapping[int, float], n_terms: int) -> CSR:
-        """A single row, unchecked: what queries need, in microseconds."""
+        """Build a single row without checks, as queries need it, in microseconds."""
         terms = sorted(weights)
         return cls(
             np.array((0, len(terms))),
@@ -109,8 +109,8 @@ class CSR(NamedTuple):
         """Build from one mapping of term to weight per row. Zero weights are dropped.
 
         Args:
-            rows: read once, so a generator will do.
-            n_terms: the width; by default one more than the largest term.
+            rows: read once, so a generator is fine.
+            n_terms: the width. Default: one more than the largest term.
 
         Raises:
             InputError: a term is outside `[0, n_terms)`, or a weight is negative, NaN or infinite.
@@ -154,7 +154,7 @@ class CSR(NamedTuple):
         return matrix
 
     def take(self, rows: Sequence[int]) -> CSR:
-        """These rows, in this order; rows of a valid matrix, so nothing is checked."""
+        """Select rows, in this order, without checks."""
         parts = [slice(self.indptr[i], self.indptr[i + 1]) for i in rows]
         return CSR(
             _offsets([part.stop - part.start for part in parts]),
@@ -185,7 +185,7 @@ class CSR(NamedTuple):
 
     @staticmethod
     def concatenate(parts: Sequence[CSR]) -> CSR:
-        """Rows of all parts, in order; the width is the widest part's."""
+        """Concatenate the rows of all parts, in order; the width is that of the widest part."""
         if not parts:
             return CSR.empty(0, 0)
         shifts = np.cumsum([0, *(part.nnz for part in parts[:-1])])
@@ -254,7 +254,7 @@ class CSR(NamedTuple):
 
         Args:
             bits: 8 or 16.
-            scale: the weight of one step; by default the largest weight takes the largest code.
+            scale: the weight of one step. Default: the largest weight takes the largest code.
 
         Returns:
             Codes in entry order. A weight never becomes 0: that would drop an entry.

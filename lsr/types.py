@@ -1,4 +1,4 @@
-"""The records everything shares, such as `Query`, `Document`, `Run` and `EncoderIdentity`.
+"""Records shared by all packages: `Query`, `Document`, `Run`, `EncoderIdentity` and others.
 
 Identifiers are strings outside the engine. Inside it a document is an `int32` **row**, its
 position in the collection; the two are never mixed in one variable name.
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Metadata = Mapping[str, object]
-"""Field name to value. Scalars, and lists of scalars, can be filtered on."""
+"""Mapping of field name to value. Filters match scalars and lists of scalars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class Document:
 
     @property
     def full_text(self) -> str:
-        """Title and text joined by a blank: what encoders see (the convention of BEIR)."""
+        """Title and text joined by a space, as encoders read them (the convention of BEIR)."""
         return f"{self.title} {self.text}".strip() if self.title else self.text
 
 
 class ScoredDoc(NamedTuple):
-    """One line of a run: a document, and its score for a query (greater is better).
+    """A line of a run: a document and its score for a query (greater is better).
 
     Example:
         >>> import lsr
@@ -76,7 +76,7 @@ class ScoredDoc(NamedTuple):
 
 
 class Qrel(NamedTuple):
-    """One judgement. `relevance` 0 means judged and not relevant."""
+    """A judgement. `relevance` 0 means judged and not relevant."""
 
     query_id: str
     doc_id: str
@@ -84,19 +84,19 @@ class Qrel(NamedTuple):
 
 
 Qrels = dict[str, dict[str, int]]
-"""query_id to doc_id to relevance."""
+"""Judgements: mapping of query_id to mapping of doc_id to relevance."""
 
 Run = dict[str, list[ScoredDoc]]
-"""query_id to hits, best first: score descending, equal scores by doc_id ascending."""
+"""Rankings: mapping of query_id to hits, by score descending, then doc_id ascending."""
 
 
 @dataclass(frozen=True)
 class EncoderIdentity:
-    """Which encoder made the vectors: stored in the manifest and compared on use.
+    """Identity of the encoder that made vectors: stored in the manifest and compared on use.
 
     Attributes:
         kind: "bm25", "dense" and so on: which class reads the encoder's folder.
-        name: what the user called it, for people.
+        name: the name that the user gave, for people.
         sha256: hash of everything that influences its output.
         parameters: its options, for people.
     """
@@ -112,5 +112,5 @@ class EncoderIdentity:
 
 
 def ranked(hits: list[ScoredDoc]) -> list[ScoredDoc]:
-    """The hits in the project's one order: score descending, then doc_id ascending."""
+    """Sort hits in the project's order: score descending, then doc_id ascending."""
     return sorted(hits, key=lambda hit: (-hit.score, hit.doc_id))

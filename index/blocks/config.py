@@ -1,4 +1,4 @@
-"""How a block index is built (stored with it) and how it is searched (never stored).
+"""Options of building a block index (stored with it) and of searching it (never stored).
 
 The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
 """
@@ -34,7 +34,7 @@ MANY = 2**31 - 1
 
 
 class _Checked:
-    """A dataclass that refuses values out of range."""
+    """Base of dataclasses that refuse values out of range."""
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -42,7 +42,7 @@ class _Checked:
 
 @dataclass(frozen=True)
 class NoPruning(_Checked):
-    """Every entry of every document is a posting."""
+    """Keep every entry of every document as a posting."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,12 @@ class ListPruning(_Checked):
 
 @dataclass(frozen=True)
 class ClusteredBlocks(_Checked):
-    """Documents of a list go to the nearest of some drawn at random, by inner product."""
+    """Blocks of documents that are nearest to the same random centroid, by inner product."""
 
     centroid_fraction: float = option(0.1, "centroids for each posting", low=0.0, high=1.0)
-    min_cluster_size: int = option(2, "clusters of so many are dissolved", low=0, high=MANY)
+    min_cluster_size: int = option(
+        2, "clusters of at most this size are dissolved", low=0, high=MANY
+    )
     doc_cut: int = option(
         15, "heaviest terms of a document that find its centroid", low=1, high=MANY
     )
@@ -75,21 +77,21 @@ class ClusteredBlocks(_Checked):
 
 @dataclass(frozen=True)
 class FixedBlocks(_Checked):
-    """Blocks of one size, of documents of falling weight."""
+    """Blocks of one size; the documents of a list are taken by weight, heaviest first."""
 
     size: int = option(10, "documents in a block", low=1, high=65_535)
 
 
 @dataclass(frozen=True)
 class EnergySummary(_Checked):
-    """A block's summary is the fewest of its terms that hold so much of its mass."""
+    """Summary of the fewest terms that hold a share of the block's mass."""
 
     fraction: float = option(0.4, "share of the mass", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
 class FixedSummary(_Checked):
-    """A block's summary is its so many heaviest terms."""
+    """Summary of a fixed number of the block's heaviest terms."""
 
     n_terms: int = option(64, "terms kept", low=1, high=MANY)
 
@@ -114,7 +116,7 @@ _KINDS: dict[str, type[Any]] = {
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """Choices by which a block index is built. Equal configs and documents give equal bytes.
+    """Options of building a block index. Equal configs and documents give equal bytes.
 
     Attributes:
         pruning: which entries become postings.
@@ -123,7 +125,7 @@ class BuildConfig:
         values: how weights are stored for final scores: "u16", 16-bit steps of one scale, or
             "f32", as given; then scores equal those of exact search to the bit.
         n_neighbours: nearest documents stored for each, for `SearchParams.n_knn`.
-        seed: of the centroids drawn.
+        seed: of the random centroids.
 
     Example:
         >>> import lsr
@@ -146,15 +148,15 @@ class BuildConfig:
                 raise QueryError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; strategies are named by their class."""
+        """Plain values for JSON; strategies are named by their class."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> BuildConfig:
-        """What `to_dict` wrote.
+        """Read what `to_dict` made.
 
         Raises:
-            InputError: a name or value that this version does not know.
+            InputError: this version does not know a name or value.
         """
         try:
             return cls(**{name: _made(value) for name, value in content.items()})
@@ -180,15 +182,15 @@ def _made(value: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class SearchParams:
-    """How one search is done.
+    """Options of one search over vectors.
 
     Attributes:
         k: hits wanted.
-        query_cut: the heaviest terms of the query whose lists are visited.
-        heap_factor: a block is visited if its estimate is this share of the k-th score or more.
-        n_knn: stored neighbours of each hit that are looked at as well.
-        strategy: exact, approximate, or auto: whichever is estimated to be faster.
-        filter: bool, shape (n_documents,): rows that are False are not returned; or None.
+        query_cut: number of the query's heaviest terms whose lists are visited.
+        heap_factor: a block is visited if its estimate is at least this share of the k-th score.
+        n_knn: stored neighbours of each hit that are scored as well.
+        strategy: exact, approximate, or auto: the one that is estimated to be faster.
+        filter: bool, shape (n_documents,): False rows are not returned. Default: no filter.
 
     Example:
         >>> import lsr

@@ -1,4 +1,4 @@
-"""The root command `lsr`, and what an error becomes on the way out."""
+"""The root command `lsr`, and how errors end it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INTERRUPTED = 130
 
 
 class ErrorsSpeak(TyperGroup):
-    """Turns errors of the tree into one sentence and an exit code."""
+    """The command group that turns an `LsrError` into one sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -89,8 +89,8 @@ def root(
 ) -> None:
     """Learned sparse retrieval: index documents, search them, evaluate and serve.
 
-    Exit codes: 0 done, 1 damage found by index verify, 2 wrong input or refused by the machine,
-    130 interrupted.
+    Exit codes: 0 done, 1 damage found by lsr index verify, 2 wrong input or refused by the
+    machine, 130 interrupted.
     """
 
 

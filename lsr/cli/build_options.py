@@ -18,20 +18,21 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 Threads = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Threads that build blocks; by default all usable cores."),
+    typer.Option(metavar="N", help="Threads that build blocks; default: all usable cores."),
 ]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
-        help="Memory for building blocks, beside the vectors: bytes, or K, M, G for thousands, "
-        "millions, billions of them, as in 2.5G; refused when it does not suffice.",
+        help="Memory for building blocks, besides the vectors: bytes, or K, M, G for thousands, "
+        "millions, billions of bytes, as in 2.5G; a build that needs more is refused. Default: "
+        "no limit.",
     ),
 ]
 
 
 def build_limits(threads: int | None, max_memory: str | None) -> BuildLimits:
-    """What the two options say. Raises InputError."""
+    """The limits that the two options ask for. Raises InputError."""
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise InputError(
             f"--threads is {threads}; give a whole number from 1 to {MAX_THREADS:,}, or leave it "

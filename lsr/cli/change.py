@@ -1,4 +1,4 @@
-"""A change of an index, as the commands that make one print it."""
+"""Output of the commands that change an index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["print_change"]
 
 
 def print_change(index: Path, change: Change, as_json: bool) -> None:
-    """Print what was done and what the index is now; as JSON where it is asked for."""
+    """Print what was done and the new state of the index, as text or JSON."""
     manifest = change.manifest
     counts = {
         "added": change.n_added,

@@ -1,4 +1,4 @@
-"""What the commands say, and where: results on standard output, all else on standard error."""
+"""Console output: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 def complain(sentence: str) -> None:
-    """A line on standard error."""
+    """Print a line on standard error."""
     typer.echo(sentence, err=True)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     sys.stdout.flush()
 
 
 def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; the first column is left-aligned, the others right."""
+    """Print a table on standard output; the first column is left-aligned, the others right."""
     table = Table(title=title, title_justify="left")
     for place, name in enumerate(header):
         table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
@@ -53,7 +53,7 @@ def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]
 
 @contextmanager
 def shown_progress() -> Iterator[ProgressCallback]:
-    """A `Progress` on standard error: a bar per stage on a terminal, else a line now and then."""
+    """A `Progress` on standard error: a bar per stage on a terminal, otherwise occasional lines."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _said_now_and_then()

@@ -1,4 +1,4 @@
-"""Options that say which encoder is used, and how."""
+"""Options of encoders, shared by commands."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ __all__ = ["Idf", "LexicalWeight", "MaxActive", "Precision", "PruneRatio"]
 Precision = Annotated[
     str,
     typer.Option(
-        help="A learned model's network: fp32 or bf16 in torch, int8 for the graph of a packed "
-        "model, or auto for what the machine is built for."
+        help="Learned model: precision of its network: fp32 or bf16 in torch, int8 for the ONNX "
+        "graph of a packed model, or auto: bf16 where the machine computes in it, otherwise int8 "
+        "where the model has it, otherwise fp32."
     ),
 ]
 MaxActive = Annotated[
     int | None,
     typer.Option(
-        min=1, help="A learned model: terms kept of a document; what the model says else."
+        min=1, help="Learned model: terms kept of a document; default: as the model says."
     ),
 ]
 PruneRatio = Annotated[
     float,
     typer.Option(
-        help="A learned model: terms up to this share of a document's heaviest are dropped."
+        help="Learned model: terms up to this share of a document's heaviest term are dropped."
     ),
 ]
 Idf = Annotated[
     str | None,
     typer.Option(
-        help="A learned model's query weights: model for its own, corpus for those of SOURCE "
-        "drawn towards its own; what the model says else."
+        help="Learned model: query weights: model for the model's own, corpus for those of "
+        "SOURCE, mixed with the model's while SOURCE is small; default: as the model says."
     ),
 ]
 
@@ -39,7 +40,7 @@ LexicalWeight = Annotated[
     float | None,
     typer.Option(
         "--lexical-weight",
-        help="A learned model: weight of the score by BM25 that the document's own words add; "
-        "what the model says else, 0 for none.",
+        help="Learned model: weight of the BM25 score of the document's own words; 0 for none; "
+        "default: as the model says.",
     ),
 ]

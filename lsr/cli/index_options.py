@@ -1,4 +1,4 @@
-"""Arguments and options that most commands have."""
+"""Arguments and options of most commands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ ColumnNames = Annotated[
     str,
     typer.Option(
         "--columns",
-        help="Fields of a record file, as doc_id=A,text=B,title=C; usual names else.",
+        help="Fields of a record file, as doc_id=A,text=B,title=C; default: the usual names.",
     ),
 ]

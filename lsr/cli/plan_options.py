@@ -1,4 +1,4 @@
-"""Options of the command line that make up a search plan."""
+"""Options of a search plan, shared by commands."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ __all__ = ["Interpolate", "ModeName", "Settings", "WeightSparse", "plan_fields"]
 
 ModeName = Annotated[
     str | None,
-    typer.Option("--mode", help="hybrid, sparse or dense; hybrid where there are dense vectors."),
+    typer.Option(
+        "--mode", help="hybrid, sparse or dense; default: hybrid where there are dense vectors."
+    ),
 ]
 WeightSparse = Annotated[
     float | None,
-    typer.Option("--weight-sparse", help="Share of the sparse side in the fusion, 0 to 1."),
+    typer.Option(
+        "--weight-sparse",
+        help="Share of the sparse side in the fusion, 0 to 1; default: that of the plan.",
+    ),
 ]
 Interpolate = Annotated[
     str | None,
     typer.Option(
         "--prf",
-        help=f"Where rankings are fused around the feedback: {', '.join(INTERPOLATIONS)}.",
+        help="Pseudo-relevance feedback, by where rankings are fused around it: "
+        f"{', '.join(INTERPOLATIONS)}; default: that of the plan.",
     ),
 ]
 Settings = Annotated[
@@ -44,7 +50,7 @@ def plan_fields(
     interpolate: str | None = None,
     settings: list[str] | None = None,
 ) -> dict[str, Any]:
-    """What was given, nested as `lsr.retrieval.plan.plan_from` reads it.
+    """Nested fields of a plan, as `lsr.retrieval.plan.plan_from` reads them.
 
     Raises:
         QueryError: a setting is not written FIELD=VALUE, or two contradict each other.

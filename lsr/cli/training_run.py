@@ -1,4 +1,4 @@
-"""A training run on the terminal: progress while it trains, and what it ended with."""
+"""Progress and outcome of a training run on the terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = ("loss", "terms", "flops", "lambda", "score", "steps_per_second")
 
 
 def run_training(work: Any, as_json: bool) -> None:
-    """Call `work(progress, report)`, and print its result; as JSON where it is asked for."""
+    """Call `work(progress, report)`, and print its result, as text or JSON."""
     with shown_progress() as progress, _shown_report() as report:
         result = work(progress, report)
     if as_json:
@@ -41,7 +41,7 @@ def run_training(work: Any, as_json: bool) -> None:
 
 @contextmanager
 def _shown_report() -> Iterator[Any]:
-    """A `Report` on standard error: one changing line on a terminal, else a line now and then."""
+    """A `Report` on standard error: one changing line on a terminal, otherwise occasional lines."""
     console = Console(stderr=True)
     last = -SECONDS_BETWEEN_LINES
     live = Live(console=console, transient=True) if console.is_terminal else None

@@ -1,4 +1,4 @@
-"""Vectors made elsewhere, read for `lsr index build --vectors` and `lsr index add --vectors`."""
+"""Precomputed vectors, read for `lsr index build --vectors` and `lsr index add --vectors`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ VectorsPath = Annotated[
 ]
 VectorFormat = Annotated[
     str | None,
-    typer.Option(help=f"Of --vectors: {', '.join(FORMATS)}; found out by default."),
+    typer.Option(help=f"Format of --vectors: {', '.join(FORMATS)}; default: recognised."),
 ]
 
 

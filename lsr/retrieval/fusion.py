@@ -56,7 +56,7 @@ class Fusion:
     )
     weight_sparse: float | None = option(
         None,
-        "Share of the sparse side, 0.3 for tmm and 0.5 else; 0 or 1 is one side alone.",
+        "Share of the sparse side; default: 0.3 for tmm, 0.5 for others; 0 or 1 is one side alone.",
         low=0.0,
         high=1.0,
         optional=True,

@@ -1,4 +1,4 @@
-"""`SearchPlan`: everything that decides a search, as one frozen value.
+"""Search plans: everything that decides a search, as one frozen value.
 
 The conditions of Li et al. (SIGIR 2022) are plans, not code: `prf.interpolate` says where the two
 rankings are fused.
@@ -9,8 +9,8 @@ rankings are fused.
     post         feedback from the dense list, and the new dense list is fused with the sparse one
     both         feedback from the fused list, and the new dense list is fused with the sparse one
 
-They differ in two weights only, `weights`: that of the list which feedback is picked from, and
-that of the result.
+They differ in two weights only: that of the list which feedback is picked from, and that of the
+result.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INTERPOLATIONS = ("none", "pre", "post", "both", "dense_only")
 
 @dataclass(frozen=True, slots=True)
 class Prf:
-    """Pseudo-relevance feedback.
+    """Options of pseudo-relevance feedback.
 
     Raises:
         QueryError: a value is out of its range.
@@ -43,17 +43,17 @@ class Prf:
     interpolate: Interpolation = option(
         "none", "Where rankings are fused around the feedback.", choices=INTERPOLATIONS
     )
-    depth: int = option(3, "Documents to learn from, at most; 0 turns it off.", low=0, high=20)
+    depth: int = option(3, "Feedback documents, at most; 0 turns feedback off.", low=0, high=20)
     weight_sparse_pre: float | None = option(
         None,
-        "The sparse side's share in the list that feedback is picked from; else as in fusion.",
+        "The sparse side's share in the list that feedback is picked from; default: as in fusion.",
         low=0.0,
         high=1.0,
         optional=True,
     )
     min_score: float | None = option(
         None,
-        "Documents whose score in that list is lower are not learned from.",
+        "Documents with a lower score in that list are not used; default: no limit.",
         low=0.0,
         high=1.0,
         optional=True,
@@ -67,12 +67,12 @@ class Prf:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The sparse side's share in three lists.
+    """Shares of the sparse side in three lists.
 
     Attributes:
         first: the list that feedback is picked from.
         final: the result.
-        unfed: the result when there is no feedback.
+        unfed: the result without feedback.
     """
 
     first: float
@@ -82,7 +82,7 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class SearchPlan:
-    """How a collection is searched.
+    """Options that decide a search of a collection.
 
     Raises:
         QueryError: a value is out of its range, or values do not go together.
@@ -95,7 +95,7 @@ class SearchPlan:
 
     mode: Mode | None = option(
         None,
-        "hybrid, sparse or dense; by default hybrid where the collection has dense vectors.",
+        "hybrid, sparse or dense; default: hybrid where the collection has dense vectors.",
         choices=MODES,
         optional=True,
     )
@@ -106,10 +106,10 @@ class SearchPlan:
     prf: Prf = field(default_factory=Prf)
     explain: Literal["none", "scores", "full"] = option(
         "none",
-        "What to say of each hit: its scores by side; full adds terms and feedback documents.",
+        "Explanation of hits: none, scores (by side), or full (terms, feedback documents too).",
         choices=("none", "scores", "full"),
     )
-    allow_partial: bool = option(False, "Whether the other side alone may answer when one fails.")
+    allow_partial: bool = option(False, "Whether one side may answer alone when the other fails.")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -125,7 +125,7 @@ class SearchPlan:
             )
 
     def resolved(self, modes: tuple[Mode, ...]) -> SearchPlan:
-        """The plan with nothing left open, for a collection that has these modes.
+        """The plan with every default filled in, for a collection that has these modes.
 
         A single mode is a fusion by weight 0 or 1 of raw scores; `dense_only` is mode dense.
 
@@ -166,13 +166,13 @@ class SearchPlan:
 
     @property
     def may_move_dense(self) -> bool:
-        """Whether a resolved plan takes feedback to a dense query, which counts in the result."""
+        """Whether feedback may move the dense query, and that counts in the result."""
         asked = self.prf.depth > 0 and self.prf.interpolate != "none"
         return asked and self.weights.final < 1
 
     @property
     def may_move_sparse(self) -> bool:
-        """Whether a resolved plan takes feedback to a sparse query, which counts in the result."""
+        """Whether feedback may move the sparse query, and that counts in the result."""
         asked = self.prf.depth > 0 and (self.mode == "sparse" or self.prf.interpolate != "none")
         return asked and self.weights.final > 0
 
@@ -182,13 +182,13 @@ class SearchPlan:
 
 
 def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -> SearchPlan:
-    """The plan that a mapping such as a request stands for, on top of defaults.
+    """Make a plan of a mapping, such as a request, on top of defaults.
 
-    Defaults that cannot go with what is given step back: a weight belongs to its norm and method,
+    Defaults that do not fit the given fields are dropped: a weight belongs to its norm and method,
     interpolation to mode hybrid.
 
     Raises:
-        QueryError: names a field that there is not, or one out of its range.
+        QueryError: a field is unknown or out of its range; the message names it.
 
     Example:
         >>> import lsr

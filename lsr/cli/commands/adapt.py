@@ -1,4 +1,4 @@
-"""`lsr adapt`: a model fitted to a collection without labels."""
+"""`lsr adapt`: fit a model to a collection without labels."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ __all__ = ["adapt"]
 
 def adapt(
     model: Annotated[str, typer.Argument(help="A model folder, or a hub id.")],
-    corpus: Annotated[str, typer.Argument(help="The collection, as lsr index build takes it.")],
-    out: Annotated[Path, typer.Argument(help="The folder of the run; the model is in its model/.")],
+    corpus: Annotated[str, typer.Argument(help="The collection, as lsr index build reads it.")],
+    out: Annotated[Path, typer.Argument(help="The run folder; the model is in its model/.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 300,
     dense: Annotated[
         str, typer.Option(help="The dense teacher beside BM25, or none.")
     ] = "all-MiniLM-L6-v2",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE over the stage's config.")
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE that overrides the stage's config; may be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit a model to a collection that has no labels.
+    """Fit a model to a collection without labels.
 
     Queries are made of titles, sentences and keywords; BM25 and a dense model are the teachers.
     """

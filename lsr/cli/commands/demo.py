@@ -1,4 +1,4 @@
-"""`lsr demo`: a working search over documentation that is on every machine with Python."""
+"""`lsr demo`: a search over documentation that every machine with Python has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEARNED_LIMIT = 5_000
 
 def demo(
     folder: Annotated[
-        Path, typer.Option(help="Where the demo index is kept.", show_default=False)
+        Path, typer.Option(help="Folder of the demo index; default: .lsr/demo.", show_default=False)
     ] = Path(".lsr/demo"),
     host: Host = None,
     port: Port = None,
@@ -38,17 +38,17 @@ def demo(
         int | None,
         typer.Option(
             min=1,
-            help=f"Docstrings that are indexed; else {LEARNED_LIMIT:,}, which take up to three "
+            help=f"Docstrings to index; default: {LEARNED_LIMIT:,}, which take up to three "
             "minutes on two cores, or all with bm25.",
         ),
     ] = None,
     dense: Annotated[
-        bool, typer.Option("--dense", help=f"Dense vectors as well, by {DEFAULT_DENSE_MODEL}.")
+        bool, typer.Option("--dense", help=f"Add dense vectors of {DEFAULT_DENSE_MODEL}.")
     ] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index anew.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again.")] = False,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     build_only: Annotated[
-        bool, typer.Option("--build-only", help="Build the index and do not serve it.")
+        bool, typer.Option("--build-only", help="Build the index without serving it.")
     ] = False,
 ) -> None:
     """Index docstrings of Python and of installed packages, and serve a search page."""
@@ -82,7 +82,7 @@ def demo(
 
 
 def _best_known(documents: Sequence[Document], most: int | None) -> Sequence[Document]:
-    """So many documents at most, those with the shortest dotted names, in their order."""
+    """At most `most` documents, those with the shortest dotted names, in their order."""
     if most is None:
         return documents
     dots = sorted(range(len(documents)), key=lambda i: documents[i].doc_id.count("."))

@@ -1,4 +1,4 @@
-"""`lsr encode`: sparse vectors of a collection by a learned model, in files."""
+"""`lsr encode`: sparse vectors of a collection in files, by a learned model."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def encode(
         Path,
         typer.Argument(
             metavar="OUT",
-            help="The folder of .jsonl shards to write; or a .npz file, which has no ids: they "
-            "are in OUT.ids.txt.",
+            help="The folder of .jsonl shards to write; or a .npz file, whose ids are written to "
+            "OUT.ids.txt.",
         ),
     ],
     queries: Annotated[
@@ -54,13 +54,15 @@ def encode(
     shard_documents: Annotated[int, typer.Option(min=1, help="Documents in a shard.")] = 4_096,
     columns: Annotated[
         str,
-        typer.Option(help="Fields of a record file, as doc_id=A,text=B,title=C; usual names else."),
+        typer.Option(
+            help="Fields of a record file, as doc_id=A,text=B,title=C; default: the usual names."
+        ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Encode a collection with a learned sparse model, for lsr index build --vectors.
 
-    An interrupted run keeps the shards that are whole; run it again to go on.
+    An interrupted run keeps its complete shards; run it again to continue.
     """
     from lsr.encoders.encode_shards import ShardPlan, encode_shards, write_one_file
 

@@ -1,4 +1,4 @@
-"""`lsr eval`: systems side by side on judged collections."""
+"""`lsr eval`: compare systems on judged collections."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def evaluate(
         typer.Argument(metavar="DATASET...", help="BEIR folders, or irds:ID from ir_datasets."),
     ],
     systems: Annotated[
-        str, typer.Option(help=f"Comma-separated: {', '.join((*SYSTEMS, *LEARNED))}.")
+        str, typer.Option(help=f"Systems, comma-separated: {', '.join((*SYSTEMS, *LEARNED))}.")
     ] = "bm25,learned",
     metrics: Annotated[
-        str, typer.Option(help="Comma-separated measures, as ir_measures writes them.")
+        str, typer.Option(help="Measures, comma-separated, as ir_measures writes them.")
     ] = ",".join(DEFAULT_METRICS),
-    split: Annotated[str, typer.Option(help="Which judgements of a BEIR folder.")] = "test",
-    depth: Annotated[int, typer.Option(min=1, help="Hits a query that count.")] = 1000,
+    split: Annotated[str, typer.Option(help="Split of the judgements of a BEIR folder.")] = "test",
+    depth: Annotated[int, typer.Option(min=1, help="Hits of each query that are measured.")] = 1000,
     dense: Annotated[
         str, typer.Option(help="The sentence-transformers model of the dense system.")
     ] = DEFAULT_DENSE_MODEL,
     sparse: Annotated[
         str | None,
         typer.Option(
-            help="The learned sparse model of the systems learned, which is put to --systems, and "
-            f"learned:hybrid, as lsr index build takes it; {DEFAULT_MODEL} else.",
+            help="The learned sparse model of the systems learned (added to --systems) and "
+            f"learned:hybrid, as lsr index build takes it; default: {DEFAULT_MODEL}.",
             show_default=False,
         ),
     ] = None,
@@ -73,15 +73,15 @@ def evaluate(
     tune_split: Annotated[
         str,
         typer.Option(
-            help="Judgements that tuned is tuned on; by default dev or train, and where there is "
-            "neither, cross-validation."
+            help="Split that the system tuned is tuned on; default: dev or train, or, where there "
+            "is neither, cross-validation."
         ),
     ] = "",
     tune_queries: Annotated[
-        int, typer.Option(min=0, help="Queries of that split used, spread evenly; 0 for all.")
+        int, typer.Option(min=0, help="Queries of that split to use, spread evenly; 0 for all.")
     ] = 300,
     tune_sparse: Annotated[
-        bool, typer.Option("--tune-sparse", help="Let tuned use feedback to the sparse query too.")
+        bool, typer.Option("--tune-sparse", help="Tune feedback to the sparse query too.")
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report as JSON; - for standard output.")
@@ -99,16 +99,15 @@ def evaluate(
     cache_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Where vectors of networks are kept between evaluations; by default lsr/ in the "
-            "user's cache folder."
+            help="Folder where vectors of networks are kept between evaluations; default: "
+            "lsr/vectors in the user's cache folder."
         ),
     ] = None,
 ) -> None:
     """Measure relevance and query time of systems on judged collections.
 
-    Each collection is indexed anew by each system; only vectors of networks are kept between
-    calls.
-    Differences from the first system are tested query by query.
+    Each system indexes each collection again; only vectors of networks are kept between calls.
+    Differences from the first system are tested by a paired t-test over queries.
     """
     names = _names(systems)
     if sparse is not None and not set(names) & set(LEARNED):

@@ -1,4 +1,4 @@
-"""`lsr expand`: documents with terms that queries may use appended, for encoders of own terms."""
+"""`lsr expand`: append terms that queries may use to documents, for models of own terms."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def expand(
         str, typer.Argument(metavar="CORPUS", help="Documents, as lsr index build reads them.")
     ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="The .jsonl file of longer documents to write.")
+        Path, typer.Argument(metavar="OUT", help="The .jsonl file of expanded documents to write.")
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="A sequence-to-sequence checkpoint that makes queries (docT5query)."),
+        typer.Option(help="A sequence-to-sequence checkpoint that generates queries (docT5query)."),
     ] = None,
     tilde: Annotated[
         str | None, typer.Option(help="A SparseEncoder whose likeliest terms are taken (TILDE).")
@@ -39,12 +39,16 @@ def expand(
         Path | None,
         typer.Option(help="Expansions made elsewhere: JSON lines of doc_id and queries."),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="Queries that --model makes of each.")] = 20,
-    terms: Annotated[int, typer.Option(min=1, help="Terms that --tilde adds to each.")] = 128,
+    queries: Annotated[
+        int, typer.Option(min=1, help="Queries that --model generates for each document.")
+    ] = 20,
+    terms: Annotated[
+        int, typer.Option(min=1, help="Terms that --tilde adds to each document.")
+    ] = 128,
 ) -> None:
     """Append queries or terms to documents, by one of --model, --tilde and --file.
 
-    OUT can be indexed, encoded or trained on like any collection.
+    OUT is a collection like any other, to be indexed, encoded or trained on.
     """
     if sum(each is not None for each in (model, tilde, file)) != 1:
         raise InputError("choose one of --model, --tilde and --file: what makes the expansions")

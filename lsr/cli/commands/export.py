@@ -1,4 +1,4 @@
-"""`lsr export`: a learned sparse model in the layouts that other programs read."""
+"""`lsr export`: write a learned sparse model in the layouts of other programs."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def export_model(
 ) -> None:
     """Export a learned sparse model.
 
-    An export to ONNX encodes documents without torch, and is itself a MODEL; its vectors are
-    compared with torch's first. A packed model is a quarter of its size, for both. The one for
-    Anserini is of a collection: impacts in whole numbers.
+    An export to ONNX encodes documents without torch, and can be used as MODEL; it is kept only
+    when its vectors agree with torch's. A packed model has a quarter of the size, and works with
+    both. The format anserini is of a collection: impacts in whole numbers.
     """
     if format_name not in FORMATS:
         raise InputError(f"there is no format {format_name!r}; choose {', '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""`lsr export-onnx`: a dense model for serving without torch."""
+"""`lsr export-onnx`: write a dense model in ONNX, to serve it without torch."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def export_onnx(
         Path | None,
         typer.Argument(
             metavar="FOLDER",
-            help="The folder to write; by default the place in the user's cache where MODEL is "
+            help="The folder to write; default: the place in the user's cache where MODEL is "
             "looked for by name.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export a dense model to ONNX, so that it is used without torch and with the same vectors.
+    """Export a dense model to ONNX, for use without torch and with the same vectors.
 
-    The result is compared with the model in torch, and only kept when the vectors agree.
+    The export is compared with the model in torch, and kept only when the vectors agree.
     """
     from lsr.encoders import dense_onnx_export as export
     from lsr.encoders.dense_onnx import cached_export

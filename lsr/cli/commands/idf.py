@@ -1,4 +1,4 @@
-"""`lsr idf`: a model's query table for a corpus."""
+"""`lsr idf`: compute a model's query table for a corpus."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def idf(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the table here, as a JSON object of tokens and weights."),
+        typer.Option(
+            help="The file to write the table to, as a JSON object of tokens and weights."
+        ),
     ] = None,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Put the table into the model's folder.")
@@ -42,8 +44,8 @@ def idf(
         float,
         typer.Option(
             min=0,
-            help="Documents at which the corpus counts as much as the model's own table; 0 for "
-            "the corpus alone.",
+            help="Number of documents at which the corpus counts as much as the model's own table; "
+            "0 for the corpus alone.",
         ),
     ] = SHRINKAGE,
     columns: Annotated[
@@ -54,7 +56,7 @@ def idf(
 ) -> None:
     """Weigh a model's query terms by how rare they are in a corpus.
 
-    Document vectors stay as they are; collections built before keep the table they were built with.
+    Document vectors do not change; existing indexes keep the table they were built with.
     """
     if out is None and not in_place:
         raise InputError("nowhere to write the table; give --out FILE or --in-place")

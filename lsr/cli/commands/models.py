@@ -1,4 +1,4 @@
-"""`lsr models`."""
+"""`lsr models`: list the installed sparse models."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["models"]
 
 
 def models(as_json: AsJson = False) -> None:
-    """List the sparse models that are installed: any of them is a MODEL, by its name.
+    """List the installed sparse models; their names can be used as MODEL.
 
-    Terms and retrieval FLOPS are means over the collections in the last column, where the model
-    was measured by make report-encoder; none of them was trained on.
+    Terms and retrieval FLOPS are means over the collections in the last column, measured by make
+    report-encoder; the models were not trained on them.
     """
     found = bundled_models()
     if as_json:

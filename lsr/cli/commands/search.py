@@ -1,4 +1,4 @@
-"""`lsr search`: one query against an index."""
+"""`lsr search`: search an index with one query."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ _SHOWN_CHARACTERS = 160
 def search(
     index: IndexPath,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The query.")],
-    k: Annotated[int | None, typer.Option("-k", "--limit", help="Hits wanted; 10 else.")] = None,
-    offset: Annotated[int, typer.Option(help="Hits to leave out at the front.")] = 0,
+    k: Annotated[
+        int | None, typer.Option("-k", "--limit", help="Hits wanted; default: 10.")
+    ] = None,
+    offset: Annotated[int, typer.Option(help="Hits to skip at the front.")] = 0,
     mode: ModeName = None,
     weight_sparse: WeightSparse = None,
     interpolate: Interpolate = None,
     settings: Settings = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Say where each score comes from.")
+        bool, typer.Option("--explain", help="Print where each score comes from.")
     ] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="field=value that hits must have; may be repeated."),
+        typer.Option("--filter", help="field=value that every hit must have; may be repeated."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option(help="Check the index for damage first.", show_default=True)
+        bool, typer.Option(help="Compare the index with its checksums first.", show_default=True)
     ] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +136,7 @@ def _as_json(answer: Answer) -> dict[str, object]:
 
 
 def _condition(text: str) -> tuple[str, object]:
-    """`field=value`; the value is read as JSON where it is a JSON scalar, else as text."""
+    """Parse `field=value`; a value that is no JSON scalar is text."""
     field, equals, value = text.partition("=")
     if not equals or not field:
         raise QueryError(f"{text!r} is not a filter; write field=value")

@@ -1,4 +1,4 @@
-"""`lsr serve`: the REST API and the search page."""
+"""`lsr serve`: serve the REST API and the search page."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from lsr.cli.console import complain
 
 __all__ = ["Host", "Port", "run", "serve"]
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on; LSR_HOST or 127.0.0.1 else.")]
-Port = Annotated[int | None, typer.Option(help="Port, 0 for any free one; LSR_PORT or 8080 else.")]
+Host = Annotated[
+    str | None, typer.Option(help="Address to listen on; default: LSR_HOST or 127.0.0.1.")
+]
+Port = Annotated[
+    int | None, typer.Option(help="Port, 0 for any free one; default: LSR_PORT or 8080.")
+]
 
 
 def serve(

@@ -1,4 +1,4 @@
-"""`lsr train`: a sparse encoder from a config file."""
+"""`lsr train`: train a sparse encoder from a config file."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ __all__ = ["train"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML file; configs/ has examples.")],
+    config: Annotated[Path, typer.Argument(help="A YAML file; there are examples in configs/.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="KEY=VALUE over the config, such as optim.lr=3e-5; repeatable."),
+        typer.Option(
+            "--set",
+            help="KEY=VALUE that overrides the config, such as optim.lr=3e-5; may be repeated.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option(help="Print the whole config, counts and an estimate of the cost; no more."),
+        typer.Option(
+            help="Print the whole config, counts and an estimate of the cost, and do not train."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a sparse encoder.
 
-    Interrupted, the same command goes on from the last checkpoint, and ends with the same model.
+    An interrupted run continues from its last checkpoint when the same command is given again, and
+    ends with the same model.
     """
     from lsr.training.config.yaml_file import read_config, written_config
     from lsr.training.loop.run import estimate, train_model

@@ -1,4 +1,4 @@
-"""`lsr tune`: the weight and the feedback that suit an index, by judged queries."""
+"""`lsr tune`: choose fusion weight and feedback for an index on judged queries."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ __all__ = ["tune"]
 def tune(
     index: IndexPath,
     queries: Annotated[
-        Path, typer.Option(help="Queries: JSON lines with _id and text, or id TAB text.")
+        Path, typer.Option(help="File of queries: JSON lines with _id and text, or id TAB text.")
     ],
-    qrels: Annotated[Path, typer.Option(help="Judgements: BEIR's three columns or TREC's four.")],
+    qrels: Annotated[
+        Path, typer.Option(help="File of judgements: BEIR's three columns or TREC's four.")
+    ],
     metric: Annotated[
-        str, typer.Option(help="What to improve, as ir_measures writes it.")
+        str, typer.Option(help="Measure to improve, as ir_measures writes it.")
     ] = "nDCG@10",
-    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts that are held out in turn.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     max_queries: Annotated[
-        int, typer.Option(min=0, help="Judged queries used, spread evenly; 0 for all.")
+        int, typer.Option(min=0, help="Judged queries to use, spread evenly; 0 for all.")
     ] = 500,
     sparse_feedback: Annotated[
         bool, typer.Option("--sparse-feedback", help="Tune feedback to the sparse query too.")
     ] = False,
     settings: Settings = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what was found, and store nothing.")
+        bool, typer.Option("--dry-run", help="Print what was found without storing it.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Choose fusion weight and feedback by cross-validation, and store them with the index.
 
-    A weight other than the default, and feedback, are kept only when they pay on queries that they
-    were not chosen on. Later searches of the index use what was stored, where a request does not
-    say otherwise. An interrupted run stores nothing.
+    A weight other than the default, and feedback, are kept only when they improve the measure on
+    held-out queries. Later searches of the index use the stored plan unless a request overrides
+    it. An interrupted run stores nothing.
     """
     from lsr.evaluation.evaluate import judged_queries
     from lsr.evaluation.tune_collection import tune_collection

@@ -1,4 +1,4 @@
-"""`lsr index`: a file a command."""
+"""`lsr index`: build, change, describe and check an index; a file for each command."""
 
 from __future__ import annotations
 

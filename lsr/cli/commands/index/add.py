@@ -1,4 +1,4 @@
-"""`lsr index add`: documents added to an index, or put in place of older versions."""
+"""`lsr index add`: add documents to an index, or replace older versions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def add(
     max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add documents to an index; one whose id is there replaces the older version.
+    """Add documents to an index; a document with a known id replaces the older version.
 
-    They are encoded by the models of the index; one that was built with --vectors needs vectors
-    here too. Searches that are running, and lsr serve, keep what they have open. Small segments
-    are merged now and then.
+    Documents are encoded by the models of the index; an index that was built with --vectors needs
+    vectors here too. Running searches, and lsr serve, keep the generation they opened. Small
+    segments are merged along the way.
     """
     from lsr.index.collection.update import add_documents
 

@@ -1,4 +1,4 @@
-"""`lsr index build`: documents into an index."""
+"""`lsr index build`: build an index from documents or vectors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def build(
     blocks: Annotated[
         str,
         typer.Option(
-            help="Blocks for approximate search: always, never, or auto: from 100,000 documents on."
+            help="Blocks for approximate search: always, never, or auto: from 100,000 documents."
         ),
     ] = "auto",
     threads: Threads = None,
@@ -52,8 +52,8 @@ def build(
         str | None,
         typer.Option(
             help="The sparse encoder: bm25, or a learned model: one of lsr models, a folder that a "
-            f"SparseEncoder was saved in or lsr export wrote, or a hub id; {DEFAULT_MODEL} else. "
-            "With --vectors it encodes queries only.",
+            "SparseEncoder was saved in or lsr export wrote, or a hub id; default: "
+            f"{DEFAULT_MODEL}. With --vectors it encodes queries only.",
             show_default=False,
         ),
     ] = None,
@@ -67,21 +67,21 @@ def build(
     ] = "none",
     columns: ColumnNames = "",
     k1: Annotated[
-        float | None, typer.Option(help="BM25: how slowly repeated words saturate; 0.9 else.")
+        float | None, typer.Option(help="BM25: k1, the saturation of repeated words; default: 0.9.")
     ] = None,
     b: Annotated[
-        float | None, typer.Option(help="BM25: how much long documents are held back; 0.4 else.")
+        float | None, typer.Option(help="BM25: b, the normalisation by length; default: 0.4.")
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="BM25: the Snowball stemmer, or none; english else.")
+        str | None, typer.Option(help="BM25: the Snowball stemmer, or none; default: english.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build an index from documents, replacing the one at INDEX when it is whole.
+    """Build an index from documents; it replaces the one at INDEX when it is complete.
 
-    Documents are encoded with the model that comes along, some 20 a second on two cores; without
-    a network, by BM25, thousands. An interrupted build changes nothing; run it again, and vectors
-    that were ready are used.
+    Documents are encoded by the bundled model, about 20 a second on two cores; BM25, which needs no
+    network, encodes thousands. An interrupted build changes nothing; run it again, and the vectors
+    encoded so far are used.
     """
     from lsr.index.collection.build import build_collection
 

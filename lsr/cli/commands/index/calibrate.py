@@ -1,4 +1,4 @@
-"""`lsr index calibrate`: approximate search with a wanted recall."""
+"""`lsr index calibrate`: choose parameters of approximate search for a recall."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ __all__ = ["calibrate"]
 def calibrate(
     index: IndexPath,
     recall: Annotated[
-        float, typer.Option(help="Share of the true hits that are to be found, above 0, to 1.")
+        float, typer.Option(help="Share of the true hits to find, above 0, at most 1.")
     ] = 0.97,
     queries: Annotated[
         Path | None,
         typer.Option(
-            help="Queries: JSON lines with _id and text, or id TAB text; else made of documents."
+            help="File of queries: JSON lines with _id and text, or id TAB text; default: "
+            "queries made of documents."
         ),
     ] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="Hits that recall is measured over.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how approximate search reaches a recall, and store it with the index.
+    """Choose parameters of approximate search for a recall, and store them with the index.
 
     Later searches are exact or approximate, whichever is faster. Delete calibration.json in the
-    index to have exact search only. Indexes have blocks for approximate search from 100,000
-    documents on, or by lsr index build --blocks always.
+    index to return to exact search. An index has blocks for approximate search from 100,000
+    documents, or by lsr index build --blocks always.
     """
     from lsr.index.collection.reader import CollectionReader
 

@@ -1,4 +1,4 @@
-"""`lsr index delete`: documents deleted by id."""
+"""`lsr index delete`: delete documents by id."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def delete(
     ] = None,
     ids_from: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A file with an id on each line, besides those named."),
+        typer.Option(metavar="FILE", help="File with more ids, one a line."),
     ] = None,
     ignore_missing: Annotated[
-        bool, typer.Option("--ignore-missing", help="Ids that are not there are no error.")
+        bool, typer.Option("--ignore-missing", help="Ignore ids of no document.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete documents by id: all of those named, or none when one is not there.
+    """Delete documents by id: all that are named, or none when an id is unknown.
 
     Their bytes stay on disk until their segment is merged.
     """

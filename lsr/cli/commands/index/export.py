@@ -1,4 +1,4 @@
-"""`lsr index export`: sparse vectors for other engines."""
+"""`lsr index export`: write sparse vectors for other engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     format_name: Annotated[
         str | None,
-        typer.Option("--format", help=f"{', '.join(FORMATS)}; by default told by the name."),
+        typer.Option("--format", help=f"{', '.join(FORMATS)}; default: by the file's name."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

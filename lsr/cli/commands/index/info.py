@@ -1,4 +1,4 @@
-"""`lsr index info`: what an index holds."""
+"""`lsr index info`: describe an index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["described_index", "info"]
 
 
 def info(index: IndexPath, as_json: AsJson = False) -> None:
-    """Say what an index holds."""
+    """Describe an index: counts, models, segments, tuned plan and calibration."""
     manifest = Manifest.read(index)
     described = described_index(manifest)
     tuned = TunedPlan.read(index)
@@ -43,7 +43,7 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
 
 
 def described_index(manifest: Manifest) -> dict[str, object]:
-    """What a manifest says, as plain values."""
+    """The fields of a manifest, as plain values."""
     return {
         "format_version": FORMAT_VERSION,
         "generation": manifest.generation,

@@ -1,4 +1,4 @@
-"""`lsr index merge`: all segments of an index into one."""
+"""`lsr index merge`: merge all segments of an index into one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def merge(
     max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
-    """Merge all segments of an index into one, and free what deleted documents take.
+    """Merge all segments of an index into one, and free the space of deleted documents.
 
-    BM25 takes its statistics anew from the documents that are left. An interrupted merge changes
+    BM25 computes its statistics again from the remaining documents. An interrupted merge changes
     nothing.
     """
     from lsr.index.collection.update import merge_segments

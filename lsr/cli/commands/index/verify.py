@@ -1,4 +1,4 @@
-"""`lsr index verify`: every byte of an index compared with its checksum."""
+"""`lsr index verify`: compare every byte of an index with its checksum."""
 
 from __future__ import annotations
 
