@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import re
-import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import lsr
 from lsr.cli.app import app
 from lsr.errors import LsrError
+from lsr.index.blocks import layout, scan_lists, summaries
+from lsr.index.blocks.block_index import BYTES_FILE, HEADER_FILE
+from lsr.index.collection import encode
+from lsr.index.collection.merge_policy import MergePolicy
+from lsr.index.collection.segment_writer import BLOCKS_FROM
+from lsr.index.kernels import scan_search, sparse_dot, top_k
+from lsr.index.search import auto_searcher, exact_searcher
+from lsr.index.storage.manifest import FORMAT_VERSION
+from lsr.retrieval.dense_index import FLAT_LIMIT
+from lsr.retrieval.fusion import DEFAULT_WEIGHTS
+from lsr.retrieval.plan import SearchPlan
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKED = ("index", "service", "training")
-README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 
 
 def test_links_resolve_to_the_sibling_folders() -> None:
@@ -109,82 +120,76 @@ def test_errors_are_drawn_and_have_codes_of_their_own() -> None:
         assert error.__name__ in lsr.errors.__all__
 
 
-def _commands() -> dict[str, typer.core.TyperCommand]:
-    def walk(prefix: str, command: object) -> dict[str, typer.core.TyperCommand]:
-        if isinstance(command, typer.core.TyperGroup):
-            return {
-                name: leaf
-                for part, child in command.commands.items()
-                for name, leaf in walk(f"{prefix} {part}", child).items()
-            }
-        assert isinstance(command, typer.core.TyperCommand)
-        return {prefix: command}
-
-    return walk("lsr", typer.main.get_command(app))
-
-
-def test_every_command_and_option_has_help_and_stands_in_the_readme() -> None:
-    commands = _commands()
-    assert len(commands) >= 7
-    for name, command in commands.items():
-        assert command.help, name
-        assert f"`{name} " in README or f"`{name}`" in README, f"README.md lacks {name}"
-        for parameter in command.params:
-            assert getattr(parameter, "help", None), f"{name} {parameter.name} has no help"
-
-
-def test_readme_names_only_commands_and_options_that_exist() -> None:
-    commands = _commands()
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("lsr ")]
-    assert len(lines) >= 5
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        name = " ".join(words[:3] if words[1] == "index" else words[:2])
-        assert name in commands, line
-        known = {option for parameter in commands[name].params for option in parameter.opts}
-        for word in words:
-            if word.startswith("-"):
-                assert word in known, f"{line}: {word}"
-
-
-def test_readme_names_only_make_targets_that_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z0-9-]+)\b", README))
-    assert {"demo", "test"} <= named <= targets
-    first_block = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
-    assert first_block is not None
-    assert [line.split("#")[0].strip() for line in first_block.group(1).splitlines()] == [
-        "make demo",
-        "make test",
-    ]
-
-
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.mark.parametrize("code", EXAMPLES, ids=["vectors", "documents"])
-def test_the_readme_python_examples_run(code: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(" a\n" if "Document" in code else "\n")
-
-
-def test_architecture_names_every_segment_file() -> None:
-    from dataclasses import fields
-
+def test_formats_name_every_file_of_a_segment() -> None:
+    from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
+    from lsr.index.search.calibration_file import CALIBRATION_FILE
+    from lsr.index.storage.names import GRAPH_FILE, STORE_FILE
     from lsr.index.storage.segment import Segment
 
-    architecture = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    formats = (ROOT / "docs" / "formats.md").read_text("utf-8")
     for field in fields(Segment):
-        assert f"{field.name}.npy" in architecture
+        assert f"    {field.name}.npy" in formats
+    for name in (STORE_FILE, GRAPH_FILE, BYTES_FILE, HEADER_FILE):
+        assert f"    {name} " in formats
+    for name in (TUNED_PLAN_FILE, CALIBRATION_FILE):
+        assert f"  {name} " in formats
+
+
+def test_architecture_has_a_heading_for_every_folder() -> None:
+    headings = set(re.findall(r"^### (\S+)$", ARCHITECTURE, re.MULTILINE))
+    rooms = {
+        place.relative_to(ROOT).as_posix()
+        for folder in ("lsr", *LINKED)
+        for place in (ROOT / folder, *(ROOT / folder).glob("**/"))
+        if any(place.glob("*.py")) and "__pycache__" not in place.parts
+    }
+    told_with_their_parent = {"lsr/cli/commands", "lsr/cli/commands/index"}
+    rooms = {room for room in rooms if not (ROOT / room).is_symlink()}
+    assert headings >= rooms - told_with_their_parent
+    assert all((ROOT / heading).is_dir() for heading in headings if "/" in heading)
+
+
+def test_architecture_names_only_files_that_exist() -> None:
+    """A path is below the repository; a bare name is in the folder that the heading names."""
+    folder = ROOT
+    named = 0
+    for line in ARCHITECTURE.splitlines():
+        if heading := re.match(r"#+ (.*)", line):
+            folder = ROOT / heading[1]
+        for name in re.findall(r"`([\w/]+\.py)`", line):
+            place = ROOT / name if "/" in name else folder / name
+            assert place.is_file(), f"{folder.name}: {name}"
+            named += 1
+    assert named >= 150
+
+
+def test_figures_in_the_architecture_are_those_of_the_code() -> None:
+    text = re.sub(r"\s+", " ", ARCHITECTURE)
+    policy = MergePolicy()
+    assert policy.segments_per_tier == policy.growth == 8
+    assert policy.max_deleted == 0.5
+    assert exact_searcher.WINDOW == scan_lists.WINDOW
+    for sentence in (
+        f"each group of {top_k.GROUP} documents",
+        f"windows of {exact_searcher.WINDOW:,} documents",
+        f"exactly below {FLAT_LIMIT:,} documents",
+        f"(from {BLOCKS_FROM:,} on) may have a block index",
+        f"groups of up to {summaries.GROUP_BLOCKS} blocks",
+        f"every {summaries.SAMPLE}nd component",
+        f"compared with {sparse_dot.LANES} entries at once",
+        f"cannot add {scan_search.SHARE:.1f} of it".replace("0.", "."),
+        f"passes less than {auto_searcher.LEAST_SHARE:.0%} means".replace("5%", "5 %"),
+        "eight of about one size at most, sizes growing by eight",
+        f"({encode.DENSE_CHUNK} documents a file",
+        f"{DEFAULT_WEIGHTS['tmm']} under tmm, {DEFAULT_WEIGHTS['minmax']} under the others",
+        f"candidates for fusion (default: {SearchPlan().window})",
+    ):
+        assert sentence in text, sentence
+    formats = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    assert f"Format version {FORMAT_VERSION};" in formats
+    assert f"from {FLAT_LIMIT:,} documents on" in formats
+    assert re.search(rf"from\s+{BLOCKS_FROM:,} documents on", formats)
+    assert f"each at a multiple of {layout.ALIGNMENT} bytes" in formats
 
 
 def test_files_are_short() -> None:
@@ -243,6 +248,21 @@ def test_container_files_keep_their_promises() -> None:
     ].values()
     assert service["healthcheck"]["test"]
     assert any(str(volume).endswith(":/data") for volume in service["volumes"])
+
+
+def test_the_workflow_runs_what_ci_runs() -> None:
+    import yaml
+
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text("utf-8"))
+    test, core = workflow["jobs"]["test"], workflow["jobs"]["core"]
+    assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8")
+    assert {"run": "make test"} in test["steps"]
+    lowest = re.search(r'^requires-python = ">=([\d.]+)"$', _pyproject(), re.MULTILINE)
+    assert lowest
+    assert test["strategy"]["matrix"]["python"][0] == lowest[1]
+    assert core["steps"][-1] == {"run": ".ci/core ${{ matrix.versions }}"}
+    assert core["strategy"]["matrix"]["versions"] == ["tested", "lowest"]
+    assert os.access(ROOT / ".ci" / "core", os.X_OK)
 
 
 def test_version_is_the_same_everywhere() -> None:
