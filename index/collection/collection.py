@@ -17,7 +17,7 @@ from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
-from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
@@ -215,7 +215,7 @@ class Collection:
             )
         part = max(parts, key=lambda each: each.record.n_rows)
         assert part.blocks is not None
-        searcher = AutoSearcher(part.blocks, part.segment.tie_order)
+        searcher = BlockSearcher(part.blocks, part.segment.tie_order)
         if texts is None:
             rng = np.random.default_rng(0)
             live = part.live_rows()

@@ -311,10 +311,8 @@ class _Search:
             )
 
     def _search_sparse(self, vector: SparseVector, stage: str) -> SparseList:
-        indptr = np.array((0, len(vector.terms)), np.int64)
-        width = int(vector.terms[-1]) + 1 if len(vector.terms) else 0
-        queries = CSR(indptr, vector.terms, vector.weights, width)
-        found = side_list(self.sparse.search(queries, self.window, self.allowed), vector, "sparse")
+        ranking = self.sparse.search(vector.as_matrix(), self.window, self.allowed)
+        found = side_list(ranking, vector, "sparse")
         self.watch.lap(stage)
         return found
 
