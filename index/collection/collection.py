@@ -23,7 +23,7 @@ from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.explanation import Explanation, QueryTerm, explain, query_terms
-from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
+from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
@@ -331,7 +331,7 @@ class Collection:
                 "every page"
             )
 
-    def _answer(self, outcome: Outcome, first: int, last: int, watch: Stopwatch) -> Answer:
+    def _answer(self, outcome: HybridResult, first: int, last: int, watch: Stopwatch) -> Answer:
         rows = outcome.rows[first:last]
         documents = self.store.documents(rows.tolist())
         watch.lap("fetch")
