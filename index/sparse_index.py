@@ -21,14 +21,14 @@ from lsr.errors import InputError, QueryError, StorageError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, SearchParams
 from lsr.index.indexer.block_builder import build_blocks, typical_config
-from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.doc_ids import DocIds
 from lsr.index.storage.versioned_folder import current_content, replace_content
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
-from lsr.sparse import CSR, SparseVector
+from lsr.sparse import CSR, MAX_TERMS, SparseVector
 
 __all__ = ["SparseIndex", "Vectors"]
 
@@ -61,10 +61,11 @@ class SparseIndex:
         self.calibration = calibration
         self.searcher = self._searcher()
         self.n_documents = blocks.n_documents
+        self._indptrs: dict[int, NDArray[np.int64]] = {}  # of single queries, by their length
 
-    def _searcher(self) -> AutoSearcher:
+    def _searcher(self) -> BlockSearcher:
         costs = None if self.calibration is None else self.calibration.costs
-        return AutoSearcher(self.blocks, self.ids.tie_order, self.default_params, costs)
+        return BlockSearcher(self.blocks, self.ids.tie_order, costs)
 
     @property
     def default_params(self) -> SearchParams:
@@ -115,8 +116,14 @@ class SparseIndex:
     def search(self, query: SparseVector, params: SearchParams | None = None) -> Ranking:
         """The best documents of one query: a `Ranking` of one line; see `search_batch`."""
         params = params or self.default_params
-        self._check(params)
-        return self.searcher.search(query, params)
+        if params.k > self.n_documents:
+            raise self._too_many(params.k)
+        n = len(query.terms)
+        indptr = self._indptrs.get(n)
+        if indptr is None:
+            indptr = self._indptrs.setdefault(n, np.array((0, n), np.int64))
+        queries = CSR._make((indptr, query.terms, query.weights, MAX_TERMS))
+        return self.searcher.search_batch(queries, params)
 
     def search_batch(
         self, queries: Vectors, params: SearchParams | None = None, *, n_threads: int = 1
@@ -136,12 +143,13 @@ class SparseIndex:
                 query is not a valid vector.
         """
         params = params or self.default_params
-        self._check(params)
+        if params.k > self.n_documents:
+            raise self._too_many(params.k)
         try:
             matrix = as_csr(queries)
         except InputError as error:
             raise QueryError(f"the queries cannot be searched for: {error}") from error
-        return self.searcher.search_many(matrix, params, n_threads)
+        return self.searcher.search_batch(matrix, params, n_threads=n_threads)
 
     def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The identifiers of rows, in their order; those below 0 are left out."""
@@ -207,13 +215,12 @@ class SparseIndex:
     def counters(self) -> dict[str, int]:
         """What searches have done since the index was opened or calibrated: blocks estimated and
         visited, documents scored, and terms of queries ignored as beyond the index's."""
-        return self.searcher.blocks.counters()
+        return self.searcher.counters()
 
-    def _check(self, params: SearchParams) -> None:
-        if params.k > self.n_documents:
-            raise QueryError(
-                f"k is {params.k:,} and the index has {self.n_documents:,} documents; ask for fewer"
-            )
+    def _too_many(self, k: int) -> QueryError:
+        return QueryError(
+            f"k is {k:,} and the index has {self.n_documents:,} documents; ask for fewer"
+        )
 
     def save(self, folder: Path | str) -> None:
         """Write a folder. One that holds such an index gets this one instead, all at once.

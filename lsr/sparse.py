@@ -43,6 +43,11 @@ class SparseVector(NamedTuple):
         """
         return CSR.from_rows([weights]).row(0)
 
+    def as_matrix(self) -> CSR:
+        """A matrix of this one row, of the same arrays."""
+        width = int(self.terms[-1]) + 1 if len(self.terms) else 0
+        return CSR(np.array((0, len(self.terms)), np.int64), self.terms, self.weights, width)
+
 
 class Quantised(NamedTuple):
     """Integer weights and their scale: `weight ≈ code * scale`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from lsr.errors import InputError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
-from lsr.retrieval.answer import Answer, Hit, PrfReport
+from lsr.retrieval.answer import Answer, Hit
 from lsr.retrieval.explanation import Explanation
-from lsr.retrieval.hybrid import Notice
-from lsr.retrieval.plan import Mode, SearchPlan, plan_from
+from lsr.retrieval.plan import plan_from
 from lsr.retrieval.snippet import Piece
 from lsr.service.examples import example_queries
 from lsr.service.terms import QueryTerms, WordMemory
@@ -61,28 +60,20 @@ class FoundHit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search gives.
+    """A collection's answer, with a passage of each hit.
 
     Attributes:
-        hits: best first.
-        mode: hybrid, sparse or dense.
-        limit: hits asked for, or what stood in for it.
-        total: hits that can be paged through.
-        plan: what was done, with nothing left open.
-        took_ms: milliseconds by stage; the last is their total.
+        collection: its name.
+        answer: `took_ms` counts the passages in.
+        hits: those of the answer, best first.
+        limit, offset: hits asked for, or what stood in for it, and hits left out at the front.
     """
 
     collection: str
-    generation: int
-    mode: Mode
+    answer: Answer
+    hits: tuple[FoundHit, ...]
     limit: int
     offset: int
-    total: int
-    plan: SearchPlan
-    prf: PrfReport
-    warnings: tuple[Notice, ...]
-    hits: tuple[FoundHit, ...]
-    took_ms: dict[str, float]
 
 
 class SearchEngine:
@@ -228,19 +219,7 @@ class SearchEngine:
         watch.lap("snippet")
         took_ms = {**answer.took_ms, **watch.took_ms}
         took_ms["total"] = took_ms.pop("total") + took_ms["snippet"]
-        return SearchResult(
-            collection=name,
-            generation=answer.generation,
-            mode=answer.mode,
-            limit=limit,
-            offset=offset,
-            total=answer.total,
-            plan=answer.plan,
-            prf=answer.prf,
-            warnings=answer.warnings,
-            hits=hits,
-            took_ms=took_ms,
-        )
+        return SearchResult(name, replace(answer, took_ms=took_ms), hits, limit, offset)
 
     def _check(self, text: str, limit: int, offset: int, where: Mapping[str, object]) -> None:
         limits = self.limits

@@ -23,7 +23,7 @@ from lsr.index.collection import encode
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.segment_writer import BLOCKS_FROM
 from lsr.index.kernels import scan_search, sparse_dot, top_k
-from lsr.index.search import auto_searcher, exact_searcher
+from lsr.index.search import block_searcher, exact_searcher
 from lsr.index.storage.manifest import FORMAT_VERSION
 from lsr.retrieval.dense_index import FLAT_LIMIT
 from lsr.retrieval.fusion import DEFAULT_WEIGHTS
@@ -178,7 +178,7 @@ def test_figures_in_the_architecture_are_those_of_the_code() -> None:
         f"every {summaries.SAMPLE}nd component",
         f"compared with {sparse_dot.LANES} entries at once",
         f"cannot add {scan_search.SHARE:.1f} of it".replace("0.", "."),
-        f"passes less than {auto_searcher.LEAST_SHARE:.0%} means".replace("5%", "5 %"),
+        f"passes less than {block_searcher.LEAST_SHARE:.0%} means".replace("5%", "5 %"),
         "eight of about one size at most, sizes growing by eight",
         f"({encode.DENSE_CHUNK} documents a file",
         f"{DEFAULT_WEIGHTS['tmm']} under tmm, {DEFAULT_WEIGHTS['minmax']} under the others",

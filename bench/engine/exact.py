@@ -99,10 +99,10 @@ def our_methods(work: Workload, k: int) -> dict[str, Method]:
     """The searcher: a whole batch in a call, a query in a call, a batch on two threads."""
     searcher = ExactSearcher(Segment.build(work.doc_ids, work.documents))
     queries = work.queries
-    rows = [queries.row(row) for row in range(queries.n_rows)]
+    rows = [queries.row(row).as_matrix() for row in range(queries.n_rows)]
     return {
         OURS_BATCH: lambda: [searcher.search_batch(queries, k).scores],
-        OURS_SINGLE: lambda: [searcher.search(row, k).scores for row in rows],
+        OURS_SINGLE: lambda: [searcher.search_batch(row, k).scores for row in rows],
         f"{OURS_BATCH}, 2 threads": lambda: [searcher.search_batch(queries, k, n_threads=2).scores],
     }
 

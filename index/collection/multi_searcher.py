@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lsr.index.collection.multi_segment import MultiSegment
 from lsr.index.collection.segment_reader import Searcher
 from lsr.index.kernels.merge import merge_rankings
+from lsr.index.search.batch import check_k, unfilled
 from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
@@ -104,8 +105,9 @@ def _search(
     allowed: Mask | None,
     search: Callable[[int, int, Mask | None], Ranking],
 ) -> Ranking:
+    check_k(k)
     masks = segment.masks(allowed)
-    if len(masks) == 1 or k < 1:  # a wrong k is refused by the reader's own search
+    if len(masks) == 1:
         return search(0, k, masks[0])
     found = []
     for reader, mask in enumerate(masks):
@@ -126,8 +128,7 @@ def merged(
         first_rows: what to add to each ranking's rows.
         tie_order: of all rows; among equal scores the smaller comes first.
     """
-    n_queries = len(rankings[0].rows)
-    found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
+    found = unfilled(len(rankings[0].rows), k)
     merge_rankings(
         np.concatenate([ranking.rows for ranking in rankings], axis=1),
         np.concatenate([ranking.scores for ranking in rankings], axis=1),

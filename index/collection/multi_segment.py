@@ -13,11 +13,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import QueryError
 from lsr.index.collection.segment_reader import SegmentReader
+from lsr.index.search.batch import check_mask
 from lsr.index.storage.segment import Segment, frozen
 
-__all__ = ["AnySegment", "MultiSegment", "RowRanges", "check_mask"]
+__all__ = ["AnySegment", "MultiSegment", "RowRanges"]
 
 _ROWS_AT_ONCE = 10_000
 
@@ -177,12 +177,3 @@ class MultiSegment:
 
 AnySegment = Segment | MultiSegment
 """What the rest of the code needs of rows is the same in both."""
-
-
-def check_mask(allowed: Mask, n_rows: int) -> None:
-    """Raise QueryError when a mask is not of shape (n_rows,)."""
-    if allowed.shape != (n_rows,):
-        raise QueryError(
-            f"the filter has shape {allowed.shape}; one flag for each of {n_rows} documents is "
-            "needed"
-        )

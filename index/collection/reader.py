@@ -18,14 +18,14 @@ from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
-from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
 from lsr.retrieval.explanation import Explanation, explain, query_terms
-from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Notice, Outcome
+from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
@@ -194,7 +194,7 @@ class CollectionReader:
             )
         part = max(parts, key=lambda each: each.record.n_rows)
         assert part.blocks is not None
-        searcher = AutoSearcher(part.blocks, part.segment.tie_order)
+        searcher = BlockSearcher(part.blocks, part.segment.tie_order)
         if texts is None:
             rng = np.random.default_rng(0)
             live = part.live_rows()
@@ -339,7 +339,7 @@ class CollectionReader:
                 "every page"
             )
 
-    def _answer(self, outcome: Outcome, first: int, last: int, watch: Stopwatch) -> Answer:
+    def _answer(self, outcome: HybridResult, first: int, last: int, watch: Stopwatch) -> Answer:
         rows = outcome.rows[first:last]
         documents = self.store.documents(rows.tolist())
         watch.lap("fetch")

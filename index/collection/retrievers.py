@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from lsr.encoders.dense import open_dense_encoder
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.errors import IndexVersionError, QueryError
+from lsr.errors import IndexVersionError
 from lsr.index.collection.multi_searcher import MultiDenseIndex
-from lsr.index.collection.multi_segment import AnySegment, check_mask
+from lsr.index.collection.multi_segment import AnySegment
 from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.segment_reader import Searcher
+from lsr.index.search.batch import check_k, check_mask
 from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.plan import SearchPlan
@@ -179,8 +180,7 @@ class DenseRetriever:
         Raises:
             QueryError: `k` is below 1, or `allowed` has another length than the collection.
         """
-        if k < 1:
-            raise QueryError(f"k is {k}; ask for at least 1")
+        check_k(k)
         if allowed is not None:
             check_mask(allowed, self._segment.n_rows)
         return Ranking(*self._vectors.search(queries, k, allowed))
@@ -229,8 +229,7 @@ class HybridRetriever:
         self, queries: Sequence[Query], k: int, allowed: NDArray[np.bool_] | None = None
     ) -> Run:
         """See `Retriever`. Equal scores are by dense raw score, then by doc_id."""
-        if k < 1:
-            raise QueryError(f"k is {k}; ask for at least 1")
+        check_k(k)
         run: Run = {}
         for query in queries:
             outcome = self.searcher.search(HybridQuery(query.text), self.plan, allowed, reach=k)

@@ -27,7 +27,10 @@ __all__ = ["Searcher", "SegmentReader"]
 
 
 class Searcher(Protocol):
-    """Sparse search over rows; `ExactSearcher` says what each method does."""
+    """Sparse search over rows; `ExactSearcher` says what each method does.
+
+    One segment has an `ExactSearcher` or an `AutoSearcher`, several have a `MultiSearcher`.
+    """
 
     def search_batch(
         self,
@@ -101,7 +104,12 @@ class SegmentReader:
         return np.flatnonzero(self.alive).astype(np.int32)
 
     def open_searcher(self) -> Searcher:
-        """Sparse search over this segment: the one place where its engine is chosen."""
+        """Sparse search over this segment: the one place where its engine is chosen.
+
+        Without a calibrated block index it is exact search by the segment's float lists
+        (`lsr.index.kernels.exact`). With one, the block index serves whatever is asked, exact
+        search too, by its own 8-bit lists (`lsr.index.kernels.scan_search`).
+        """
         if self.blocks is None or self._calibration is None:
             return ExactSearcher(self.segment)
         calibration = self._calibration

@@ -43,8 +43,7 @@ def with_neighbours(
     for start in range(0, n, CHUNK):
         stop = min(start + CHUNK, n)
         queries = documents.take(range(start, stop)).top_terms(QUERY_TERMS)
-        arrays = (queries.indptr, queries.terms, queries.weights)
-        found = searcher.search_csr(*arrays, params, n_threads).rows
+        found = searcher.search_batch(queries, params, n_threads=n_threads).rows
         rows = np.arange(start, stop, dtype=np.int32)
         _others(found, rows, neighbours[start:stop])
         progress("neighbours", stop, n)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError
 from lsr.index.blocks.config import SearchParams
-from lsr.index.search.auto_searcher import AutoSearcher
+from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.costs import Costs
 from lsr.progress import Progress, no_progress
@@ -29,7 +29,7 @@ RELATIVE = 1e-6
 
 
 def calibrate(
-    searcher: AutoSearcher,
+    searcher: BlockSearcher,
     queries: CSR,
     target_recall: float,
     *,
@@ -53,9 +53,9 @@ def calibrate(
     if not 0 < target_recall <= 1:
         raise InputError(f"a recall of {target_recall} cannot be aimed at; give one above 0, to 1")
     queries = queries.take(range(min(queries.n_rows, MOST_QUERIES)))
-    k = min(k, searcher.blocks.index.n_documents)
+    k = min(k, searcher.index.n_documents)
     exact = SearchParams(k=k, strategy="exact")
-    truth = searcher.search_many(queries, exact) if queries.n_rows else None
+    truth = searcher.search_batch(queries, exact) if queries.n_rows else None
     finds = [] if truth is None else np.flatnonzero(truth.rows[:, 0] >= 0).tolist()
     if truth is None or len(finds) < 20:
         raise InputError(
@@ -65,11 +65,11 @@ def calibrate(
     wanted = truth.scores[finds]
     choosing, judging = list(range(0, len(finds), 2)), list(range(1, len(finds), 2))
     chosen = _walk(searcher, queries.take(choosing), wanted[choosing], target_recall, k, progress)
-    exact_us = _mean_us(lambda: searcher.search_many(queries, exact), queries.n_rows)
+    exact_us = _mean_us(lambda: searcher.search_batch(queries, exact), queries.n_rows)
     params = chosen or SearchParams(k=k, query_cut=max(QUERY_CUTS), heap_factor=min(HEAP_FACTORS))
     approximate = replace(params, strategy="approximate")
-    approximate_us = _mean_us(lambda: searcher.search_many(queries, approximate), queries.n_rows)
-    held_out = searcher.search_many(queries.take(judging), approximate)
+    approximate_us = _mean_us(lambda: searcher.search_batch(queries, approximate), queries.n_rows)
+    held_out = searcher.search_batch(queries.take(judging), approximate)
     return Calibration(
         params=replace(params, strategy="auto" if chosen else "exact"),
         costs=_costs(searcher, queries, exact, approximate),
@@ -108,7 +108,7 @@ def pseudo_queries(documents: CSR, n: int = MOST_QUERIES, *, seed: int = 0) -> C
 
 
 def _walk(
-    searcher: AutoSearcher,
+    searcher: BlockSearcher,
     queries: CSR,
     wanted: NDArray[np.float32],
     target: float,
@@ -118,7 +118,7 @@ def _walk(
     """The fastest parameters that reach the target; recall grows with every step taken here."""
     longest = int(np.diff(queries.indptr).max())
     cuts = [cut for cut in QUERY_CUTS if cut < longest] + [max(longest, 1)]
-    neighbours = [0, searcher.blocks.index.n_neighbours]
+    neighbours = [0, searcher.index.n_neighbours]
     best, best_us = None, np.inf
     steps = [(n_knn, cut) for n_knn in sorted(set(neighbours)) for cut in cuts[:12]]
     for done, (n_knn, cut) in enumerate(steps, 1):
@@ -127,12 +127,12 @@ def _walk(
                 k=k, query_cut=cut, heap_factor=heap_factor, n_knn=n_knn, strategy="approximate"
             )
             start = time.perf_counter()
-            found = searcher.search_many(queries, params)
+            found = searcher.search_batch(queries, params)
             us = (time.perf_counter() - start) / queries.n_rows * 1e6
             if us > 1.5 * best_us:
                 break  # and slower from here on
             if recall_of(found, wanted) >= target:
-                us = _mean_us(lambda: searcher.search_many(queries, params), queries.n_rows)  # noqa: B023
+                us = _mean_us(lambda: searcher.search_batch(queries, params), queries.n_rows)  # noqa: B023
                 if us < best_us:
                     best, best_us = params, us
                 break
@@ -151,7 +151,7 @@ def _mean_us(search: Callable[[], Ranking], n_queries: int) -> float:
 
 
 def _costs(
-    searcher: AutoSearcher, queries: CSR, exact: SearchParams, approximate: SearchParams
+    searcher: BlockSearcher, queries: CSR, exact: SearchParams, approximate: SearchParams
 ) -> Costs:
     """A line for each strategy, through the lighter and the heavier half of the queries."""
     postings, blocks = searcher.work(queries, approximate)
@@ -160,7 +160,7 @@ def _costs(
 
 
 def _line(
-    searcher: AutoSearcher, queries: CSR, params: SearchParams, work: NDArray[np.int64]
+    searcher: BlockSearcher, queries: CSR, params: SearchParams, work: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Microseconds of a query without work, and nanoseconds for each unit of it."""
     order = np.argsort(work, kind="stable").tolist()
@@ -168,7 +168,7 @@ def _line(
     points = []
     for part in (order[:half], order[half:]):
         chosen = queries.take(part)
-        us = _mean_us(lambda: searcher.search_many(chosen, params), len(part))  # noqa: B023
+        us = _mean_us(lambda: searcher.search_batch(chosen, params), len(part))  # noqa: B023
         points.append((float(work[part].mean()), us))
     (light, light_us), (heavy, heavy_us) = points
     if heavy <= light or heavy_us <= light_us:

@@ -1,21 +1,24 @@
-"""Exact search over a segment: checks its arguments, calls the kernel, keeps the order."""
+"""Exact search of one segment by the float lists it always has.
+
+`lsr.index.kernels.exact` adds them up. A segment with a calibrated block index is searched by that
+one's own 8-bit lists instead, exactly too: see `lsr.index.search.block_searcher`. Both give the
+same hits and scores, to the bit where the block index stores weights as they are.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import QueryError
 from lsr.index.kernels.exact import document_weights, scan_batch, score_rows
+from lsr.index.search.batch import check_k, check_mask, plain, share_out, unfilled
 from lsr.index.storage.segment import Segment, frozen
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["ExactSearcher", "plain"]
+__all__ = ["ExactSearcher"]
 
 WINDOW = 65_536
 _ALL = frozen(np.zeros(0, np.bool_))
@@ -42,13 +45,6 @@ class ExactSearcher:
         )
         self._window = window
 
-    def search(
-        self, query: SparseVector, k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> Ranking:
-        """The `k` best documents of one query; see `search_batch`."""
-        indptr = np.array((0, len(query.terms)), np.int64)
-        return self.search_csr(indptr, query.terms, query.weights, k, allowed, 1)
-
     def search_batch(
         self,
         queries: CSR,
@@ -71,47 +67,25 @@ class ExactSearcher:
         Raises:
             QueryError: `k` or `n_threads` is below 1, or `allowed` has another length.
         """
-        return self.search_csr(
-            queries.indptr, queries.terms, queries.weights, k, allowed, n_threads
-        )
-
-    def search_csr(
-        self,
-        indptr: NDArray[np.int64],
-        terms: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        k: int,
-        allowed: NDArray[np.bool_] | None = None,
-        n_threads: int = 1,
-    ) -> Ranking:
-        """As `search_batch`, of the arrays of a CSR."""
-        if k < 1:
-            raise QueryError(f"k is {k}; ask for at least 1")
-        if n_threads < 1:
-            raise QueryError(f"{n_threads} threads; at least 1 is needed")
+        check_k(k)
         mask = _ALL
         if allowed is not None:
-            if allowed.shape != (self._n_documents,):
-                raise QueryError(
-                    f"the filter has shape {allowed.shape}; one flag for each of "
-                    f"{self._n_documents} documents is needed"
-                )
+            check_mask(allowed, self._n_documents)
             mask = frozen(allowed)
-        queries = (plain(indptr), plain(terms), plain(weights))
-        n_queries = len(indptr) - 1
-        found = Ranking(np.empty((n_queries, k), np.int32), np.empty((n_queries, k), np.float32))
-
-        def scan(first: int, last: int) -> None:
-            scan_batch(*queries, first, last, *self._lists, mask, self._window, *found)
-
-        if n_threads == 1 or n_queries < 2:
-            scan(0, n_queries)
-        else:
-            edges = np.linspace(0, n_queries, n_threads + 1).astype(int).tolist()
-            with ThreadPoolExecutor(n_threads) as pool:
-                for done in [pool.submit(scan, a, b) for a, b in pairwise(edges)]:
-                    done.result()
+        arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
+        found = unfilled(queries.n_rows, k)
+        share_out(self._scan, queries.n_rows, n_threads, arrays, mask, found)
         return found
+
+    def _scan(
+        self,
+        first: int,
+        last: int,
+        arrays: tuple[NDArray[Any], ...],
+        mask: NDArray[np.bool_],
+        found: Ranking,
+    ) -> None:
+        scan_batch(*arrays, first, last, *self._lists, mask, self._window, *found)
 
     def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of chosen rows, shape (n,), to the bit as a search gives them."""
@@ -131,15 +105,6 @@ class ExactSearcher:
 
     def warm_up(self) -> None:
         """Compile, or load from Numba's cache, what the first query needs."""
-        nothing = SparseVector.from_mapping({})
-        self.search(nothing, 1)
-        self.score(nothing, np.zeros(0, np.int32))
-        self.document_weights(nothing.terms, np.zeros(0, np.int32))
-
-
-def plain(array: NDArray[Any]) -> NDArray[Any]:
-    """The array itself if it is of the one type kernels are compiled for, else such a copy."""
-    flags = array.flags
-    if type(array) is np.ndarray and flags.writeable and flags.c_contiguous and flags.aligned:
-        return array
-    return np.array(array)
+        self.search_batch(CSR.empty(1, 0), 1)
+        self.score(SparseVector.from_mapping({}), np.zeros(0, np.int32))
+        self.document_weights(np.zeros(0, np.int32), np.zeros(0, np.int32))

@@ -25,7 +25,7 @@ from lsr.evaluation.cached_side import remembering
 from lsr.evaluation.evaluate import Comparison, compare, measure, parse_metrics
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.feedback import DenseFeedback
-from lsr.retrieval.hybrid import HybridQuery, HybridSearcher, Outcome
+from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher
 from lsr.retrieval.plan import Prf, SearchPlan
 from lsr.types import Qrels, Query, ScoredDoc
 
@@ -264,7 +264,7 @@ class Tuner:
     def _worth(self, places: Places) -> Callable[[SearchPlan], float]:
         return lambda plan: round(float(self.values(plan)[places].mean()), 6)
 
-    def _search(self, query: HybridQuery, plan: SearchPlan) -> Outcome:
+    def _search(self, query: HybridQuery, plan: SearchPlan) -> HybridResult:
         return self._remembering.search(query, plan)
 
 
@@ -291,7 +291,7 @@ class _Ranx:
         self,
         qrels: Qrels,
         names: Sequence[str],
-        outcomes: Sequence[Outcome],
+        outcomes: Sequence[HybridResult],
         doc_ids: Callable[[NDArray[np.int32]], list[str]],
     ) -> Values:
         """Values of every weight on every query, shape (n_weights, n_queries).

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.retrieval.fusion import SideScores
-from lsr.retrieval.hybrid import HybridSearcher, Outcome
+from lsr.retrieval.hybrid import HybridResult, HybridSearcher
 from lsr.retrieval.retriever import SparseSide
 from lsr.sparse import SparseVector
 
@@ -124,7 +124,7 @@ class Explanation:
 
 
 def explain(
-    searcher: HybridSearcher, outcome: Outcome, first: int, last: int, doc_ids: DocIds
+    searcher: HybridSearcher, outcome: HybridResult, first: int, last: int, doc_ids: DocIds
 ) -> list[Explanation]:
     """Explain the hits from place `first` (counted from 0) to before `last`.
 
@@ -156,7 +156,7 @@ def explain(
     ]
 
 
-def query_terms(sparse: SparseSide, outcome: Outcome) -> list[QueryTerm]:
+def query_terms(sparse: SparseSide, outcome: HybridResult) -> list[QueryTerm]:
     """The terms of the sparse query as it was last searched, heaviest first."""
     vector = _sparse_query(outcome)
     if vector is None:
@@ -169,7 +169,9 @@ def query_terms(sparse: SparseSide, outcome: Outcome) -> list[QueryTerm]:
     ]
 
 
-def _side_parts(outcome: Outcome, side: int, places: NDArray[np.intp]) -> list[SidePart | None]:
+def _side_parts(
+    outcome: HybridResult, side: int, places: NDArray[np.intp]
+) -> list[SidePart | None]:
     scores: SideScores = (outcome.final.sparse, outcome.final.dense)[side]
     fused = outcome.final.fused
     return [
@@ -192,7 +194,7 @@ def _side_parts(outcome: Outcome, side: int, places: NDArray[np.intp]) -> list[S
     ]
 
 
-def _ranks_before(outcome: Outcome, rows: NDArray[np.int32]) -> Sequence[int | None]:
+def _ranks_before(outcome: HybridResult, rows: NDArray[np.int32]) -> Sequence[int | None]:
     before = outcome.unfed
     if before is None or len(before.rows) == 0:
         return [None] * len(rows)
@@ -207,7 +209,7 @@ def _ranks_before(outcome: Outcome, rows: NDArray[np.int32]) -> Sequence[int | N
 
 
 def _prf_parts(
-    searcher: HybridSearcher, outcome: Outcome, places: NDArray[np.intp], doc_ids: DocIds
+    searcher: HybridSearcher, outcome: HybridResult, places: NDArray[np.intp], doc_ids: DocIds
 ) -> Sequence[PrfPart | None]:
     expanded, query = outcome.prf.dense, outcome.query.dense
     if expanded is None or query is None or searcher.dense is None:
@@ -234,7 +236,7 @@ def _prf_parts(
 
 
 def _term_parts(
-    sparse: SparseSide, outcome: Outcome, places: NDArray[np.intp]
+    sparse: SparseSide, outcome: HybridResult, places: NDArray[np.intp]
 ) -> Sequence[tuple[tuple[TermPart, ...] | None, float]]:
     vector = _sparse_query(outcome)
     if vector is None:
@@ -261,14 +263,14 @@ def _term_parts(
     return parts
 
 
-def _sparse_query(outcome: Outcome) -> SparseVector | None:
+def _sparse_query(outcome: HybridResult) -> SparseVector | None:
     if outcome.prf.sparse is not None:
         vector: SparseVector = outcome.prf.sparse.vector
         return vector
     return outcome.query.sparse
 
 
-def _origins(sparse: SparseSide, outcome: Outcome, vector: SparseVector) -> list[Origin]:
+def _origins(sparse: SparseSide, outcome: HybridResult, vector: SparseVector) -> list[Origin]:
     first, text = outcome.query.sparse, outcome.query.text
     asked = set(vector.terms.tolist() if first is None else first.terms.tolist())
     written = sparse.surface_terms(text) if text.strip() else None

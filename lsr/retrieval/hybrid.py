@@ -32,7 +32,7 @@ from lsr.retrieval.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
 from lsr.stopwatch import Stopwatch
 
-__all__ = ["HybridQuery", "HybridSearcher", "Notice", "Outcome", "PrfOutcome"]
+__all__ = ["HybridQuery", "HybridResult", "HybridSearcher", "Notice", "PrfOutcome"]
 
 SPARE_FEEDBACK = 4
 """Candidates looked at beyond the feedback's depth, in case some repeat others."""
@@ -78,7 +78,7 @@ class PrfOutcome:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HybridResult:
     """A search carried out.
 
     Attributes:
@@ -145,7 +145,7 @@ class HybridSearcher:
         allowed: Mask | None = None,
         *,
         reach: int = 1,
-    ) -> Outcome:
+    ) -> HybridResult:
         """Rank the candidates of the plan's windows.
 
         Args:
@@ -161,7 +161,7 @@ class HybridSearcher:
         plan = _resolved(plan, self.modes)
         window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
         window = max(1, min(window, len(self.tie_order)))
-        return _Search(self, plan, query, allowed, window).outcome()
+        return _Search(self, plan, query, allowed, window).result()
 
 
 @lru_cache(maxsize=1024)
@@ -181,7 +181,7 @@ class _Search:
         window: int,
     ) -> None:
         self.plan = plan
-        self.given = query
+        self.query = query
         self.allowed = allowed
         self.window = window
         self.sparse, self.dense = searcher.sparse, searcher.dense
@@ -193,7 +193,7 @@ class _Search:
         self.watch = Stopwatch()
         self.notices: list[Notice] = []
 
-    def outcome(self) -> Outcome:
+    def result(self) -> HybridResult:
         """Carry the plan out."""
         weights, feeds = self.plan.weights, self.moves_dense or self.moves_sparse
         shares = (weights.first, weights.final, weights.unfed) if feeds else (weights.unfed,)
@@ -223,14 +223,14 @@ class _Search:
         final: FusedList,
         unfed: FusedList | None,
         prf: PrfOutcome,
-    ) -> Outcome:
+    ) -> HybridResult:
         query = HybridQuery(
-            self.given.text,
+            self.query.text,
             sparse.query if sparse is not None else None,
             dense.query if dense is not None else None,
         )
         notices = tuple(self.notices)
-        return Outcome(self.plan, query, final, unfed, prf, notices, self.watch.took_ms)
+        return HybridResult(self.plan, query, final, unfed, prf, notices, self.watch.took_ms)
 
     def _round(self, name: str, search: Callable[[], SideList[Vector]]) -> SideList[Vector] | None:
         """A side's first round; None when it fails and the plan allows an answer without it."""
@@ -281,17 +281,17 @@ class _Search:
         ) from error
 
     def _first_sparse(self) -> SparseList:
-        vector = self.given.sparse
+        vector = self.query.sparse
         if vector is None:
-            vector = self.sparse.encode([self.given.text]).row(0)
+            vector = self.sparse.encode([self.query.text]).row(0)
         self._check(vector.weights, "sparse", self.sparse.name)
         self.watch.lap("encode_sparse")
         return self._search_sparse(vector, "search_sparse")
 
     def _first_dense(self) -> DenseList:
-        vector = self.given.dense
+        vector = self.query.dense
         if vector is None:
-            vector = self._dense_side.encode([self.given.text])[0]
+            vector = self._dense_side.encode([self.query.text])[0]
         self._check(vector, "dense", self._dense_side.name)
         self.watch.lap("encode_dense")
         return self._search_dense(vector, "search_dense")
@@ -311,10 +311,8 @@ class _Search:
             )
 
     def _search_sparse(self, vector: SparseVector, stage: str) -> SparseList:
-        indptr = np.array((0, len(vector.terms)), np.int64)
-        width = int(vector.terms[-1]) + 1 if len(vector.terms) else 0
-        queries = CSR(indptr, vector.terms, vector.weights, width)
-        found = side_list(self.sparse.search(queries, self.window, self.allowed), vector, "sparse")
+        ranking = self.sparse.search(vector.as_matrix(), self.window, self.allowed)
+        found = side_list(ranking, vector, "sparse")
         self.watch.lap(stage)
         return found
 

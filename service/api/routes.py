@@ -98,7 +98,7 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
             vectors=_vectors(request),
             snippets=request.snippet,
         )
-        metrics.count_search(collection, result.mode, result.took_ms)
+        metrics.count_search(collection, result.answer.mode, result.answer.took_ms)
         return _answer(result, request.snippet)
 
     @router.get(
@@ -154,16 +154,17 @@ def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
         )
         for hit in result.hits
     ]
+    answer = result.answer
     return SearchAnswer(
         collection=result.collection,
-        generation=result.generation,
-        mode=result.mode,
+        generation=answer.generation,
+        mode=answer.mode,
         limit=result.limit,
         offset=result.offset,
-        total=result.total,
-        plan=result.plan,
-        prf=result.prf,
-        warnings=[AnswerWarning(code=each.code, detail=each.detail) for each in result.warnings],
+        total=answer.total,
+        plan=answer.plan,
+        prf=answer.prf,
+        warnings=[AnswerWarning(code=each.code, detail=each.detail) for each in answer.warnings],
         hits=hits,
-        took_ms={stage: round(ms, 3) for stage, ms in result.took_ms.items()},
+        took_ms={stage: round(ms, 3) for stage, ms in answer.took_ms.items()},
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lsr.retrieval.answer import Answer
 from lsr.retrieval.plan import SearchPlan
-from lsr.service.engine import SearchResult
 from lsr.service.page.query_string import PageQuery
 from lsr.types import Document
 
@@ -52,7 +52,7 @@ class FeedbackView:
 
 
 def feedback_view(
-    query: PageQuery, result: SearchResult, documents: Sequence[Document], words: Sequence[str]
+    query: PageQuery, answer: Answer, documents: Sequence[Document], words: Sequence[str]
 ) -> FeedbackView | None:
     """What to show of feedback; None when there was none.
 
@@ -60,7 +60,7 @@ def feedback_view(
         documents: those that were learned from, best first.
         words: those that were added.
     """
-    if not result.prf.applied:
+    if not answer.prf.applied:
         return None
     learned = [
         LearnedFrom(
@@ -68,7 +68,7 @@ def feedback_view(
             query.document(document.doc_id),
             f"{document.doc_id}, score {each.score:.3f} in the first search",
         )
-        for document, each in zip(documents, result.prf.feedback, strict=True)
+        for document, each in zip(documents, answer.prf.feedback, strict=True)
     ]
     return FeedbackView(learned, list(words))
 
@@ -78,17 +78,17 @@ def asks_for_feedback(plan: SearchPlan) -> bool:
     return plan.prf.interpolate != "none" or (plan.mode == "sparse" and plan.prf.sparse.enabled)
 
 
-def notes(result: SearchResult) -> list[str]:
+def notes(answer: Answer) -> list[str]:
     """What the reader should know, as sentences: warnings, and why nothing was learned."""
     found = [
         _NOTES.get(code, f"{detail[:1].upper()}{detail[1:]}.")
-        for code, detail in result.warnings
-        if not (code == "feedback_without_direction" and result.prf.reason == "no_direction")
-        and not (code in _NOTES and result.mode != "hybrid")
+        for code, detail in answer.warnings
+        if not (code == "feedback_without_direction" and answer.prf.reason == "no_direction")
+        and not (code in _NOTES and answer.mode != "hybrid")
     ]
-    reason = result.prf.reason
-    if reason is None or not asks_for_feedback(result.plan):
+    reason = answer.prf.reason
+    if reason is None or not asks_for_feedback(answer.plan):
         return found
-    if reason == "off" and result.plan.prf.depth == 0:
+    if reason == "off" and answer.plan.prf.depth == 0:
         reason = "no_depth"
     return [*found, _REASONS.get(reason, "Nothing was learned.")]

@@ -143,12 +143,13 @@ class _Page:
         result = engine.search(
             name, query.text, limit=wanted, offset=offset, where=query.where, plan=fields
         )
-        self._metrics.count_search(name, result.mode, result.took_ms)
+        answer = result.answer
+        self._metrics.count_search(name, answer.mode, answer.took_ms)
         return result_view(
             query,
             result,
             engine.query_terms(name, query.text),
-            [engine.document(name, each.doc_id) for each in result.prf.feedback],
+            [engine.document(name, each.doc_id) for each in answer.prf.feedback],
             window,
             curl_command(base_url, name, search_body(query.text, query.where, fields, offset)),
         )

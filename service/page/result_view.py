@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lsr.retrieval.answer import Answer
 from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit, SearchResult
 from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
@@ -85,16 +86,16 @@ def result_view(
         learned_from: the documents that feedback learned from, best first.
         window: hits that can be reached.
     """
-    shown = result.hits[:PAGE_SIZE]
+    answer, shown = result.answer, result.hits[:PAGE_SIZE]
     full = full_length(shown)
     hits = [
-        _hit_view(query, hit, result, result.offset + place, full, terms)
+        _hit_view(query, hit, answer, result.offset + place, full, terms)
         for place, hit in enumerate(shown, start=1)
     ]
     last = result.offset + len(hits)
     has_more = len(result.hits) > PAGE_SIZE
     kinds = {bar.kind for hit in hits for bar in hit.score.bars}
-    added = [term.term for term in result.prf.terms if term.origin == "feedback"][:_MAX_ADDED]
+    added = [term.term for term in answer.prf.terms if term.origin == "feedback"][:_MAX_ADDED]
     spelling = terms.spelling(added, " ".join(document.text for document in learned_from))
     words = [spelling.get(term, term) for term in added]
     return ResultView(
@@ -106,10 +107,10 @@ def result_view(
         ends_at=last if hits and last == window and not has_more else None,
         has_words="words" in kinds,
         has_meaning="meaning" in kinds,
-        feedback=feedback_view(query, result, learned_from, words),
-        notes=notes(result),
-        stages=stages(result.took_ms),
-        total_ms=spoken_ms(result.took_ms["total"]),
+        feedback=feedback_view(query, answer, learned_from, words),
+        notes=notes(answer),
+        stages=stages(answer.took_ms),
+        total_ms=spoken_ms(answer.took_ms["total"]),
         curl=curl,
     )
 
@@ -143,7 +144,7 @@ def _shown(value: Scalar) -> str:
 def _hit_view(
     query: PageQuery,
     hit: FoundHit,
-    result: SearchResult,
+    answer: Answer,
     rank: int,
     full: float,
     terms: QueryTerms,
@@ -156,6 +157,6 @@ def _hit_view(
         address=query.document(hit.document.doc_id),
         title=hit.title,
         snippet=hit.snippet,
-        score=score_view(hit, rank, full, result.plan, result.prf.applied, spelling),
+        score=score_view(hit, rank, full, answer.plan, answer.prf.applied, spelling),
         chips=chips(query, hit.document.metadata),
     )

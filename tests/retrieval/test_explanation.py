@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lsr.retrieval.explanation import MOST_TERMS, Explanation, explain, query_terms
 from lsr.retrieval.feedback import Expanded, SparseFeedback
 from lsr.retrieval.fusion import Fusion
-from lsr.retrieval.hybrid import HybridQuery, Outcome
+from lsr.retrieval.hybrid import HybridQuery, HybridResult
 from lsr.retrieval.plan import Prf, SearchPlan
 from lsr.sparse import CSR, SparseVector
 from tests.support.counted_index import CONDITIONS, QUERY, Opened, build, fed, ids, unfed
@@ -28,7 +28,7 @@ quick = settings(max_examples=80, deadline=None)
 TOLERANCE = 1e-5
 
 
-def told(world: World, outcome: Outcome) -> list[Explanation]:
+def told(world: World, outcome: HybridResult) -> list[Explanation]:
     searcher = world.searcher()
     whole = explain(searcher, outcome, 0, len(outcome.rows), world.ids)
     assert len(whole) == len(outcome.rows)
@@ -37,7 +37,7 @@ def told(world: World, outcome: Outcome) -> list[Explanation]:
     return whole
 
 
-def check_scores(each: Explanation, outcome: Outcome) -> None:
+def check_scores(each: Explanation, outcome: HybridResult) -> None:
     parts = [part for part in (each.sparse, each.dense) if part is not None]
     assert parts
     total = sum(part.contribution for part in parts)
@@ -56,7 +56,7 @@ def check_scores(each: Explanation, outcome: Outcome) -> None:
             assert part.contribution == pytest.approx(expected, rel=1e-12)
 
 
-def check_raws(each: Explanation, outcome: Outcome, full: bool) -> None:
+def check_raws(each: Explanation, outcome: HybridResult, full: bool) -> None:
     if not full:
         assert (each.prf, each.terms, each.other) == (None, None, 0.0)
         return

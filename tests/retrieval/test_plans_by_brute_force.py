@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
-from lsr.retrieval.hybrid import HybridQuery, Outcome
+from lsr.retrieval.hybrid import HybridQuery, HybridResult
 from lsr.retrieval.plan import MODES, Mode, Prf, SearchPlan
 from lsr.sparse import CSR
 from tests.naive import hybrid as naivehybrid
@@ -27,7 +27,7 @@ FAR = SearchPlan(window=10_000)
 
 def searched(
     world: World, query: HybridQuery, plan: SearchPlan, allowed: Any = None, reach: int = 1
-) -> Outcome:
+) -> HybridResult:
     outcome = world.searcher().search(query, plan, allowed, reach=reach)
     assert np.isfinite(outcome.scores).all()
     assert len(set(outcome.rows.tolist())) == len(outcome.rows)
@@ -35,7 +35,7 @@ def searched(
     return outcome
 
 
-def _check_order(world: World, outcome: Outcome) -> None:
+def _check_order(world: World, outcome: HybridResult) -> None:
     """By score, then dense raw score where it counts, then doc_id; at full precision."""
     final = outcome.final
     counts = outcome.final.fused.weights[1] > 0
@@ -46,7 +46,7 @@ def _check_order(world: World, outcome: Outcome) -> None:
     assert keys == sorted(keys)
 
 
-def same_as(outcome: Outcome, expected: naivehybrid.Found) -> None:
+def same_as(outcome: HybridResult, expected: naivehybrid.Found) -> None:
     rows = outcome.rows.tolist()
     assert sorted(rows) == sorted(expected.rows)
     scores = dict(zip(rows, outcome.scores.tolist(), strict=True))

@@ -48,6 +48,7 @@ __all__ = [
     "random_collection",
     "random_queries",
     "search",
+    "skewed_collection",
     "tables",
     "with_neighbours",
 ]
@@ -108,6 +109,16 @@ def random_collection(
         terms = rng.choice(pool, min(size, len(pool)), replace=False).tolist()
         weights = random_weights(rng, len(terms), kind).tolist()
         rows.append(dict(zip(terms, weights, strict=True)))
+    return CSR.from_rows(rows, n_terms)
+
+
+def skewed_collection(n: int, mean: int, seed: int, n_terms: int) -> CSR:
+    """Rows of up to `mean` terms, the first ones of which are by far the most frequent."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        terms = np.unique((rng.random(mean) ** 3 * n_terms).astype(int))
+        rows.append({int(term): float(rng.lognormal()) for term in terms})
     return CSR.from_rows(rows, n_terms)
 
 

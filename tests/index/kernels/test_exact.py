@@ -173,7 +173,7 @@ assert collection.search("fish", where={"legs": 2}).hits
 segment = Segment.build(["a", "b"], CSR.from_rows([{0: 1.0}, {1: 1.0}]))
 queries = CSR.from_rows([{0: 1.0}, {0: 2.0, 7: 1.0}])
 ExactSearcher(segment).search_batch(queries, 2, np.array([True, False]), n_threads=2)
-ExactSearcher(segment).search(queries.row(0), 1)
+ExactSearcher(segment).search_batch(queries.row(0).as_matrix(), 1)
 rows = np.arange(collection.n_documents, dtype=np.int32)
 query = collection.sparse.encode(["grey fish"]).row(0)
 assert collection.sparse.score(query, rows).any()

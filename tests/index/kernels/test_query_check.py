@@ -14,6 +14,7 @@ from lsr.index.blocks.config import SearchParams
 from lsr.index.kernels.dispatch import search_mixed
 from lsr.index.kernels.query_check import terms_beyond, wrong_query
 from lsr.index.search import block_searcher as blocksearcher
+from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.costs import Costs
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR, SparseVector
@@ -66,9 +67,8 @@ def test_scores_of_a_query_are_refused(index: SparseIndex, wrong: str) -> None:
     rows = np.array([0, 2], np.int32)
     with pytest.raises(QueryError, match="query 0"):
         index.searcher.score(query, rows)
-    indptr = np.array((0, len(query.terms)))
     with pytest.raises(QueryError, match="query 0"):
-        index.searcher.blocks.search_rows(indptr, query.terms, query.weights, rows, 1)
+        index.searcher.search_rows(query.as_matrix(), rows, 1)
 
 
 def arrays(*queries: tuple[list[int], list[float]]) -> tuple[NDArray[Any], ...]:
@@ -134,8 +134,7 @@ def test_search_is_compiled_once(index: SparseIndex, monkeypatch: pytest.MonkeyP
         for strategy in STRATEGIES:
             index.search(query, SearchParams(k=1, strategy=strategy, filter=only))
     index.search_batch(CSR.from_rows([{3: 1.0}]), SearchParams(k=1))
-    searcher = index.searcher
     costs = Costs(1.0, 1.0, 1.0, 1.0)
-    calibrated = type(searcher)(searcher.blocks.index, index.ids.tie_order, searcher.params, costs)
-    calibrated.search(query, SearchParams(k=1))
+    calibrated = BlockSearcher(index.blocks, index.ids.tie_order, costs)
+    calibrated.search_batch(query.as_matrix(), SearchParams(k=1))
     assert len(kinds) == 1

@@ -78,12 +78,11 @@ def test_threads_share_the_queries(n_threads: int) -> None:
     queries = questions(rng, 40, "few")
     ties = rng.permutation(900).astype(np.int32)
     searcher = BlockSearcher(built(documents), ties)
-    arrays = (queries.indptr, queries.terms, queries.weights)
     scores = exact_scores(documents, queries)
     for kind in ("no", "few", "half"):
         allowed = masks(rng, 900, kind)
         params = SearchParams(k=7, strategy="exact", filter=allowed)
-        found = pairs(*searcher.search_csr(*arrays, params, n_threads))
+        found = pairs(*searcher.search_batch(queries, params, n_threads=n_threads))
         assert found == exact_hits(scores, 7, ties, allowed)
         clean = slice(4 * 900, -8 * len(COUNTERS))
         assert not any(scratch[clean].any() for scratch in searcher._scratch)

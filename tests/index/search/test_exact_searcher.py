@@ -64,7 +64,7 @@ def test_searcher_is_the_twin(data: st.DataObject) -> None:
         assert same(searcher.search_batch(queries, k, allowed), first), window
         assert same(searcher.search_batch(queries, k, allowed, n_threads=3), first), window
     for i in range(queries.n_rows):
-        single = ExactSearcher(segment).search(queries.row(i), k, allowed)
+        single = ExactSearcher(segment).search_batch(queries.row(i).as_matrix(), k, allowed)
         assert same(single, Ranking(first.rows[i : i + 1], first.scores[i : i + 1]))
 
 
@@ -159,7 +159,7 @@ def test_scores_of_chosen_rows_are_those_of_a_search(data: st.DataObject) -> Non
     scores = searcher.score(query, rows)
     assert scores.dtype == np.float32
     assert scores.shape == (n,)
-    (hits,) = pairs(searcher.search(query, max(n, 1)))
+    (hits,) = pairs(searcher.search_batch(query.as_matrix(), max(n, 1)))
     assert dict(hits) == {
         row: score for row, score in zip(rows.tolist(), scores.tolist(), strict=True) if score > 0
     }
@@ -202,14 +202,14 @@ def test_unknown_terms_are_ignored() -> None:
     assert same(known, wide)
     assert pairs(known) == [[(2, 2.0), (0, 1.0)], [], [(2, 1.0)]]
     lone = SparseVector(np.array([0, 2**31 - 2], np.int32), np.array([1, 1], np.float32))
-    assert pairs(searcher.search(lone, 3)) == [[(2, 2.0), (0, 1.0)]]
+    assert pairs(searcher.search_batch(lone.as_matrix(), 3)) == [[(2, 2.0), (0, 1.0)]]
 
 
 def test_nothing_to_find() -> None:
     searcher = ExactSearcher(small())
     assert pairs(searcher.search_batch(CSR.empty(2, 2), 4)) == [[], []]
     assert searcher.search_batch(CSR.empty(0, 2), 4).rows.shape == (0, 4)
-    assert pairs(searcher.search(SparseVector.from_mapping({}), 1)) == [[]]
+    assert pairs(searcher.search_batch(SparseVector.from_mapping({}).as_matrix(), 1)) == [[]]
 
 
 def test_no_documents() -> None:
@@ -230,7 +230,7 @@ def test_bad_k(k: int) -> None:
     with pytest.raises(QueryError, match=f"k is {k}"):
         ExactSearcher(small()).search_batch(CSR.empty(1, 2), k)
     with pytest.raises(QueryError, match=f"k is {k}"):
-        ExactSearcher(small()).search(SparseVector.from_mapping({0: 1.0}), k)
+        ExactSearcher(small()).search_batch(CSR.from_rows([{0: 1.0}]), k)
 
 
 @pytest.mark.parametrize("shape", [(0,), (2,), (4,), (3, 1), (1, 3)])

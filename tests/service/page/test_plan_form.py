@@ -17,14 +17,14 @@ import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
-from lsr.retrieval.answer import PrfReport
+from lsr.retrieval.answer import Answer, PrfReport
 from lsr.retrieval.explanation import Explanation, SidePart
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import MODES, Prf, SearchPlan
 from lsr.service.app import create_app
-from lsr.service.engine import FoundHit, SearchEngine, SearchResult
+from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.page.curl import curl_command, search_body
 from lsr.service.page.feedback_view import feedback_view, notes
 from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
@@ -247,12 +247,11 @@ def test_reasons_are_told(reason: str, part: str) -> None:
         Notice("feedback_without_direction", "they cancel out"),
         Notice("tuned_plan_stale", "the tuned plan is old; tune again"),
     )
-    result = SearchResult(
-        "shore", 1, "hybrid", 10, 0, 0, plan, PrfReport(False, reason), warnings, (), {"total": 1}
-    )
-    assert feedback_view(PageQuery("shore"), result, [], []) is None
+    prf = PrfReport(False, reason)
+    answer = Answer("heron", "hybrid", (), 0, plan, 1, prf, warnings, {"total": 1})
+    assert feedback_view(PageQuery("shore"), answer, [], []) is None
     told = ["They cancel out."] if reason != "no_direction" else []
-    *others, last = notes(result)
+    *others, last = notes(answer)
     assert others == [*told, "The tuned plan is old; tune again."]
     assert part in last
 
