@@ -11,7 +11,7 @@ from lsr.errors import StorageError
 from lsr.index.collection.encode import resumable
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.indexer.limits import BuildLimits
-from lsr.index.storage.commit import publish
+from lsr.index.storage.commit import commit
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.names import ENCODER, numbered
 from lsr.index.storage.staging import Staging
@@ -70,7 +70,7 @@ def build_collection(
                 if vector_cache is not None:
                     vector_cache.mkdir(parents=True, exist_ok=True)
                 draft.encode_dense(dense, vector_cache or staging.kept)
-            return publish(
+            return commit(
                 staging,
                 [draft.finish(sparse.n_terms, is_exact=True, blocks=blocks, limits=limits)],
                 sparse=sparse.identity,

@@ -11,7 +11,7 @@ from lsr.errors import IndexCorruptError, StorageError
 from lsr.index.collection.deletions import Deletions
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.collection.snapshot import open_readers
-from lsr.index.storage.commit import publish
+from lsr.index.storage.commit import commit
 from lsr.index.storage.manifest import Manifest, SegmentRecord
 from lsr.index.storage.names import ENCODER, numbered
 from lsr.index.storage.segment import Segment
@@ -100,7 +100,7 @@ class Transaction:
         encoder.save(self.staging.folder / name)
         return name
 
-    def publish(
+    def commit(
         self,
         new: tuple[SegmentRecord, Segment] | None = None,
         encoder: tuple[Encoder, str] | None = None,
@@ -114,7 +114,7 @@ class Transaction:
         Args:
             new: the segment that was drafted.
             encoder: the sparse encoder and its folder, where they may have changed.
-            forget_kept: as `Staging.publish`.
+            forget_kept: as `Staging.commit`.
         """
         rest = [each for each in self._deletions if each.record.name not in self._merged]
         least = rest[-1:] if new is None else []
@@ -122,7 +122,7 @@ class Transaction:
         for each in rest:
             each.save(self.staging.folder)
         segments = [(each.record, each.reader.segment) for each in rest]
-        return publish(
+        return commit(
             self.staging,
             segments if new is None else [*segments, new],
             sparse=encoder[0].identity if encoder else self.before.sparse,

@@ -105,7 +105,7 @@ def add_documents(
         new = draft.finish(
             encoder.n_terms, is_exact=False, blocks=change.had_blocks(), limits=limits
         )
-        manifest = change.publish(new, (encoder, folder), forget_kept=True)
+        manifest = change.commit(new, (encoder, folder), forget_kept=True)
     n_replaced = len(replaced)
     return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
 
@@ -137,7 +137,7 @@ def delete_documents(
                 f"there is no document {missing[0]!r} in {collection.name}{others}; nothing was "
                 "deleted, so check the ids, or ask to ignore those that are missing"
             )
-        manifest = change.publish() if found else change.before
+        manifest = change.commit() if found else change.before
     return Change(manifest, n_deleted=len(found))
 
 
@@ -175,7 +175,7 @@ def merge_segments(
             new = draft.finish(
                 encoder.n_terms, is_exact=True, blocks=change.had_blocks(), limits=limits
             )
-            manifest = change.publish(new, (encoder, folder))
+            manifest = change.commit(new, (encoder, folder))
     return Change(manifest, n_merged=len(before.segments))
 
 

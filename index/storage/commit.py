@@ -17,12 +17,12 @@ from lsr.index.storage.tie_order import tie_order_of
 from lsr.progress import Progress
 from lsr.types import EncoderIdentity
 
-__all__ = ["publish"]
+__all__ = ["commit"]
 
 MAX_ROWS = 2**31 - 1
 
 
-def publish(
+def commit(
     staging: Staging,
     segments: Sequence[tuple[SegmentRecord, Segment]],
     *,
@@ -41,7 +41,7 @@ def publish(
         staging: holds the new files; its other parts are in the collection already.
         segments: in the order of their rows, with their arrays.
         encoder: the folder of the sparse encoder.
-        forget_kept: as `Staging.publish`.
+        forget_kept: as `Staging.commit`.
 
     Raises:
         InputError: more rows than fit.
@@ -87,5 +87,5 @@ def publish(
         files=dict(sorted((files | record_files(staging.folder)).items())),
     )
     progress("publish", 0, None)
-    staging.publish(manifest, forget_kept=forget_kept)
+    staging.commit(manifest, forget_kept=forget_kept)
     return manifest

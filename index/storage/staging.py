@@ -92,7 +92,7 @@ class Staging:
         if self._lock is not None:
             os.close(self._lock)
 
-    def publish(self, manifest: Manifest, *, forget_kept: bool) -> None:
+    def commit(self, manifest: Manifest, *, forget_kept: bool) -> None:
         """Make what was written visible, and remove what the new manifest does not name.
 
         Args:
