@@ -94,8 +94,8 @@ class BlockIndex:
             self.array("tail_start"),
             self.array("rest"),
         )
-        likeness: NDArray[Any] = np.zeros(0, self.types["samples"])
-        return read_vectors(*arrays, length, self.scale, likeness, self.n_terms)
+        term_type: NDArray[Any] = np.zeros(0, self.types["samples"])
+        return read_vectors(*arrays, length, self.scale, term_type, self.n_terms)
 
     def _sha256(self, part: int) -> str:
         """Of the bytes of a part and of the gap after it."""

@@ -123,6 +123,22 @@ def _block_lists(
     n_terms: int,
     starts: NDArray[np.bool_],
 ) -> None:
+    """`block_lists`, with the blocking as numbers. A list at a time, in five steps:
+
+    1. draw centroids: different postings of the list, the same for a seed and a term;
+    2. invert their heads, so that a term leads to the centroids that have it, and their codes;
+    3. give each posting to the centroid with the largest inner product with its heaviest terms;
+    4. dissolve clusters that are too small, and give their postings to the nearest of the others;
+    5. put postings in order by cluster, in each the heaviest first, and mark where blocks start.
+
+    Short lists, and those with one centroid, are cut into blocks by weight instead.
+
+    Args:
+        fraction: centroids for each posting; 0 for blocks by weight alone.
+        smallest: clusters of so few postings, or fewer, are dissolved.
+        size: postings of a block that is cut by weight.
+        first, last … starts: see `block_lists`.
+    """
     longest = 0
     for term in range(first, last):
         longest = max(longest, indptr[term + 1] - indptr[term])

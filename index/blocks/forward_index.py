@@ -71,7 +71,7 @@ class ForwardIndex:
         """
         n = documents.n_rows
         length = head_length(documents)
-        likeness = np.zeros(0, component_dtype(documents.n_terms))
+        term_type = np.zeros(0, component_dtype(documents.n_terms))
         largest = float(documents.weights.max(initial=0.0))
         if values == "u16":
             # a number that float32 holds, so that the tiniest weights keep their steps too
@@ -80,9 +80,9 @@ class ForwardIndex:
             scale = usual_largest(documents.weights) / TOP_CODE
         scale = scale or 1.0
         lengths = np.maximum(np.diff(documents.indptr) - length, 0)
-        lengths += -lengths % likeness.itemsize  # so that components are aligned
+        lengths += -lengths % term_type.itemsize  # so that components are aligned
         tail_start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        width = likeness.itemsize + 1
+        width = term_type.itemsize + 1
         head = np.zeros(n * length * width, np.uint8)
         tail = np.zeros(tail_start[-1] * width, np.uint8)
         n_entries = n * length + tail_start[-1]
@@ -93,7 +93,7 @@ class ForwardIndex:
             documents.weights,
             np.float32(scale),
             length,
-            likeness,
+            term_type,
             head,
             tail,
             tail_start,
@@ -121,19 +121,19 @@ def read_vectors(
     rest: NDArray[np.int8] | NDArray[np.float32],
     length: int,
     scale: float,
-    likeness: NDArray[Any],
+    term_type: NDArray[Any],
     n_terms: int,
 ) -> CSR:
     """The documents of a forward index, with their weights as they are stored.
 
     Args:
         length: entries of a head.
-        likeness: empty, of the type of components.
+        term_type: an empty array of the type of components.
     """
     indptr = np.zeros(len(tail_start), np.int64)
     terms = np.empty(len(rest), np.int32)
     weights = np.empty(len(rest), np.float32)
-    arrays = (head, tail, tail_start, rest, length, np.float32(scale / 256), likeness)
+    arrays = (head, tail, tail_start, rest, length, np.float32(scale / 256), term_type)
     n = _read_back(*arrays, indptr, terms, weights)
     return CSR(indptr, terms[:n].copy(), weights[:n].copy(), n_terms)
 
@@ -159,17 +159,21 @@ def _lay_out(
     weights: NDArray[np.float32],
     scale: float,
     length: int,
-    likeness: NDArray[np.uint16],
+    term_type: NDArray[np.uint16],
     head: NDArray[np.uint8],
     tail: NDArray[np.uint8],
     tail_start: NDArray[np.int64],
     rest: NDArray[np.int8],
 ) -> None:
-    """Fill `head`, `tail` and `rest`. `likeness` has the components' type, `rest` says the mode."""
-    width = likeness.itemsize
+    """Fill `head`, `tail` and `rest`, whose type says how values are stored.
+
+    Args:
+        term_type: an empty array of the type of components.
+    """
+    width = term_type.itemsize
     head_bytes = length * (width + 1)
-    head_terms = head.view(likeness.dtype)
-    tail_terms = tail.view(likeness.dtype)
+    head_terms = head.view(term_type.dtype)
+    tail_terms = tail.view(term_type.dtype)
     whole = rest.itemsize > 1
     histogram = np.zeros(TOP_CODE + 2, np.int64)
     n_documents = len(indptr) - 1
@@ -248,7 +252,7 @@ def _read_back(
     rest: NDArray[np.int8],
     length: int,
     step: float,
-    likeness: NDArray[np.uint16],
+    term_type: NDArray[np.uint16],
     out_indptr: NDArray[np.int64],
     out_terms: NDArray[np.int32],
     out_weights: NDArray[np.float32],
@@ -258,7 +262,7 @@ def _read_back(
     Returns:
         How many entries there are.
     """
-    width = likeness.itemsize
+    width = term_type.itemsize
     record = width + 1
     whole = rest.itemsize > 1
     n_documents = len(out_indptr) - 1
@@ -271,7 +275,7 @@ def _read_back(
             (head, row * length * record, length, row * length),
             (tail, first * record, n_tail, n_documents * length + first),
         ):
-            components = part[base : base + size * width].view(likeness.dtype)
+            components = part[base : base + size * width].view(term_type.dtype)
             codes = part[base + size * width : base + size * record]
             for i in range(size):
                 weight = stored_value(codes[i], rest[place + i], step, whole)

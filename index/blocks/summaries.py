@@ -48,7 +48,7 @@ def summarise_lists(
     head: NDArray[np.uint8],
     tail: NDArray[np.uint8],
     tail_start: NDArray[np.int64],
-    likeness: NDArray[np.uint16],
+    term_type: NDArray[np.uint16],
     n_terms: int,
 ) -> Summaries:
     """Summaries of blocks `first_block` to `last_block - 1`, which are whole groups.
@@ -57,12 +57,14 @@ def summarise_lists(
         group_ends: block at which each group of them ends.
         block_starts: first posting of every block, and the end of the last.
         rows: documents of postings.
+        head, tail, tail_start: see `ForwardIndex`.
+        term_type: an empty array of the type of components.
     """
     energy, most = (summary.fraction, n_terms) if isinstance(summary, EnergySummary) else (1.0, 0)
     if not isinstance(summary, EnergySummary):
         most = summary.n_terms
     sizes = np.zeros(len(group_ends), np.int64)
-    room = np.empty(0, np.uint64 if likeness.itemsize > 2 else np.uint32)
+    entry_type = np.empty(0, np.uint64 if term_type.itemsize > 2 else np.uint32)
     entries = _summarise(
         energy,
         most,
@@ -74,9 +76,9 @@ def summarise_lists(
         head,
         tail,
         tail_start,
-        likeness,
+        term_type,
         n_terms,
-        room,
+        entry_type,
         sizes,
     )
     return Summaries(entries, sizes)
@@ -113,22 +115,29 @@ def _summarise(
     head: NDArray[np.uint8],
     tail: NDArray[np.uint8],
     tail_start: NDArray[np.int64],
-    likeness: NDArray[np.uint16],
+    term_type: NDArray[np.uint16],
     n_terms: int,
-    room: NDArray[np.uint64],
+    entry_type: NDArray[np.uint64],
     sizes: NDArray[np.int64],
 ) -> NDArray[np.uint64]:
-    width = likeness.itemsize
+    """`summarise_lists`: the entries, in an array of the type of `entry_type`, which is empty.
+
+    Args:
+        energy, most: a block keeps the fewest entries that hold this share of its mass, and no
+            more than so many.
+        sizes: takes the entries of each group.
+    """
+    width = term_type.itemsize
     record = width + 1
     n_documents = len(tail_start) - 1
     length = len(head) // max(n_documents, 1) // record
-    head_terms = head.view(likeness.dtype)
-    tail_terms = tail.view(likeness.dtype)
+    head_terms = head.view(term_type.dtype)
+    tail_terms = tail.view(term_type.dtype)
     maxima = np.zeros(n_terms, np.uint8)
     touched = np.empty(n_terms + 1, np.int32)
     histogram = np.zeros(TOP, np.int64)
     n_room = 1 << 16
-    entries = np.empty(n_room, room.dtype)
+    entries = np.empty(n_room, entry_type.dtype)
     n_entries = 0
     group = 0
     group_first = first_block
@@ -161,7 +170,7 @@ def _summarise(
         cut, n_ties = _cut(maxima, touched[:n_touched], energy, most, histogram)
         if n_entries + n_touched > n_room:
             n_room = max(2 * n_room, n_entries + n_touched)
-            wider = np.empty(n_room, room.dtype)
+            wider = np.empty(n_room, entry_type.dtype)
             wider[:n_entries] = entries[:n_entries]
             entries = wider
         local = block - group_first

@@ -69,7 +69,7 @@ def build_blocks(
     config = config or typical_config(documents)
     n = documents.n_rows
     _refuse_too_many(documents)
-    likeness: NDArray[Any] = np.zeros(0, component_dtype(documents.n_terms))
+    term_type: NDArray[Any] = np.zeros(0, component_dtype(documents.n_terms))
     progress("forward index", 0, n)
     budget = _Budget(max_memory)
     budget.take("documents' vectors", _forward_bytes(documents, config))
@@ -79,8 +79,8 @@ def build_blocks(
     budget.take("postings", 16 * len(lists.rows))
     blocking = config.blocking
     cut = min(blocking.doc_cut, forward.head_length) if isinstance(blocking, ClusteredBlocks) else 1
-    budget.take("heaviest terms", n * cut * (likeness.itemsize + 1))
-    top_terms = np.zeros((n, cut), likeness.dtype)
+    budget.take("heaviest terms", n * cut * (term_type.itemsize + 1))
+    top_terms = np.zeros((n, cut), term_type.dtype)
     top_codes = np.zeros((n, cut), np.uint8)
     heaviest_terms(forward.head, forward.head_length, top_terms, top_codes)
 
@@ -119,7 +119,7 @@ def build_blocks(
             forward.head,
             forward.tail,
             forward.tail_start,
-            likeness,
+            term_type,
             documents.n_terms,
         )
         for first, last in pairwise(_group_shares(groups, block_postings))
@@ -154,7 +154,7 @@ def build_blocks(
         "block_postings": block_postings,
         "postings": lists.rows,
         "entries": entries,
-        "samples": _samples(entries, sizes, group_entries, likeness.dtype),
+        "samples": _samples(entries, sizes, group_entries, term_type.dtype),
         **scan.finish(),
         "neighbours": np.zeros(0, np.uint8),
     }

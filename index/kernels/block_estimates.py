@@ -63,8 +63,8 @@ def _last_below(samples: NDArray[np.uint16], begin: int, end: int, term: int) ->
 def estimate(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    entries: NDArray[np.uint32],
+    term_type: NDArray[np.uint16],
+    entry_type: NDArray[np.uint32],
     query_terms: NDArray[np.int32],
     table: NDArray[np.uint8],
     chosen: NDArray[np.int64],
@@ -73,6 +73,8 @@ def estimate(
     """Inner products of the query with the summaries of the chosen lists' blocks.
 
     Args:
+        blob, layout: a packed block index, see `lsr.index.blocks.layout`.
+        term_type, entry_type: empty arrays of the types of components and of summaries' entries.
         query_terms: ascending.
         table: the query's codes by term.
         chosen: places in `query_terms` whose lists are visited.
@@ -91,8 +93,8 @@ def estimate(
     group_blocks = blob[layout[2 * at.GROUP_BLOCKS] : layout[2 * at.GROUP_BLOCKS + 1]].view(
         np.int32
     )
-    packed = blob[layout[2 * at.ENTRIES] : layout[2 * at.ENTRIES + 1]].view(entries.dtype)
-    samples = blob[layout[2 * at.SAMPLES] : layout[2 * at.SAMPLES + 1]].view(terms.dtype)
+    packed = blob[layout[2 * at.ENTRIES] : layout[2 * at.ENTRIES + 1]].view(entry_type.dtype)
+    samples = blob[layout[2 * at.SAMPLES] : layout[2 * at.SAMPLES + 1]].view(term_type.dtype)
     block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
         np.int64
     )

@@ -43,25 +43,26 @@ LINE = 64
 def forward_views(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    rest_type: NDArray[np.int8],
 ) -> Forward:
     """The forward index as whole arrays, made once for many documents.
 
     A slice for every document would take longer than the document: Numba counts its references.
 
     Args:
-        terms, rest: empty, of the types of components and rest.
+        blob, layout: a packed block index, see `lsr.index.blocks.layout`.
+        term_type, rest_type: empty arrays of the types of components and rest.
     """
     head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
     tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
     return (
-        head.view(terms.dtype),
+        head.view(term_type.dtype),
         head,
-        tail.view(terms.dtype),
+        tail.view(term_type.dtype),
         tail,
         blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64),
-        blob[layout[2 * at.REST] : layout[2 * at.REST + 1]].view(rest.dtype),
+        blob[layout[2 * at.REST] : layout[2 * at.REST + 1]].view(rest_type.dtype),
         layout[at.HEAD_LENGTH],
         np.float32(layout[at.SCALE : at.SCALE + 1].view(np.float64)[0] / 256),
     )
@@ -188,8 +189,8 @@ def room_for_places(layout: NDArray[np.int64], n_query: int) -> NDArray[np.int32
 def stored_keys(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    rest_type: NDArray[np.int8],
     codes_of: NDArray[np.uint8],
     weights_of: NDArray[np.float32],
     places: NDArray[np.int32],
@@ -199,8 +200,14 @@ def stored_keys(
     """Turn keys `anything << 32 | row` into `bits of the stored score << 32 | tie`.
 
     Of two, the larger one stands first: by score descending, then by tie order ascending.
+
+    Args:
+        blob, layout, term_type, rest_type: see `forward_views`.
+        codes_of, weights_of: the query by term, as `put_query` spreads it.
+        places: working memory, see `room_for_places`.
+        tie_order: int32, shape (n_documents,): place of each row among equal scores.
     """
-    forward = forward_views(blob, layout, terms, rest)
+    forward = forward_views(blob, layout, term_type, rest_type)
     _fill_keys(*forward, codes_of, weights_of, places, tie_order, keys)
 
 
@@ -276,19 +283,25 @@ def score_rows_stored(
     rows: NDArray[np.int32],
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    _entries: NDArray[np.uint32],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    rest_type: NDArray[np.int8],
     scratch: NDArray[np.uint8],
     out_scores: NDArray[np.float32],
 ) -> None:
-    """Scores of chosen rows, float32, of the length of `rows`."""
+    """Scores of chosen rows by their stored weights.
+
+    Args:
+        query_terms, query_weights: the query, terms ascending; those without a list are ignored.
+        blob, layout, term_type, rest_type: see `forward_views`.
+        scratch: `scratch_bytes` of zeros.
+        out_scores: float32, of the length of `rows`; takes the scores.
+    """
     n_terms = layout[at.N_TERMS]
     _, _, codes_of, weights_of, _, _ = scratch_parts(scratch, layout[at.N_DOCUMENTS], n_terms)
     known = np.searchsorted(query_terms, n_terms)
     put_query(query_terms[:known], query_weights[:known], 1, codes_of, weights_of)
     places = room_for_places(layout, known)
-    forward = forward_views(blob, layout, terms, rest)
+    forward = forward_views(blob, layout, term_type, rest_type)
     for i in range(len(rows)):
         out_scores[i] = score_stored(*forward, codes_of, weights_of, places, np.int64(rows[i]))
     clear_query(query_terms[:known], codes_of, weights_of)
@@ -304,16 +317,22 @@ def search_rows(
     rows: NDArray[np.int32],
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    _entries: NDArray[np.uint32],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    rest_type: NDArray[np.int8],
     tie_order: NDArray[np.int32],
     row_at_tie: NDArray[np.int32],
     scratch: NDArray[np.uint8],
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
 ) -> None:
-    """Exact top-k of queries `first` to `last - 1` among `rows`; the rest as in `search_blocks`."""
+    """Exact top-k of queries `first` to `last - 1` among `rows`, each of which is scored.
+
+    Args:
+        blob, layout, term_type, rest_type: see `forward_views`.
+        scratch: `scratch_bytes` of zeros.
+        query_indptr … query_weights, tie_order, row_at_tie, out_rows, out_scores: as in
+            `search_blocks`.
+    """
     k = out_rows.shape[1]
     n_terms = layout[at.N_TERMS]
     _, _, codes_of, weights_of, _, _ = scratch_parts(scratch, layout[at.N_DOCUMENTS], n_terms)
@@ -332,7 +351,9 @@ def search_rows(
             for i in range(n_new):
                 keys[n + i] = np.uint64(rows[done + i])
             new = keys[n : n + n_new]
-            stored_keys(blob, layout, terms, rest, codes_of, weights_of, places, tie_order, new)
+            stored_keys(
+                blob, layout, term_type, rest_type, codes_of, weights_of, places, tie_order, new
+            )
             n = np.int64(keep_best(keys, n + n_new, k))
             done += n_new
         put_hits(keys[:n], row_at_tie, out_rows[q], out_bits[q])

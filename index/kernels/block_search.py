@@ -39,9 +39,9 @@ def search_blocks(
     last: int,
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    entries: NDArray[np.uint32],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    entry_type: NDArray[np.uint32],
+    rest_type: NDArray[np.int8],
     tie_order: NDArray[np.int32],
     row_at_tie: NDArray[np.int32],
     blocked: NDArray[np.uint8],
@@ -58,7 +58,8 @@ def search_blocks(
         query_indptr, query_terms, query_weights: the queries as a CSR; terms without a list are
             ignored.
         blob, layout: a packed block index, see `lsr.index.blocks.layout`.
-        terms, entries, rest: empty arrays of the types of components, entries and rest.
+        term_type, entry_type, rest_type: empty arrays of the types of components, of summaries'
+            entries and of rest.
         tie_order: int32, shape (n_documents,): place of each row among equal scores.
         row_at_tie: int32, shape (n_documents,): the inverse of `tie_order`.
         blocked: bits of rows that are not returned, as `np.packbits(…, bitorder="little")` gives
@@ -82,10 +83,10 @@ def search_blocks(
     for q in range(first, last):
         longest = max(longest, query_indptr[q + 1] - query_indptr[q])
     chosen = np.empty(min(query_cut, longest), np.int64)
-    few_terms = np.empty(FEW_TERMS, terms.dtype)
+    few_terms = np.empty(FEW_TERMS, term_type.dtype)
     few_codes = np.empty(FEW_TERMS, np.uint16)
     places = room_for_places(layout, longest)
-    vectors = (blob, layout, terms, rest, codes_of, weights_of, places, tie_order)
+    vectors = (blob, layout, term_type, rest_type, codes_of, weights_of, places, tie_order)
     if len(blocked) > 0:
         visited[: len(blocked)] = blocked
 
@@ -104,13 +105,13 @@ def search_blocks(
             few_codes[i] = codes_of[q_terms[i]]
         n_chosen = heaviest(q_weights, chosen)
         blocks, estimates = estimate(
-            blob, layout, terms, entries, q_terms, codes_of, chosen[:n_chosen], everything
+            blob, layout, term_type, entry_type, q_terms, codes_of, chosen[:n_chosen], everything
         )
         order, shift = falling(estimates)
         n_seen, n_hits = visit(
             blob,
             layout,
-            terms,
+            term_type,
             codes_of,
             few_terms[:n_few],
             few_codes[:n_few],

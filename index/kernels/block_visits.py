@@ -78,7 +78,7 @@ def _raise_least(heap: NDArray[np.int32], score: int) -> None:
 def visit(
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
+    term_type: NDArray[np.uint16],
     table: NDArray[np.uint8],
     few_terms: NDArray[np.uint16],
     few_codes: NDArray[np.uint16],
@@ -98,10 +98,18 @@ def visit(
 
     A block is passed over when its estimate is below `heap_factor` times the k-th best score.
 
+    Fetching from memory takes longer than scoring, so a document passes through three stages, each
+    some documents behind the one before it: its row is seen, and its head fetched; its head is
+    scored, and the place of its tail fetched, then the tail; head and tail are scored as a whole.
+
     Args:
+        blob, layout: a packed block index, see `lsr.index.blocks.layout`.
+        term_type: an empty array of the type of components.
         table: the query's codes by term.
-        few_terms, few_codes: a short query's terms, of the type of `terms`, and their codes; empty
-            for others.
+        few_terms, few_codes: a short query's terms, of the type of components, and their codes;
+            empty for others.
+        blocks, estimates: see `estimate`.
+        order, shift: see `falling`.
         heap: int32, shape (k,): working memory.
         visited: bits of rows, set for those seen before, or not to be returned.
         seen: takes the rows visited here.
@@ -111,34 +119,33 @@ def visit(
         How many were seen, and how many are candidates.
     """
     head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
-    head_terms = head.view(terms.dtype)
+    head_terms = head.view(term_type.dtype)
     tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
-    tail_terms = tail.view(terms.dtype)
+    tail_terms = tail.view(term_type.dtype)
     tail_start = blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64)
     block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
         np.int64
     )
     postings = blob[layout[2 * at.POSTINGS] : layout[2 * at.POSTINGS + 1]].view(np.int32)
     length = layout[at.HEAD_LENGTH]
-    width = terms.itemsize
+    width = term_type.itemsize
     record = width + 1
     head_bytes = length * record
     n_few = len(few_terms) if length % LANES == 0 else 0
     everything = heap_factor == 0.0
     k = len(heap)
-    n_heap = 0
-    least_estimate = np.int32(-1)
-    least_head = -1.0
-    n_seen = 0
-    front = 0  # of the rows seen, so many are scored
+    n_heap = 0  # scores in the heap, k at most
+    least_estimate = np.int32(-1)  # what a block's estimate must reach, once the heap is full
+    least_head = -1.0  # what a head must score above for its tail to be read
+    next_block = 0  # place in the order
+    n_visited = 0  # blocks not passed over
+    n_seen = 0  # rows in `seen`, their heads fetched
+    front = 0  # of these, how many are scored by their heads; runs on while tails are waited for
+    n_waiting = 0  # documents that have ever waited for their tail: a ring, oldest first …
+    n_fetched = 0  # … of these, how many had their tail itself asked for, not only its place
+    n_taken = 0  # … and how many are scored as a whole
     n_candidates = 0
-    n_visited = 0
-    n_whole = 0
-    next_block = 0
-    waiting = np.empty((3, TAIL_LAG + 1), np.int64)  # rows, heads' scores, and since when
-    n_fetched = 0  # tails of which the lines, not only the place, were asked for
-    n_taken = 0
-    n_waiting = 0  # ever
+    waiting = np.empty((3, TAIL_LAG + 1), np.int64)  # rows, heads' scores, and `front` at the time
     while True:
         while n_seen - front <= LAG and next_block < len(order):
             place = order[next_block]
@@ -205,7 +212,6 @@ def visit(
         begin = tail_start[row] * record
         codes = begin + n * width
         score = waiting[1, place] + _dot(table, tail_terms, tail, begin // width, codes, n)
-        n_whole += 1
         if n_candidates == len(candidates):
             n_candidates = keep_best(candidates, n_candidates, n_final)
         candidates[n_candidates] = (np.uint64(score) << SCORE_SHIFT) | np.uint64(row)
@@ -222,5 +228,5 @@ def visit(
             least_head = heap[0] * TAIL_FACTOR
     counters[1] += n_visited
     counters[2] += n_seen
-    counters[3] += n_whole
+    counters[3] += n_taken
     return n_seen, n_candidates

@@ -37,9 +37,9 @@ def search_mixed(
     last: int,
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    entries: NDArray[np.uint32],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    entry_type: NDArray[np.uint32],
+    rest_type: NDArray[np.int8],
     tie_order: NDArray[np.int32],
     row_at_tie: NDArray[np.int32],
     blocked: NDArray[np.uint8],
@@ -53,14 +53,17 @@ def search_mixed(
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
 ) -> int:
-    """Top-k of queries `first` to `last - 1`; see `search_blocks` for what is not here.
+    """Top-k of queries `first` to `last - 1`, each in its strategy.
 
     Args:
+        term_type, entry_type, rest_type: empty arrays of the types of components, of summaries'
+            entries and of rest.
         blocked, allowed: the same filter for both strategies: bits of rows that are not returned,
-            and
-            flags of those that are; empty without a filter.
+            and flags of those that are; empty without a filter.
         strategy: of `STRATEGIES`.
         costs: see `Costs.as_array`.
+        query_indptr … layout, tie_order, row_at_tie, query_cut … out_scores: as in
+            `search_blocks`.
 
     Returns:
         −1, or the first query that cannot be searched for: then nothing is.
@@ -77,7 +80,9 @@ def search_mixed(
     blocks = np.zeros(n_queries, np.int64)
     floors = np.zeros(n_queries, np.float32)
     queries = (query_indptr, query_terms, query_weights)
-    index = (blob, layout, terms, entries, rest, tie_order, row_at_tie)
+    ties = (tie_order, row_at_tie)
+    index = (blob, layout, term_type, entry_type, rest_type, *ties)
+    vectors = (blob, layout, term_type, rest_type, *ties)
     found = (scratch, out_rows, out_scores)
     if strategy != APPROXIMATE:
         count_work(*queries, first, last, blob, layout, query_cut, postings, blocks)
@@ -100,6 +105,6 @@ def search_mixed(
                     knobs = (PRIMING_CUT, PRIMING_FACTOR, 0)
                     search_blocks(*queries, q, q + 1, *index, blocked, *knobs, *found)
                     floors[q] = out_scores[q, k - 1]
-            scan_lists(*queries, begin, end, *index, allowed, floors, *found)
+            scan_lists(*queries, begin, end, *vectors, allowed, floors, *found)
         begin = end
     return -1

@@ -1,8 +1,12 @@
-"""Numba kernels of exact search. Arrays and scalars in, arrays out, nothing else.
+"""Numba kernels of exact search over the float lists of a segment.
 
-The public ones have plain twins in `tests/naive/exact.py`. Index arrays must be read-only (as
-memory-mapped files are), so that each kernel is compiled once; `lsr.index.search.exact_searcher`
-sees to that.
+They serve a segment without a calibrated block index, whatever its size. Where there is one,
+`lsr.index.kernels.scan_search` searches exactly over the block index's 8-bit lists;
+`SegmentReader.open_searcher` decides.
+
+Arrays and scalars in, arrays out, nothing else. The public ones have plain twins in
+`tests/naive/exact.py`. Index arrays must be read-only (as memory-mapped files are), so that each
+kernel is compiled once; `lsr.index.search.exact_searcher` sees to that.
 
 Scores are summed as float32 and selected by their bits, read as int32: for numbers that are not
 negative these order alike, and loops over integers become vector instructions without promises

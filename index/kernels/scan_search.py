@@ -1,4 +1,7 @@
-"""The kernel of exact search over `ScanLists`.
+"""The kernel of exact search in a block index: over its 8-bit lists, `ScanLists`.
+
+A segment without a block index, or whose block index is not calibrated, is searched exactly by
+`lsr.index.kernels.exact`, over float lists; `SegmentReader.open_searcher` decides.
 
 All lists of a query add their codes to whole-number scores of a window of documents. These bound
 the true scores from both sides, so that few documents can be among the best; they are scored by
@@ -184,9 +187,8 @@ def scan_lists(
     last: int,
     blob: NDArray[np.uint8],
     layout: NDArray[np.int64],
-    terms: NDArray[np.uint16],
-    _entries: NDArray[np.uint32],
-    rest: NDArray[np.int8],
+    term_type: NDArray[np.uint16],
+    rest_type: NDArray[np.int8],
     tie_order: NDArray[np.int32],
     row_at_tie: NDArray[np.int32],
     allowed: NDArray[np.bool_],
@@ -195,13 +197,15 @@ def scan_lists(
     out_rows: NDArray[np.int32],
     out_scores: NDArray[np.float32],
 ) -> None:
-    """Exact top-k of queries `first` to `last - 1`; see `search_blocks` for what is not here.
+    """Exact top-k of queries `first` to `last - 1`, by the 8-bit lists of a block index.
 
     Args:
+        term_type, rest_type: empty arrays of the types of components and rest.
         allowed: bool, shape (n_documents,), or empty for all.
         floors: float32, shape (n_queries,): scores that k allowed documents are known to have at
             least, or 0.
-        out_rows, out_scores: as in `scan_batch`.
+        scratch: `scratch_bytes` of zeros.
+        query_indptr … layout, tie_order, row_at_tie, out_rows, out_scores: as in `search_blocks`.
     """
     starts = blob[layout[2 * at.SCAN_STARTS] : layout[2 * at.SCAN_STARTS + 1]].view(np.int64)
     rows = blob[layout[2 * at.SCAN_ROWS] : layout[2 * at.SCAN_ROWS + 1]].view(np.uint16)
@@ -244,7 +248,7 @@ def scan_lists(
             most += weight * (np.float64(steps[q_terms[i]]) * TOP_CODE + errors[q_terms[i]])
             off += weight * errors[q_terms[i]]
         put_query(q_terms, q_weights, 1, codes_of, weights_of)
-        vectors = (blob, layout, terms, rest, codes_of, weights_of, places, tie_order)
+        vectors = (blob, layout, term_type, rest_type, codes_of, weights_of, places, tie_order)
         # shares are 2 too large at most, and so that sums stay below the top, room is left
         unit = max(most, SMALLEST) / (TOP_SCORE - 2 * min(n, LONG))
         slack = np.int64(off / unit) + 2 * n + n // 64 + 3

@@ -70,8 +70,9 @@ class BlockSearcher:
         row_at_tie = ties if tie_order is None else np.argsort(ties).astype(np.int32)
         types = (np.zeros(0, index.types[name]) for name in ("samples", "entries", "rest"))
         term_type, entry_type, rest_type = map(frozen, types)
-        self._vectors = (index.blob, index.layout, term_type, entry_type, rest_type)
-        self._index = (*self._vectors, frozen(ties), frozen(row_at_tie))
+        self._ties = (frozen(ties), frozen(row_at_tie))
+        self._vectors = (index.blob, index.layout, term_type, rest_type)
+        self._index = (index.blob, index.layout, term_type, entry_type, rest_type, *self._ties)
         self._lengths = index.array("scan_lengths")
         self._measured = None if costs is None else costs.as_array()
         self._typical: dict[tuple[int, float], NDArray[np.float64]] = {}
@@ -242,7 +243,7 @@ class BlockSearcher:
         self, first: int, last: int, arrays: Arrays, rows: NDArray[np.int32], found: Ranking
     ) -> None:
         scratch = self._take_scratch()
-        search_rows(*arrays, first, last, rows, *self._index, scratch, *found)
+        search_rows(*arrays, first, last, rows, *self._vectors, *self._ties, scratch, *found)
         self._scratch.append(scratch)
 
     def _take_scratch(self) -> NDArray[np.uint8]:

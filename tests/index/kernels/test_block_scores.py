@@ -75,7 +75,7 @@ def row_scores(index: BlockIndex, queries: CSR, rows: list[int]) -> list[list[fl
         scores = np.full(len(rows), 9, np.float32)
         module.score_rows_stored(
             *(np.array(query.terms), np.array(query.weights), np.array(rows, np.int32)),
-            *(index.blob, index.layout, *likes(index), scratch, scores),
+            *(index.blob, index.layout, *likes(index)[::2], scratch, scores),
         )
         assert not scratch.any()
         found.append(scores.tolist())
@@ -129,7 +129,7 @@ def test_keys_are_in_the_order_of_hits(
         keys = rows | (rows + np.uint64(77) << np.uint64(32))
         places = module.room_for_places(index.layout, len(known))
         module.stored_keys(
-            *(index.blob, index.layout, likes(index)[0], likes(index)[2]),
+            *(index.blob, index.layout, *likes(index)[::2]),
             *(*tables(index.n_terms, known), places, frozen(ties), keys),
         )
         assert np.argsort(keys)[::-1].tolist() == expected
@@ -150,7 +150,7 @@ def chosen_hits(
     found = np.full((queries.n_rows, k), 9, np.int32), np.full((queries.n_rows, k), 9, np.float32)
     module.search_rows(
         *(queries.indptr, queries.terms, queries.weights, 0, queries.n_rows),
-        *(np.array(rows, np.int32), index.blob, index.layout, *likes(index)),
+        *(np.array(rows, np.int32), index.blob, index.layout, *likes(index)[::2]),
         *(frozen(tie_order), frozen(np.argsort(tie_order).astype(np.int32)), scratch, *found),
     )
     assert not scratch.any()

@@ -55,7 +55,7 @@ def scan(
     for first, last in ((0, n_queries // 3), (n_queries // 3, n_queries)):
         module.scan_lists(
             *(queries.indptr, queries.terms, queries.weights, first, last),
-            *(index.blob, index.layout, *likes(index)),
+            *(index.blob, index.layout, *likes(index)[::2]),
             *(frozen(order), frozen(np.argsort(order).astype(np.int32))),
             *(frozen(passing), least, scratch, rows, scores),
         )

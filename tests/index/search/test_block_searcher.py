@@ -182,7 +182,7 @@ class Watched:
         def noted(*arguments: Any) -> None:
             self.calls.append(kernel.__name__)
             if kernel is scan_lists:
-                first, last, floors = arguments[3], arguments[4], arguments[13]
+                first, last, floors = arguments[3], arguments[4], arguments[12]
                 self.floors.append(floors[first:last].tolist())
             kernel(*arguments)
 

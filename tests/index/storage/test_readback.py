@@ -46,8 +46,8 @@ def same(found: CSR, expected: CSR) -> bool:
 
 def read(forward: ForwardIndex, n_terms: int) -> CSR:
     parts = (forward.head, forward.tail, forward.tail_start, forward.rest)
-    likeness = np.zeros(0, component_dtype(n_terms))
-    return read_vectors(*parts, forward.head_length, forward.scale, likeness, n_terms)
+    term_type = np.zeros(0, component_dtype(n_terms))
+    return read_vectors(*parts, forward.head_length, forward.scale, term_type, n_terms)
 
 
 def expected_of(documents: CSR, forward: ForwardIndex, values: str) -> CSR:
