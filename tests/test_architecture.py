@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import pkgutil
@@ -219,6 +220,20 @@ def test_every_kernel_is_run_with_bounds_checked() -> None:
         names = [path.stem, *re.findall(r'"(\w+)"', exported.group(1) if exported else "")]
         used = re.compile(rf"\b({'|'.join(names)})\b")
         assert any(used.search(text) for text in marked), f"no kernel test names {path.stem}"
+
+
+def test_functions_are_short() -> None:
+    """Bodies, without signature and docstring; kernels may be long."""
+    for folder in ("lsr", *LINKED):
+        for path in (ROOT / folder).glob("**/*.py"):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if not isinstance(node, ast.FunctionDef):
+                    continue
+                if any("kernel" in ast.dump(decorator) for decorator in node.decorator_list):
+                    continue
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                n_lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+                assert n_lines <= 60, f"{path}: {node.name} has {n_lines} lines"
 
 
 def test_folders_are_rooms() -> None:

@@ -66,101 +66,16 @@ def build_blocks(
     if n_threads < 1:
         raise InputError(f"{n_threads} threads; at least 1 is needed")
     documents.validate()
-    config = config or typical_config(documents)
-    n = documents.n_rows
     _refuse_too_many(documents)
-    term_type: NDArray[Any] = np.zeros(0, component_dtype(documents.n_terms))
-    progress("forward index", 0, n)
-    budget = _Budget(max_memory)
-    budget.take("documents' vectors", _forward_bytes(documents, config))
-    budget.take("lists of exact search", ScanLists.n_bytes(documents))
-    forward = ForwardIndex.build(documents, config.values)
-    lists = prune(documents, config.pruning)
-    budget.take("postings", 16 * len(lists.rows))
-    blocking = config.blocking
-    cut = min(blocking.doc_cut, forward.head_length) if isinstance(blocking, ClusteredBlocks) else 1
-    budget.take("heaviest terms", n * cut * (term_type.itemsize + 1))
-    top_terms = np.zeros((n, cut), term_type.dtype)
-    top_codes = np.zeros((n, cut), np.uint8)
-    heaviest_terms(forward.head, forward.head_length, top_terms, top_codes)
-
-    starts = np.zeros(len(lists.rows), np.bool_)
-    jobs = [
-        partial(
-            block_lists,
-            blocking,
-            config.seed,
-            first,
-            last,
-            *lists,
-            top_terms,
-            top_codes,
-            forward.head,
-            documents.n_terms,
-            starts,
-        )
-        for first, last in pairwise(_shares(lists.indptr))
-    ]
-    for done, _ in enumerate(_results(jobs, n_threads), 1):
-        progress("blocks", done, len(jobs))
-    del top_terms, top_codes
-    block_postings = np.append(np.flatnonzero(starts), len(starts)).astype(np.int64)
+    config = config or typical_config(documents)
+    stages = _Stages(documents, config, n_threads, _Budget(max_memory), progress)
+    forward, lists = stages.vectors_and_lists()
+    block_postings = stages.blocks(forward, lists)
     groups = _Groups(lists, block_postings)
-
-    summaries = [
-        partial(
-            summarise_lists,
-            config.summary,
-            groups.ends[first - 1] if first else 0,
-            groups.ends[last - 1],
-            groups.ends[first:last],
-            block_postings,
-            lists.rows,
-            forward.head,
-            forward.tail,
-            forward.tail_start,
-            term_type,
-            documents.n_terms,
-        )
-        for first, last in pairwise(_group_shares(groups, block_postings))
-    ]
-    parts: list[Summaries] = []
-    for done, part in enumerate(_results(summaries, n_threads), 1):
-        parts.append(part)
-        n_bytes = 2 * sum(one.entries.nbytes for one in parts)
-        budget.expect("summaries", n_bytes, done / len(summaries))
-        progress("summaries", done, len(summaries))
-
-    scan = ScanLists(documents, _as_stored(documents, forward, config))
-    jobs = list(scan.jobs())
-    for done, _ in enumerate(_results(jobs, n_threads), 1):
-        progress("exact lists", done, len(jobs))
-
-    progress("pack", 0, None)
-    kinds = dtypes(documents.n_terms, config.values)
-    entries = np.concatenate([np.zeros(0, kinds["entries"]), *(part.entries for part in parts)])
-    sizes = np.concatenate([np.zeros(0, np.int64), *(part.group_sizes for part in parts)])
-    del parts
-    group_entries = _offsets(sizes)
-    arrays: dict[str, NDArray[Any]] = {
-        "head": forward.head,
-        "tail": forward.tail,
-        "tail_start": forward.tail_start,
-        "rest": forward.rest,
-        "list_groups": groups.of_lists,
-        "group_entries": group_entries,
-        "group_samples": _offsets(-(-sizes // SAMPLE)),
-        "group_blocks": np.concatenate([[0], groups.ends]).astype(np.int32),
-        "block_postings": block_postings,
-        "postings": lists.rows,
-        "entries": entries,
-        "samples": _samples(entries, sizes, group_entries, term_type.dtype),
-        **scan.finish(),
-        "neighbours": np.zeros(0, np.uint8),
-    }
-    shape = (n, forward.head_length, documents.n_terms, forward.scale)
-    del forward, lists, entries, scan, jobs
-    index = BlockIndex(*pack(arrays, *shape, n_neighbours=0), config)
+    summaries = stages.summaries(forward, lists, block_postings, groups)
+    scan = stages.exact_lists(forward)
+    index = stages.packed(forward, lists, block_postings, groups, summaries, scan)
+    del forward, lists, scan
     if config.n_neighbours:
         index = with_neighbours(index, documents, n_threads=n_threads, progress=progress)
     return index
@@ -189,6 +104,148 @@ def typical_config(documents: CSR, values: str | None = None) -> BuildConfig:
         summary=EnergySummary(0.25),
         values=values,
     )
+
+
+class _Stages:
+    """The stages of one build, in their order. Each takes what those before it gave."""
+
+    def __init__(
+        self,
+        documents: CSR,
+        config: BuildConfig,
+        n_threads: int,
+        budget: _Budget,
+        progress: Progress,
+    ) -> None:
+        self._documents = documents
+        self._config = config
+        self._n_threads = n_threads
+        self._budget = budget
+        self._progress = progress
+        self._term_type: NDArray[Any] = np.zeros(0, component_dtype(documents.n_terms))
+
+    def vectors_and_lists(self) -> tuple[ForwardIndex, PrunedLists]:
+        """Documents' vectors by row, and the entries of each list that become postings."""
+        documents, config = self._documents, self._config
+        self._progress("forward index", 0, documents.n_rows)
+        self._budget.take("documents' vectors", _forward_bytes(documents, config))
+        self._budget.take("lists of exact search", ScanLists.n_bytes(documents))
+        forward = ForwardIndex.build(documents, config.values)
+        lists = prune(documents, config.pruning)
+        self._budget.take("postings", 16 * len(lists.rows))
+        return forward, lists
+
+    def blocks(self, forward: ForwardIndex, lists: PrunedLists) -> NDArray[np.int64]:
+        """Order each list by blocks, in place; the posting at which each block starts, and the end.
+
+        int64, shape (n_blocks + 1,).
+        """
+        blocking, n = self._config.blocking, self._documents.n_rows
+        cut = 1
+        if isinstance(blocking, ClusteredBlocks):
+            cut = min(blocking.doc_cut, forward.head_length)
+        self._budget.take("heaviest terms", n * cut * (self._term_type.itemsize + 1))
+        top_terms = np.zeros((n, cut), self._term_type.dtype)
+        top_codes = np.zeros((n, cut), np.uint8)
+        heaviest_terms(forward.head, forward.head_length, top_terms, top_codes)
+        starts = np.zeros(len(lists.rows), np.bool_)
+        jobs = [
+            partial(
+                block_lists,
+                blocking,
+                self._config.seed,
+                first,
+                last,
+                *lists,
+                top_terms,
+                top_codes,
+                forward.head,
+                self._documents.n_terms,
+                starts,
+            )
+            for first, last in pairwise(_shares(lists.indptr))
+        ]
+        for done, _ in enumerate(_results(jobs, self._n_threads), 1):
+            self._progress("blocks", done, len(jobs))
+        return np.append(np.flatnonzero(starts), len(starts)).astype(np.int64)
+
+    def summaries(
+        self,
+        forward: ForwardIndex,
+        lists: PrunedLists,
+        block_postings: NDArray[np.int64],
+        groups: _Groups,
+    ) -> list[Summaries]:
+        """Summaries of all blocks, a share of the groups each, in order."""
+        jobs = [
+            partial(
+                summarise_lists,
+                self._config.summary,
+                groups.ends[first - 1] if first else 0,
+                groups.ends[last - 1],
+                groups.ends[first:last],
+                block_postings,
+                lists.rows,
+                forward.head,
+                forward.tail,
+                forward.tail_start,
+                self._term_type,
+                self._documents.n_terms,
+            )
+            for first, last in pairwise(_group_shares(groups, block_postings))
+        ]
+        shares: list[Summaries] = []
+        for done, share in enumerate(_results(jobs, self._n_threads), 1):
+            shares.append(share)
+            n_bytes = 2 * sum(each.entries.nbytes for each in shares)
+            self._budget.expect("summaries", n_bytes, done / len(jobs))
+            self._progress("summaries", done, len(jobs))
+        return shares
+
+    def exact_lists(self, forward: ForwardIndex) -> ScanLists:
+        """The lists of exact search."""
+        weights = _as_stored(self._documents, forward, self._config)
+        scan = ScanLists(self._documents, weights)
+        jobs = list(scan.jobs())
+        for done, _ in enumerate(_results(jobs, self._n_threads), 1):
+            self._progress("exact lists", done, len(jobs))
+        return scan
+
+    def packed(
+        self,
+        forward: ForwardIndex,
+        lists: PrunedLists,
+        block_postings: NDArray[np.int64],
+        groups: _Groups,
+        summaries: list[Summaries],
+        scan: ScanLists,
+    ) -> BlockIndex:
+        """All arrays in one; `summaries` is emptied, so that they are not held twice."""
+        self._progress("pack", 0, None)
+        n_terms, config = self._documents.n_terms, self._config
+        none = np.zeros(0, dtypes(n_terms, config.values)["entries"])
+        entries = np.concatenate([none, *(each.entries for each in summaries)])
+        sizes = np.concatenate([np.zeros(0, np.int64), *(each.group_sizes for each in summaries)])
+        summaries.clear()
+        group_entries = _offsets(sizes)
+        arrays: dict[str, NDArray[Any]] = {
+            "head": forward.head,
+            "tail": forward.tail,
+            "tail_start": forward.tail_start,
+            "rest": forward.rest,
+            "list_groups": groups.of_lists,
+            "group_entries": group_entries,
+            "group_samples": _offsets(-(-sizes // SAMPLE)),
+            "group_blocks": np.concatenate([[0], groups.ends]).astype(np.int32),
+            "block_postings": block_postings,
+            "postings": lists.rows,
+            "entries": entries,
+            "samples": _samples(entries, sizes, group_entries, self._term_type.dtype),
+            **scan.finish(),
+            "neighbours": np.zeros(0, np.uint8),
+        }
+        shape = (self._documents.n_rows, forward.head_length, n_terms, forward.scale)
+        return BlockIndex(*pack(arrays, *shape, n_neighbours=0), config)
 
 
 class _Groups:
