@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.errors import QueryError
+from lsr.errors import InputError, QueryError
 from lsr.options import check_options, option, read_options
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
@@ -248,3 +248,9 @@ def test_what_is_left_out_is_as_in_the_defaults() -> None:
     check_options(Outer(7.0, Inner()).inner)
     with pytest.raises(QueryError, match=r"^here\.share is 7\.0; it must be a number from 0\.0"):
         check_options(Outer(7.0), "here.")
+
+
+def test_the_error_is_of_the_class_that_the_options_say() -> None:
+    with pytest.raises(InputError, match=r"^share is 7\.0; ") as caught:
+        check_options(Outer(7.0), error=InputError)
+    assert type(caught.value) is InputError

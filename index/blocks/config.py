@@ -11,7 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError, QueryError
+from lsr.errors import InputError
 from lsr.options import check_options, option
 
 __all__ = [
@@ -33,20 +33,25 @@ __all__ = [
 MANY = 2**31 - 1
 
 
-class _Checked:
-    """A dataclass that refuses values out of range."""
+@dataclass(frozen=True)
+class _Choice:
+    """A choice of a build.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
 
 
 @dataclass(frozen=True)
-class NoPruning(_Checked):
+class NoPruning(_Choice):
     """Every entry of every document is a posting."""
 
 
 @dataclass(frozen=True)
-class GlobalPruning(_Checked):
+class GlobalPruning(_Choice):
     """Keep the heaviest entries of the collection, `n_postings` for each term on average."""
 
     n_postings: int = option(600, "entries kept for each term, on average", low=1, high=MANY)
@@ -56,14 +61,14 @@ class GlobalPruning(_Checked):
 
 
 @dataclass(frozen=True)
-class ListPruning(_Checked):
+class ListPruning(_Choice):
     """Keep the heaviest `n_postings` entries of each list."""
 
     n_postings: int = option(600, "entries kept of each list", low=1, high=MANY)
 
 
 @dataclass(frozen=True)
-class ClusteredBlocks(_Checked):
+class ClusteredBlocks(_Choice):
     """Documents of a list go to the nearest of some drawn at random, by inner product."""
 
     centroid_fraction: float = option(0.1, "centroids for each posting", low=0.0, high=1.0)
@@ -74,21 +79,21 @@ class ClusteredBlocks(_Checked):
 
 
 @dataclass(frozen=True)
-class FixedBlocks(_Checked):
+class FixedBlocks(_Choice):
     """Blocks of one size, of documents of falling weight."""
 
     size: int = option(10, "documents in a block", low=1, high=65_535)
 
 
 @dataclass(frozen=True)
-class EnergySummary(_Checked):
+class EnergySummary(_Choice):
     """A block's summary is the fewest of its terms that hold so much of its mass."""
 
     fraction: float = option(0.4, "share of the mass", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
-class FixedSummary(_Checked):
+class FixedSummary(_Choice):
     """A block's summary is its so many heaviest terms."""
 
     n_terms: int = option(64, "terms kept", low=1, high=MANY)
@@ -125,6 +130,9 @@ class BuildConfig:
         n_neighbours: nearest documents stored for each, for `SearchParams.n_knn`.
         seed: of the centroids drawn.
 
+    Raises:
+        InputError: a value is out of its range, or a choice is of another kind.
+
     Example:
         >>> import lsr
         >>> lsr.BuildConfig(values="f32").to_dict()["values"]
@@ -139,11 +147,11 @@ class BuildConfig:
     seed: int = option(0, "seed of the centroids", low=0, high=MANY)
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
         for name, kinds in (("pruning", Pruning), ("blocking", Blocking), ("summary", Summary)):
             if not isinstance(getattr(self, name), kinds):
                 names = ", ".join(kind.__name__ for kind in get_args(kinds))
-                raise QueryError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; strategies are named by their class."""
@@ -158,12 +166,12 @@ class BuildConfig:
         """
         try:
             return cls(**{name: _made(value) for name, value in content.items()})
-        except (AttributeError, TypeError, QueryError) as error:
+        except (AttributeError, TypeError, InputError) as error:
             raise InputError(f"a build config that cannot be read: {error}") from error
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, _Checked):
+    if isinstance(value, _Choice):
         return {"kind": type(value).__name__, **vars(value)}
     return value
 
@@ -174,7 +182,7 @@ def _made(value: Any) -> Any:
     options = dict(value)
     kind = options.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise QueryError(f"there is no strategy {kind!r}; choose {', '.join(_KINDS)}")
+        raise InputError(f"there is no strategy {kind!r}; choose {', '.join(_KINDS)}")
     return _KINDS[kind](**options)
 
 
@@ -189,6 +197,9 @@ class SearchParams:
         n_knn: stored neighbours of each hit that are looked at as well.
         strategy: exact, approximate, or auto: whichever is estimated to be faster.
         filter: bool, shape (n_documents,): rows that are False are not returned; or None.
+
+    Raises:
+        QueryError: a value is out of its range.
 
     Example:
         >>> import lsr
