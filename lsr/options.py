@@ -9,7 +9,7 @@ whole path, such as `prf.dense.beta`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +18,11 @@ from lsr.errors import InputError, QueryError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["check_options", "option", "read_options"]
+__all__ = ["check_options", "chosen", "option", "read_options"]
 
 Options = TypeVar("Options", bound="DataclassInstance")
 Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
 
 
 def option(
@@ -43,6 +44,22 @@ def option(
     told = {"help": help, "low": low, "high": high, "choices": choices, "optional": optional}
     told["whole"] = isinstance(low, int)
     return field(default=default, metadata=told)
+
+
+def chosen(value: str, words: Iterable[Word], what: str) -> Word:
+    """The word that a text from outside is: typed from here on.
+
+    Args:
+        words: those that there are.
+        what: what they are of, for the message, such as "precision".
+
+    Raises:
+        InputError: the text is none of them.
+    """
+    for word in words:
+        if value == word:
+            return word
+    raise InputError(f"there is no {what} {value!r}; choose {', '.join(words)}")
 
 
 def check_options(

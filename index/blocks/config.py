@@ -6,7 +6,7 @@ The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ __all__ = [
     "NoPruning",
     "Pruning",
     "SearchParams",
+    "StoredValues",
+    "Strategy",
     "Summary",
 ]
 
@@ -102,6 +104,8 @@ class FixedSummary(_Choice):
 Pruning = NoPruning | GlobalPruning | ListPruning
 Blocking = ClusteredBlocks | FixedBlocks
 Summary = EnergySummary | FixedSummary
+StoredValues = Literal["u16", "f32"]
+Strategy = Literal["auto", "exact", "approximate"]
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -142,7 +146,7 @@ class BuildConfig:
     pruning: Pruning = GlobalPruning()
     blocking: Blocking = ClusteredBlocks()
     summary: Summary = EnergySummary()
-    values: str = option("u16", "stored weights", choices=("u16", "f32"))
+    values: StoredValues = option("u16", "stored weights", choices=get_args(StoredValues))
     n_neighbours: int = option(0, "neighbours stored for each document", low=0, high=255)
     seed: int = option(0, "seed of the centroids", low=0, high=MANY)
 
@@ -211,7 +215,7 @@ class SearchParams:
     query_cut: int = option(8, "lists visited", low=1, high=MANY)
     heap_factor: float = option(0.9, "share of the k-th score", low=0.0, high=2.0)
     n_knn: int = option(0, "neighbours of hits looked at", low=0, high=255)
-    strategy: str = option("auto", "kind of search", choices=("auto", "exact", "approximate"))
+    strategy: Strategy = option("auto", "kind of search", choices=get_args(Strategy))
     filter: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:

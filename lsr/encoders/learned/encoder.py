@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from lsr.encoders.learned.model_source import (
 )
 from lsr.encoders.learned.pruning import ActiveTerms
 from lsr.encoders.learned.query_table import QueryTable, vocabulary_list
+from lsr.encoders.learned.recommended import IdfSource
 from lsr.encoders.learned.tokenizer import WordPieces
 from lsr.errors import IndexCorruptError, InputError
 from lsr.sparse import CSR
@@ -40,8 +40,6 @@ __all__ = ["PRECISIONS", "LearnedEncoder", "LearnedOptions"]
 
 OWN_MARK = "own:"
 """Before the names of own terms."""
-
-IdfSource = Literal["model", "corpus"]
 
 
 @dataclass(frozen=True)
