@@ -28,12 +28,9 @@ from lsr.index.storage.doc_ids import DocIds
 from lsr.index.storage.versioned_folder import current_content, replace_content
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
-from lsr.sparse import CSR, MAX_TERMS, SparseVector
+from lsr.sparse import CSR, MAX_TERMS, SparseMatrix, SparseVector, VectorsLike
 
-__all__ = ["SparseIndex", "Vectors"]
-
-Vectors = Any
-"""A `CSR`, any SciPy sparse matrix or array, or `(indptr, indices, values)`."""
+__all__ = ["SparseIndex"]
 
 
 class SparseIndex:
@@ -75,7 +72,7 @@ class SparseIndex:
     @classmethod
     def build(
         cls,
-        vectors: Vectors,
+        vectors: VectorsLike,
         config: BuildConfig | None = None,
         *,
         doc_ids: Sequence[str] | None = None,
@@ -86,7 +83,7 @@ class SparseIndex:
         """Index vectors, one for each document.
 
         Args:
-            vectors: see `Vectors`; weights above 0. Documents may be empty.
+            vectors: see `lsr.sparse.VectorsLike`; weights above 0. Documents may be empty.
             doc_ids: one for each; by default the row numbers. Of equal scores the smaller id
                 stands first.
             n_threads: the result does not depend on it.
@@ -126,12 +123,12 @@ class SparseIndex:
         return self.searcher.search_batch(queries, params)
 
     def search_batch(
-        self, queries: Vectors, params: SearchParams | None = None, *, n_threads: int = 1
+        self, queries: VectorsLike, params: SearchParams | None = None, *, n_threads: int = 1
     ) -> Ranking:
         """The best documents of each query, in the order of `queries`.
 
         Args:
-            queries: see `Vectors`. Terms beyond the index's are ignored, and counted
+            queries: see `lsr.sparse.VectorsLike`. Terms beyond the index's are ignored, and counted
                 (`counters`); a query without terms gets an empty line.
 
         Returns:
@@ -173,7 +170,7 @@ class SparseIndex:
 
     def calibrate(
         self,
-        queries: Vectors | None = None,
+        queries: VectorsLike | None = None,
         target_recall: float = 0.97,
         *,
         k: int = 10,
@@ -260,7 +257,7 @@ class SparseIndex:
         return cls(DocIds.load(content), blocks, Calibration.read(content))
 
 
-def as_csr(vectors: Vectors) -> CSR:
+def as_csr(vectors: VectorsLike) -> CSR:
     """Vectors of any kind as a valid `CSR`.
 
     Raises:
@@ -283,7 +280,7 @@ def as_csr(vectors: Vectors) -> CSR:
         )
         made.validate()
         return made
-    if not hasattr(vectors, "tocsr"):
+    if not isinstance(vectors, SparseMatrix):
         raise InputError(
             f"vectors are a {type(vectors).__name__}; give a SciPy sparse matrix, a CSR, or "
             "(indptr, indices, values)"

@@ -9,26 +9,31 @@ whole path, such as `prf.dense.beta`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, field, fields, is_dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lsr.errors import QueryError
+from lsr.errors import InputError, QueryError
 
-__all__ = ["check_options", "option", "read_options"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-Options = TypeVar("Options")
+__all__ = ["check_options", "chosen", "option", "read_options"]
+
+Options = TypeVar("Options", bound="DataclassInstance")
+Value = TypeVar("Value")
+Word = TypeVar("Word", bound=str)
 
 
 def option(
-    default: Any,
+    default: Value,
     help: str,  # noqa: A002
     *,
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
     optional: bool = False,
-) -> Any:
+) -> Value:
     """A dataclass field with a default and what it may be.
 
     Args:
@@ -41,32 +46,56 @@ def option(
     return field(default=default, metadata=told)
 
 
-def check_options(options: Any, path: str = "") -> None:
-    """Check every field of a dataclass of options against what it may be.
+def chosen(value: str, words: Iterable[Word], what: str) -> Word:
+    """The word that a text from outside is: typed from here on.
+
+    Args:
+        words: those that there are.
+        what: what they are of, for the message, such as "precision".
 
     Raises:
-        QueryError: names the first field that is wrong, its value and its range.
+        InputError: the text is none of them.
+    """
+    for word in words:
+        if value == word:
+            return word
+    raise InputError(f"there is no {what} {value!r}; choose {', '.join(words)}")
+
+
+def check_options(
+    options: DataclassInstance, path: str = "", error: type[InputError] = QueryError
+) -> None:
+    """Check every field of a dataclass of options against what it may be.
+
+    Args:
+        path: stands before each field's name in messages.
+        error: what is raised. Default: `QueryError`, which suits what a search is asked for; build
+            options take `InputError`.
+
+    Raises:
+        InputError: of the class `error`; names the first field that is wrong, its value and its
+            range.
     """
     for each in fields(options):
         if each.metadata:
-            _check(getattr(options, each.name), f"{path}{each.name}", each.metadata)
+            _check(getattr(options, each.name), f"{path}{each.name}", each.metadata, error)
 
 
-def _check(value: object, name: str, may_be: Mapping[str, Any]) -> None:
+def _check(value: Any, name: str, may_be: Mapping[str, Any], error: type[InputError]) -> None:
     if value is None and may_be["optional"]:
         return
     if may_be["choices"]:
         if value not in may_be["choices"]:
-            raise QueryError(f"{name} is {_shown(value)}; choose {', '.join(may_be['choices'])}")
+            raise error(f"{name} is {_shown(value)}; choose {', '.join(may_be['choices'])}")
     elif may_be["low"] is None:
         if not isinstance(value, bool):
-            raise QueryError(f"{name} is {_shown(value)}; it must be true or false")
+            raise error(f"{name} is {_shown(value)}; it must be true or false")
     else:
         kind = "a whole number" if may_be["whole"] else "a number"
         right = isinstance(value, int if may_be["whole"] else int | float)
         right = right and not isinstance(value, bool)
         if not right or not may_be["low"] <= value <= may_be["high"]:  # NaN is in no range
-            raise QueryError(
+            raise error(
                 f"{name} is {_shown(value)}; it must be {kind} from {may_be['low']:,} "
                 f"to {may_be['high']:,}"
             )
@@ -86,7 +115,7 @@ def read_options(
 def _read(kind: type[Options], given: object, defaults: Options | None, path: str) -> Options:
     if not isinstance(given, Mapping):
         raise QueryError(f"{path.rstrip('.') or 'the plan'} must be an object with named fields")
-    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    known = {each.name: each for each in fields(kind)}
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(str(name), known, 1)
@@ -97,11 +126,11 @@ def _read(kind: type[Options], given: object, defaults: Options | None, path: st
         default = getattr(defaults, name) if defaults is not None else _default(each)
         if name not in given:
             values[name] = default
-        elif is_dataclass(default):
+        elif is_dataclass(default) and not isinstance(default, type):
             values[name] = _read(type(default), given[name], default, f"{path}{name}.")
         else:
             if each.metadata:
-                _check(given[name], f"{path}{name}", each.metadata)
+                _check(given[name], f"{path}{name}", each.metadata, QueryError)
             values[name] = given[name]
     return kind(**values)
 

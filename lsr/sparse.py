@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lsr.errors import InputError
 
-__all__ = ["CSR", "MAX_TERMS", "Quantised", "SparseVector"]
+__all__ = ["CSR", "MAX_TERMS", "Quantised", "SparseMatrix", "SparseVector", "VectorsLike"]
 
 MAX_TERMS = 2**31 - 1
 
@@ -47,6 +47,35 @@ class SparseVector(NamedTuple):
         """A matrix of this one row, of the same arrays."""
         width = int(self.terms[-1]) + 1 if len(self.terms) else 0
         return CSR(np.array((0, len(self.terms)), np.int64), self.terms, self.weights, width)
+
+
+class CsrArrays(Protocol):
+    """What `CSR.from_scipy` takes of a SciPy matrix in CSR form."""
+
+    @property
+    def indptr(self) -> ArrayLike: ...
+
+    @property
+    def indices(self) -> ArrayLike: ...
+
+    @property
+    def data(self) -> ArrayLike: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def sum_duplicates(self) -> None: ...
+
+    def eliminate_zeros(self) -> None: ...
+
+
+@runtime_checkable
+class SparseMatrix(Protocol):
+    """Any SciPy sparse matrix or array, of two dimensions."""
+
+    def tocsr(self, copy: bool = ...) -> CsrArrays:
+        """The same in CSR form."""
+        ...
 
 
 class Quantised(NamedTuple):
@@ -169,7 +198,7 @@ class CSR(NamedTuple):
         )
 
     @classmethod
-    def from_scipy(cls, matrix: Any) -> CSR:
+    def from_scipy(cls, matrix: SparseMatrix) -> CSR:
         """Build from any SciPy sparse matrix or array; duplicates are summed, zeros dropped.
 
         Nothing of SciPy is imported here: the matrix brings what is needed.
@@ -282,6 +311,10 @@ class CSR(NamedTuple):
             )
         dtype = np.uint8 if bits == 8 else np.uint16
         return Quantised(np.maximum(codes, 1).astype(dtype), float(step))
+
+
+VectorsLike = CSR | SparseMatrix | tuple[ArrayLike, ArrayLike, ArrayLike]
+"""Sparse vectors, a row each: ours, SciPy's, or `(indptr, indices, values)`."""
 
 
 def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lsr.errors import QueryError
-from lsr.options import check_options, option, read_options
+from lsr.errors import InputError, QueryError
+from lsr.options import check_options, chosen, option, read_options
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.plan import Prf, SearchPlan, plan_from
@@ -248,3 +248,15 @@ def test_what_is_left_out_is_as_in_the_defaults() -> None:
     check_options(Outer(7.0, Inner()).inner)
     with pytest.raises(QueryError, match=r"^here\.share is 7\.0; it must be a number from 0\.0"):
         check_options(Outer(7.0), "here.")
+
+
+def test_the_error_is_of_the_class_that_the_options_say() -> None:
+    with pytest.raises(InputError, match=r"^share is 7\.0; ") as caught:
+        check_options(Outer(7.0), error=InputError)
+    assert type(caught.value) is InputError
+
+
+def test_a_word_is_one_of_those_there_are() -> None:
+    assert chosen("b", ("a", "b"), "letter") == "b"
+    with pytest.raises(InputError, match=r"^there is no letter 'c'; choose a, b$"):
+        chosen("c", ("a", "b"), "letter")

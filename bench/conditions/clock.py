@@ -12,13 +12,13 @@ import numpy as np
 from bench.engine.ours import Ours
 from bench.engine.run import Progress
 from bench.engine.timing import Setting, time_once
-from lsr.index.blocks.config import SearchParams
+from lsr.index.blocks.config import SearchParams, Strategy
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import SparseVector
 
 __all__ = ["STRATEGIES", "asked", "compared_us", "fastest", "interleave"]
 
-STRATEGIES = ("approximate", "exact", "auto")
+STRATEGIES: tuple[Strategy, ...] = ("approximate", "exact", "auto")
 
 
 class Asked(Ours):

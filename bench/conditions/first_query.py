@@ -15,6 +15,7 @@ import numpy as np
 from bench.conditions.clock import STRATEGIES
 from bench.conditions.setup import Setup
 from bench.conditions.targets import Target
+from lsr.index.blocks.config import Strategy
 
 __all__ = ["COMPILED", "FIRST", "Firsts", "measure"]
 
@@ -34,7 +35,7 @@ class Result:
     """
 
     kind: str
-    strategy: str
+    strategy: Strategy
     import_seconds: float
     open_seconds: float
     search_seconds: float
@@ -65,7 +66,7 @@ class Firsts:
             )
 
 
-def measure(setup: Setup, strategies: Sequence[str] = STRATEGIES, runs: int = RUNS) -> Firsts:
+def measure(setup: Setup, strategies: Sequence[Strategy] = STRATEGIES, runs: int = RUNS) -> Firsts:
     """Open the saved index in processes of their own.
 
     Raises:
@@ -85,7 +86,7 @@ def measure(setup: Setup, strategies: Sequence[str] = STRATEGIES, runs: int = RU
     return Firsts(rows)
 
 
-def _fresh(index: Path, query: Path, strategy: str) -> dict[str, Any]:
+def _fresh(index: Path, query: Path, strategy: Strategy) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",

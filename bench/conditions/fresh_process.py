@@ -29,11 +29,12 @@ def main() -> None:
     import numpy as np
 
     from lsr.index.blocks.config import SearchParams
+    from lsr.options import read_options
     from lsr.sparse import SparseVector
 
     with np.load(query_file) as arrays:
         query = SparseVector(arrays["terms"], arrays["weights"])
-    params = SearchParams(k=K, strategy=strategy)
+    params = read_options(SearchParams, {"k": K, "strategy": strategy})
     begin = clock()
     index = sparse_index.SparseIndex.open(folder)
     opened = clock() - begin

@@ -14,7 +14,7 @@ from functools import partial
 from bench.conditions.clock import STRATEGIES, fastest
 from bench.conditions.setup import K, Setup
 from bench.conditions.targets import Target
-from lsr.index.blocks.config import SearchParams
+from lsr.index.blocks.config import SearchParams, Strategy
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import SparseVector
 
@@ -30,7 +30,7 @@ class Result:
     """Mean microseconds of a query, asked alone and in a batch, and the difference."""
 
     kind: str
-    strategy: str
+    strategy: Strategy
     n_queries: int
     single_us: float
     batch_us: float

@@ -10,7 +10,7 @@ from functools import partial
 from bench.conditions.clock import fastest
 from bench.conditions.setup import K, Setup
 from bench.conditions.targets import Target
-from lsr.index.blocks.config import SearchParams
+from lsr.index.blocks.config import SearchParams, Strategy
 
 __all__ = ["RATIO", "Threads", "measure"]
 
@@ -23,7 +23,7 @@ class Result:
     """Queries a second of one batch, by one thread and by two."""
 
     kind: str
-    strategy: str
+    strategy: Strategy
     n_queries: int
     one: float
     two: float

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.engine.generator import make
 from bench.engine.method import Method, Values
 from bench.engine.peers import grid, seismic_configs
 from lsr.sparse import CSR, SparseVector
+
+if TYPE_CHECKING:
+    from lsr.index.blocks.config import Strategy
 
 KNOBS = {
     "long": grid(query_cut=(3, 4, 5, 6, 8, 10, 12, 16), heap_factor=(1.2, 1.1, 1.0, 0.9, 0.8, 0.7)),
@@ -29,7 +32,7 @@ class Ours(Method):
     builder = "lsr"
     ours = True
     grids: ClassVar[Mapping[str, list[Values]]] = KNOBS
-    strategy: ClassVar[str] = "approximate"
+    strategy: ClassVar[Strategy] = "approximate"
 
     @classmethod
     def configs(cls, n_documents: int) -> list[Values]:

@@ -6,12 +6,12 @@ The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError, QueryError
+from lsr.errors import InputError
 from lsr.options import check_options, option
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "NoPruning",
     "Pruning",
     "SearchParams",
+    "StoredValues",
+    "Strategy",
     "Summary",
 ]
 
@@ -33,20 +35,25 @@ __all__ = [
 MANY = 2**31 - 1
 
 
-class _Checked:
-    """Base of dataclasses that refuse values out of range."""
+@dataclass(frozen=True)
+class _Choice:
+    """A choice of a build.
+
+    Raises:
+        InputError: a value is out of its range.
+    """
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
 
 
 @dataclass(frozen=True)
-class NoPruning(_Checked):
+class NoPruning(_Choice):
     """Keep every entry of every document as a posting."""
 
 
 @dataclass(frozen=True)
-class GlobalPruning(_Checked):
+class GlobalPruning(_Choice):
     """Keep the heaviest entries of the collection, `n_postings` for each term on average."""
 
     n_postings: int = option(600, "entries kept for each term, on average", low=1, high=MANY)
@@ -56,14 +63,14 @@ class GlobalPruning(_Checked):
 
 
 @dataclass(frozen=True)
-class ListPruning(_Checked):
+class ListPruning(_Choice):
     """Keep the heaviest `n_postings` entries of each list."""
 
     n_postings: int = option(600, "entries kept of each list", low=1, high=MANY)
 
 
 @dataclass(frozen=True)
-class ClusteredBlocks(_Checked):
+class ClusteredBlocks(_Choice):
     """Blocks of documents that are nearest to the same random centroid, by inner product."""
 
     centroid_fraction: float = option(0.1, "centroids for each posting", low=0.0, high=1.0)
@@ -76,21 +83,21 @@ class ClusteredBlocks(_Checked):
 
 
 @dataclass(frozen=True)
-class FixedBlocks(_Checked):
+class FixedBlocks(_Choice):
     """Blocks of one size; the documents of a list are taken by weight, heaviest first."""
 
     size: int = option(10, "documents in a block", low=1, high=65_535)
 
 
 @dataclass(frozen=True)
-class EnergySummary(_Checked):
+class EnergySummary(_Choice):
     """Summary of the fewest terms that hold a share of the block's mass."""
 
     fraction: float = option(0.4, "share of the mass", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True)
-class FixedSummary(_Checked):
+class FixedSummary(_Choice):
     """Summary of a fixed number of the block's heaviest terms."""
 
     n_terms: int = option(64, "terms kept", low=1, high=MANY)
@@ -99,6 +106,8 @@ class FixedSummary(_Checked):
 Pruning = NoPruning | GlobalPruning | ListPruning
 Blocking = ClusteredBlocks | FixedBlocks
 Summary = EnergySummary | FixedSummary
+StoredValues = Literal["u16", "f32"]
+Strategy = Literal["auto", "exact", "approximate"]
 
 _KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -127,6 +136,9 @@ class BuildConfig:
         n_neighbours: nearest documents stored for each, for `SearchParams.n_knn`.
         seed: of the random centroids.
 
+    Raises:
+        InputError: a value is out of its range, or a choice is of another kind.
+
     Example:
         >>> import lsr
         >>> lsr.BuildConfig(values="f32").to_dict()["values"]
@@ -136,16 +148,16 @@ class BuildConfig:
     pruning: Pruning = GlobalPruning()
     blocking: Blocking = ClusteredBlocks()
     summary: Summary = EnergySummary()
-    values: str = option("u16", "stored weights", choices=("u16", "f32"))
+    values: StoredValues = option("u16", "stored weights", choices=get_args(StoredValues))
     n_neighbours: int = option(0, "neighbours stored for each document", low=0, high=255)
     seed: int = option(0, "seed of the centroids", low=0, high=MANY)
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
         for name, kinds in (("pruning", Pruning), ("blocking", Blocking), ("summary", Summary)):
             if not isinstance(getattr(self, name), kinds):
                 names = ", ".join(kind.__name__ for kind in get_args(kinds))
-                raise QueryError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be one of {names}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; strategies are named by their class."""
@@ -160,12 +172,12 @@ class BuildConfig:
         """
         try:
             return cls(**{name: _made(value) for name, value in content.items()})
-        except (AttributeError, TypeError, QueryError) as error:
+        except (AttributeError, TypeError, InputError) as error:
             raise InputError(f"a build config that cannot be read: {error}") from error
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, _Checked):
+    if isinstance(value, _Choice):
         return {"kind": type(value).__name__, **vars(value)}
     return value
 
@@ -176,7 +188,7 @@ def _made(value: Any) -> Any:
     options = dict(value)
     kind = options.pop("kind", None)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise QueryError(f"there is no strategy {kind!r}; choose {', '.join(_KINDS)}")
+        raise InputError(f"there is no strategy {kind!r}; choose {', '.join(_KINDS)}")
     return _KINDS[kind](**options)
 
 
@@ -192,6 +204,9 @@ class SearchParams:
         strategy: exact, approximate, or auto: the one that is estimated to be faster.
         filter: bool, shape (n_documents,): False rows are not returned. Default: no filter.
 
+    Raises:
+        QueryError: a value is out of its range.
+
     Example:
         >>> import lsr
         >>> lsr.SearchParams(k=5, strategy="exact").k
@@ -202,7 +217,7 @@ class SearchParams:
     query_cut: int = option(8, "lists visited", low=1, high=MANY)
     heap_factor: float = option(0.9, "share of the k-th score", low=0.0, high=2.0)
     n_knn: int = option(0, "neighbours of hits looked at", low=0, high=255)
-    strategy: str = option("auto", "kind of search", choices=("auto", "exact", "approximate"))
+    strategy: Strategy = option("auto", "kind of search", choices=get_args(Strategy))
     filter: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.index.blocks.config import StoredValues
 from lsr.index.jit import kernel
 from lsr.sparse import CSR
 
@@ -63,7 +64,7 @@ class ForwardIndex:
     scale: float
 
     @classmethod
-    def build(cls, documents: CSR, values: str) -> ForwardIndex:
+    def build(cls, documents: CSR, values: StoredValues) -> ForwardIndex:
         """Lay out `documents`.
 
         Args:

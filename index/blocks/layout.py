@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.index.blocks.config import StoredValues
+
 __all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "view"]
 
 ALIGNMENT = 64
@@ -60,7 +62,7 @@ N_DOCUMENTS, HEAD_LENGTH, N_TERMS, SCALE, N_NEIGHBOURS = range(2 * len(ARRAYS), 
 LAYOUT_LENGTH = 2 * len(ARRAYS) + 5
 
 
-def dtypes(n_terms: int, values: str) -> dict[str, type[np.generic]]:
+def dtypes(n_terms: int, values: StoredValues) -> dict[str, type[np.generic]]:
     """The type of each part for a vocabulary and a kind of stored values."""
     wide = n_terms > 1 << 16
     return {

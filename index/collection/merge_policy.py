@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lsr.errors import InputError
 from lsr.index.storage.manifest import SegmentRecord
 from lsr.options import check_options, option
 
@@ -33,7 +34,7 @@ class MergePolicy:
     )
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
 
     def tier(self, n_documents: int) -> int:
         """The tier of a segment of so many documents, from 0."""

@@ -241,13 +241,13 @@ class CollectionReader:
         )
         return vectors.nnz
 
-    def warm_up(self, mode: str | None = None) -> None:
+    def warm_up(self, mode: Mode | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.
 
         Args:
             mode: the mode that will be searched; by default the collection's first.
         """
-        plan = replace(SearchPlan(), mode=mode).resolved(self.modes)  # type: ignore[arg-type]
+        plan = replace(SearchPlan(), mode=mode).resolved(self.modes)
         if plan.mode != "dense":
             self.sparse.warm_up()
         if plan.mode != "sparse":
@@ -259,7 +259,7 @@ class CollectionReader:
         *,
         k: int | None = None,
         offset: int = 0,
-        mode: str | None = None,
+        mode: Mode | None = None,
         where: Mapping[str, object] | None = None,
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from lsr.errors import InputError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.blocking import block_lists, heaviest_terms
-from lsr.index.blocks.config import BuildConfig, ClusteredBlocks, EnergySummary, GlobalPruning
+from lsr.index.blocks.config import (
+    BuildConfig,
+    ClusteredBlocks,
+    EnergySummary,
+    GlobalPruning,
+    StoredValues,
+)
 from lsr.index.blocks.forward_index import (
     ForwardIndex,
     component_dtype,
@@ -81,7 +87,7 @@ def build_blocks(
     return index
 
 
-def typical_config(documents: CSR, values: str | None = None) -> BuildConfig:
+def typical_config(documents: CSR, values: StoredValues | None = None) -> BuildConfig:
     """A config that suits a collection of this size.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from lsr.errors import InputError
 from lsr.options import check_options, option
 
 __all__ = ["MAX_THREADS", "BuildLimits"]
@@ -33,7 +34,7 @@ class BuildLimits:
     )
 
     def __post_init__(self) -> None:
-        check_options(self)
+        check_options(self, error=InputError)
 
     @property
     def threads(self) -> int:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.blocks import layout as at
+from lsr.index.blocks.config import Strategy
 from lsr.index.jit import kernel
 from lsr.index.kernels.block_search import search_blocks
 from lsr.index.kernels.query_check import terms_beyond, wrong_query
@@ -16,7 +17,7 @@ from lsr.index.kernels.scratch import IGNORED, scratch_counters
 __all__ = ["AUTO", "STRATEGIES", "search_mixed"]
 
 AUTO, EXACT, APPROXIMATE = range(3)
-STRATEGIES = {"auto": AUTO, "exact": EXACT, "approximate": APPROXIMATE}
+STRATEGIES: dict[Strategy, int] = {"auto": AUTO, "exact": EXACT, "approximate": APPROXIMATE}
 
 PRIMED_POSTINGS = 300_000
 """Exact search of a query with more of them begins with approximate search: what that finds says

@@ -25,7 +25,7 @@ def plain_suffix(path: Path) -> str:
 
 
 @contextmanager
-def open_binary(path: Path) -> Iterator[IO[bytes]]:
+def open_binary(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open for reading, decompressed by suffix.
 
     Raises:
@@ -35,7 +35,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as raw:
             if path.suffix == ".gz":
                 with gzip.open(raw) as stream:
-                    yield stream  # type: ignore[misc]
+                    yield stream
             elif path.suffix == ".zst":
                 yield io.BufferedReader(_ZstdFrames(raw))
             else:

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,17 @@ from lsr.errors import IndexCorruptError, InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
 
-__all__ = ["Bm25Encoder"]
+__all__ = ["Bm25Encoder", "Bm25Options"]
 
 MAX_K1 = 1_000
+
+
+class Bm25Options(TypedDict, total=False):
+    """Options of `Bm25Encoder` that were given."""
+
+    k1: float
+    b: float
+    language: str
 
 
 class Bm25Encoder:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.bm25 import Bm25Encoder, Bm25Options
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
+from lsr.options import chosen
 
 if TYPE_CHECKING:
     from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions
@@ -40,8 +41,7 @@ def open_sparse(
     Raises:
         InputError: there is no such model, or options of one kind are given with the other.
     """
-    words = {"k1": k1, "b": b, "language": language}
-    given = {key: value for key, value in words.items() if value is not None}
+    given = _bm25_options(k1, b, language)
     has_options = options is not None and options != type(options)()
     if name is None:
         name = BM25 if given and not has_options else DEFAULT_MODEL
@@ -57,7 +57,18 @@ def open_sparse(
             "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --lexical-weight; "
             "name a learned model with --sparse, or leave them out"
         )
-    return Bm25Encoder(**given)  # type: ignore[arg-type]
+    return Bm25Encoder(**given)
+
+
+def _bm25_options(k1: float | None, b: float | None, language: str | None) -> Bm25Options:
+    given: Bm25Options = {}
+    if k1 is not None:
+        given["k1"] = k1
+    if b is not None:
+        given["b"] = b
+    if language is not None:
+        given["language"] = language
+    return given
 
 
 def load_encoder(name: str) -> Encoder:
@@ -89,14 +100,21 @@ def learned_options(
     lexical_weight: float | None = None,
 ) -> LearnedOptions:
     """Options as they were typed. Raises InputError for what is out of range."""
-    from lsr.encoders.learned.encoder import LearnedOptions
     from lsr.encoders.learned.lexical_terms import LexicalTerms
+    from lsr.encoders.learned.model_source import PRECISIONS, LearnedOptions
     from lsr.encoders.learned.pruning import ActiveTerms
+    from lsr.encoders.learned.recommended import IDF_SOURCES
 
     ActiveTerms(max_active, prune_ratio)
     if lexical_weight is not None:
         LexicalTerms(lexical_weight)
-    return LearnedOptions(precision, max_active, prune_ratio, idf, lexical_weight)  # type: ignore[arg-type]
+    return LearnedOptions(
+        chosen(precision, PRECISIONS, "precision"),
+        max_active,
+        prune_ratio,
+        None if idf is None else chosen(idf, IDF_SOURCES, "idf of"),
+        lexical_weight,
+    )
 
 
 def open_dense(name: str) -> DenseEncoder | None:

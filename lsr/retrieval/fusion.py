@@ -105,7 +105,7 @@ class Fused(NamedTuple):
 
 
 def normalise(
-    raw: NDArray[np.float32], listed: NDArray[np.bool_], norm: str, floor: float | None
+    raw: NDArray[np.float32], listed: NDArray[np.bool_], norm: Norm, floor: float | None
 ) -> NDArray[np.float64]:
     """Map scores of one side to its norm, by the scores of its list.
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from lsr.errors import QueryError
+from lsr.retrieval.fusion import Method
 from lsr.retrieval.plan import Mode, SearchPlan, plan_from
 
 __all__ = ["FINER", "METHODS", "PLAN_NAMES", "Controls", "PagePlan"]
 
-METHODS = ("convex", "rrf")
+METHODS: tuple[Method, ...] = get_args(Method)
 FINER = ("fusion", "prf", "depth", "expand")
 """What stands behind "Tune this search"."""
 PLAN_NAMES = ("mode", "weight", *FINER)
@@ -118,7 +119,7 @@ class Controls:
     def of(cls, plan: PagePlan, default: SearchPlan, modes: tuple[Mode, ...]) -> Self:
         """The controls of a collection that has these modes and this default plan."""
         mode = plan.mode or _default_mode(default, modes)
-        weights = {method: _default_weight(method, default) for method in METHODS}
+        weights: dict[str, float] = {method: _default_weight(method, default) for method in METHODS}
         fusion = plan.fusion or default.fusion.method
         usual = default.prf.interpolate if plan.mode in (None, "hybrid") else "none"
         prf = plan.prf or usual
@@ -176,7 +177,7 @@ def _default_mode(default: SearchPlan, modes: tuple[Mode, ...]) -> Mode:
     return default.mode or modes[0]
 
 
-def _default_weight(method: str, default: SearchPlan) -> float:
+def _default_weight(method: Method, default: SearchPlan) -> float:
     fusion = plan_from({"fusion": {"method": method}}, default).fusion
     return fusion.default_weight if fusion.weight_sparse is None else fusion.weight_sparse
 

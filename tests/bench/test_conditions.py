@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -121,8 +122,9 @@ def test_first_query_of_a_process(setup: Setup) -> None:
 
 
 def test_a_process_that_fails_is_told(setup: Setup) -> None:
+    unknown: list[Any] = ["no such strategy"]
     with pytest.raises(RuntimeError, match="strategy is 'no such strategy'"):
-        conditions_first.measure(setup, strategies=["no such strategy"], runs=1)
+        conditions_first.measure(setup, strategies=unknown, runs=1)
 
 
 def test_filters_and_exact_search_finds_everything(setup: Setup) -> None:

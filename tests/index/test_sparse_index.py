@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from lsr.index.blocks.config import (
     GlobalPruning,
     NoPruning,
     SearchParams,
+    Strategy,
 )
 from lsr.index.sparse_index import SparseIndex
 from lsr.sparse import CSR, SparseVector
@@ -115,7 +117,7 @@ def test_16_bit_values_are_close_and_the_same_in_every_mode(documents: CSR, quer
 
 @pytest.mark.parametrize("strategy", ["exact", "approximate", "auto"])
 def test_a_filter_is_kept_to(
-    index: SparseIndex, documents: CSR, queries: CSR, strategy: str
+    index: SparseIndex, documents: CSR, queries: CSR, strategy: Strategy
 ) -> None:
     for share in (0.01, 0.1, 0.5):
         mask = np.random.default_rng(3).random(N) < share
@@ -261,8 +263,9 @@ def test_vectors_that_cannot_be_indexed(
 
 
 def test_other_bad_input(index: SparseIndex, documents: CSR, tmp_path: Path) -> None:
+    rows: Any = [{1: 2.0}]
     with pytest.raises(InputError, match="vectors are a list"):
-        SparseIndex.build([{1: 2.0}])
+        SparseIndex.build(rows)
     with pytest.raises(InputError, match="some repeat"):
         SparseIndex.build(documents, doc_ids=["a"] * N)
     with pytest.raises(InputError, match="there are 1"):

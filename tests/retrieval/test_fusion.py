@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.errors import QueryError
-from lsr.retrieval.fusion import DEFAULT_WEIGHTS, Fusion, SideScores, fuse, fused_order, normalise
+from lsr.retrieval.fusion import (
+    DEFAULT_WEIGHTS,
+    Fusion,
+    Norm,
+    SideScores,
+    fuse,
+    fused_order,
+    normalise,
+)
 from tests.naive import hybrid as naivehybrid
 from tests.support.strategies import fusions, shares
 
@@ -92,7 +100,7 @@ def test_fuse_is_the_twin(
 @quick
 @given(pairs(), st.sampled_from(NORMS), st.data())
 def test_normalise_is_the_twin(
-    sides: tuple[SideScores, SideScores], norm: str, data: st.DataObject
+    sides: tuple[SideScores, SideScores], norm: Norm, data: st.DataObject
 ) -> None:
     scores = data.draw(st.sampled_from(sides))
     listed = scores.rank > 0

@@ -26,6 +26,7 @@ from lsr.index.blocks.config import (
     ListPruning,
     NoPruning,
     Pruning,
+    StoredValues,
     Summary,
 )
 from lsr.index.blocks.neighbours import pack_neighbours
@@ -171,7 +172,7 @@ def configs(
     *,
     pruning: Pruning | None = None,
     summary: Summary | None = None,
-    values: str | None = None,
+    values: StoredValues | None = None,
 ) -> BuildConfig:
     """Any strategies, with small numbers."""
     prunings: st.SearchStrategy[Pruning] = st.one_of(

@@ -117,12 +117,11 @@ def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(low)
     for key, value in high.items():
         below = result.get(key)
-        same_kind = (
-            isinstance(below, Mapping)
-            and isinstance(value, Mapping)
-            and value.get("kind", below.get("kind")) == below.get("kind")
-        )
-        result[key] = _merged(below, value) if same_kind else value  # type: ignore[arg-type]
+        result[key] = value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            kind = below.get("kind")
+            if value.get("kind", kind) == kind:
+                result[key] = _merged(below, value)
     return result
 
 

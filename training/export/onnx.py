@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from lsr.encoders.learned.onnx_network import (
     GRAPH_FILE,
     TERM_WEIGHTS,
     TOKENIZER_FILE,
+    ExportPrecision,
     OnnxNetwork,
     SparseExportDescription,
 )
@@ -69,7 +70,7 @@ class SparseOnnxExport:
 
 
 def export_sparse_onnx(
-    model: str, folder: Path, precision: Literal["fp32", "int8"] = "fp32"
+    model: str, folder: Path, precision: ExportPrecision = "fp32"
 ) -> SparseOnnxExport:
     """Export a model; its vectors are compared with torch's.
 
@@ -100,7 +101,12 @@ def export_sparse_onnx(
 
 
 def _fill(
-    staging: Path, name: str, source: ModelFolder, model: Any, precision: str, expected: CSR
+    staging: Path,
+    name: str,
+    source: ModelFolder,
+    model: Any,
+    precision: ExportPrecision,
+    expected: CSR,
 ) -> float:
     _write_query(staging, source)
     model.cpu().float()
@@ -157,7 +163,7 @@ def _document_modules(model: Any) -> list[Any]:
     return list(model) if routes is None else [*routes["document"], *list(model)[1:]]
 
 
-def _prepared(modules: list[Any], precision: str) -> Any:
+def _prepared(modules: list[Any], precision: ExportPrecision) -> Any:
     """A context in which the network is one that quantises well, if it shall be quantised."""
     if precision == "fp32" or not hasattr(modules[0], "model"):
         return nullcontext()
@@ -230,7 +236,7 @@ class _TermWeights(torch.nn.Module):  # type: ignore[misc]
         return weights.log1p() if self.pooling.activation_function == "log1p_relu" else weights
 
 
-def worst_cosine(folder: Path, name: str, precision: str, expected: CSR) -> float:
+def worst_cosine(folder: Path, name: str, precision: ExportPrecision, expected: CSR) -> float:
     """The least cosine of an export's vectors of `SAMPLES` to these.
 
     Raises:

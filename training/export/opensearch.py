@@ -93,8 +93,11 @@ def export_opensearch(model: str, folder: Path) -> Path:
         )
         router = "sentence_transformers.base.modules.router.Router"
         _write(staging / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": router}])
-        said = {"model_type": "SparseEncoder", "similarity_fn_name": "dot"}
-        said["prompts"] = source.prompts  # type: ignore[assignment]
+        said = {
+            "model_type": "SparseEncoder",
+            "similarity_fn_name": "dot",
+            "prompts": source.prompts,
+        }
         _write(staging / "config_sentence_transformers.json", said)
     return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from lsr.cli.index_options import AsJson
 from lsr.datasets.open import open_corpus
 from lsr.encoders.registry import learned_options, open_learned
 from lsr.errors import InputError
+
+if TYPE_CHECKING:
+    from lsr.encoders.learned.onnx_network import ExportPrecision
 
 __all__ = ["FORMATS", "export_model"]
 
@@ -53,8 +56,8 @@ def export_model(
     if format_name.startswith("onnx"):
         from lsr.training.export.onnx import export_sparse_onnx
 
-        precision = "int8" if format_name == "onnx-int8" else "fp32"
-        done = export_sparse_onnx(model, out, precision)  # type: ignore[arg-type]
+        precision: ExportPrecision = "int8" if format_name == "onnx-int8" else "fp32"
+        done = export_sparse_onnx(model, out, precision)
         told |= {"size_bytes": done.size_bytes, "worst_cosine": done.worst_cosine}
     elif format_name == "packed":
         from lsr.training.export.packed import export_packed

@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -57,7 +58,9 @@ class RowRefusal:
 class Numbers:
     """Numbers of one type, taken from a stream."""
 
-    def __init__(self, stream: IO[bytes], dtype: DTypeLike, path: Path, what: str) -> None:
+    def __init__(
+        self, stream: BufferedIOBase | IO[bytes], dtype: DTypeLike, path: Path, what: str
+    ) -> None:
         self._stream = stream
         self._dtype = np.dtype(dtype)
         self._path = path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tarfile
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -110,7 +111,7 @@ def _is_lines(path: Path) -> bool:
     return not hidden and plain_suffix(path) in LINE_SUFFIXES and path.is_file()
 
 
-def _tar_lines(path: Path, stream: IO[bytes]) -> Iterator[tuple[Path, int, bytes]]:
+def _tar_lines(path: Path, stream: BufferedIOBase) -> Iterator[tuple[Path, int, bytes]]:
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:

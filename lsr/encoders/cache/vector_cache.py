@@ -160,8 +160,7 @@ class VectorCache:
                 keys = missing[first : first + self._shard_rows]
                 at = done + first
                 arrays = encode(
-                    [items[places[key][0]] for key in keys],
-                    lambda n, at=at: progress(stage, at + n, total),  # type: ignore[misc]
+                    [items[places[key][0]] for key in keys], _ticks(progress, stage, at, total)
                 )
                 self._remember(self._folder.write(keys, arrays), keys)
                 _put(gathered, [places[key] for key in keys], range(len(keys)), arrays)
@@ -211,6 +210,11 @@ class VectorCache:
                 f"the teacher {self.name} gives numbers that are not finite; try it in another "
                 "precision, or leave it out"
             )
+
+
+def _ticks(progress: Progress, stage: str, done: int, total: int) -> Tick:
+    """Progress of a shard as progress of the whole, of which so many were done before."""
+    return lambda n: progress(stage, done + n, total)
 
 
 class _Gathered(Protocol):

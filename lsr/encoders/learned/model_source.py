@@ -23,11 +23,14 @@ __all__ = [
     "LearnedSource",
     "Network",
     "Precision",
+    "ResolvedPrecision",
     "precision_of",
 ]
 
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ResolvedPrecision = Literal["auto", "fp32", "bf16", "onnx-fp32", "onnx-int8"]
+"""What a model is used in; "auto" only where torch is not there to say what that is."""
 
 IdfSource = Literal["model", "corpus"]
 
@@ -94,7 +97,7 @@ class LearnedSource:
     name: str
     place: str
     sha256: str
-    precision: str
+    precision: ResolvedPrecision
     max_active: int | None
     prune_ratio: float
     idf: str
@@ -164,11 +167,11 @@ class LearnedSource:
             )
         if is_sparse_export(folder.path):
             return OnnxNetwork(folder.path)
-        if self.precision.startswith("onnx"):
+        if self.precision == "onnx-fp32" or self.precision == "onnx-int8":
             return OnnxNetwork(folder.path / GRAPH_FOLDER)
         from lsr.encoders.learned.torch_network import TorchNetwork
 
-        return TorchNetwork(folder, self.precision)  # type: ignore[arg-type]
+        return TorchNetwork(folder, self.precision)
 
 
 class LazyNetwork:
@@ -190,7 +193,7 @@ class LazyNetwork:
         return self._source.open()
 
 
-def precision_of(folder: Path, precision: Precision) -> str:
+def precision_of(folder: Path, precision: Precision) -> ResolvedPrecision:
     """What a precision that was asked for means for the model in this folder.
 
     "auto" is bf16 in torch where torch and the machine have it, the graph in eight bits where the
@@ -214,7 +217,7 @@ def precision_of(folder: Path, precision: Precision) -> str:
                 "lsr export MODEL OUT --format packed"
             )
         return OnnxNetwork.precision_of(graph)
-    resolved: str = precision
+    resolved: ResolvedPrecision = precision
     if importlib.util.find_spec("sentence_transformers") is not None:
         from lsr.encoders.learned.torch_network import resolved_precision
 

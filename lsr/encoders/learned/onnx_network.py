@@ -31,12 +31,15 @@ __all__ = [
     "GRAPH_FILE",
     "TERM_WEIGHTS",
     "TOKENIZER_FILE",
+    "ExportPrecision",
     "OnnxNetwork",
     "SparseExportDescription",
     "is_sparse_export",
 ]
 
 FORMAT_VERSION = 1
+ExportPrecision = Literal["fp32", "int8"]
+
 GRAPH_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 TERM_WEIGHTS = "term_weights"
@@ -63,7 +66,7 @@ class SparseExportDescription:
     """
 
     model: str
-    precision: str
+    precision: ExportPrecision
     n_terms: int
     inputs: tuple[str, ...]
     prompts: dict[str, str]
@@ -129,9 +132,10 @@ class OnnxNetwork:
         self._tokenizer: Any = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
 
     @staticmethod
-    def precision_of(folder: Path) -> str:
-        """The precision of an export: "onnx-fp32" or "onnx-int8". Raises DataError."""
-        return f"onnx-{SparseExportDescription.read(folder).precision}"
+    def precision_of(folder: Path) -> Literal["onnx-fp32", "onnx-int8"]:
+        """The precision of an export. Raises DataError."""
+        precision = SparseExportDescription.read(folder).precision
+        return "onnx-int8" if precision == "int8" else "onnx-fp32"
 
     @property
     def n_terms(self) -> int:

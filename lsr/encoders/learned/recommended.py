@@ -6,12 +6,15 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.errors import DataError, InputError
 
-__all__ = ["DEFAULTS_FILE", "OLD_DEFAULTS_FILE", "SearchDefaults"]
+__all__ = ["DEFAULTS_FILE", "IDF_SOURCES", "OLD_DEFAULTS_FILE", "IdfSource", "SearchDefaults"]
+
+IdfSource = Literal["model", "corpus"]
+IDF_SOURCES: tuple[IdfSource, ...] = get_args(IdfSource)
 
 DEFAULTS_FILE = "search_defaults.json"
 OLD_DEFAULTS_FILE = "use.json"
@@ -32,7 +35,7 @@ class SearchDefaults:
         InputError: there is no such source of the table, or the minimum is not a number from 0.
     """
 
-    idf: Literal["model", "corpus"] = "model"
+    idf: IdfSource = "model"
     min_idf: float = 0.0
     lexical_terms: LexicalTerms | None = None
 

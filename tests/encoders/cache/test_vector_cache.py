@@ -17,7 +17,7 @@ from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.cache.cache_files import ShardFolder
 from lsr.encoders.cache.vector_cache import Tick, VectorCache
 from lsr.errors import InputError, ModelError, StorageError
-from lsr.sparse import CSR
+from lsr.sparse import CSR, SparseMatrix
 
 TEXTS = ["one", "three", "", "eleven", "one", "seventeen", "ø", "two"]
 DISTINCT = 7
@@ -46,10 +46,11 @@ def expected(texts: Sequence[str]) -> NDArray[np.float32]:
     return np.array([[len(t), 0.5, ord(t[0]) if t else 0] for t in texts], np.float32)
 
 
-def _scipy(dense: NDArray[np.float32]) -> object:
+def _scipy(dense: NDArray[np.float32]) -> SparseMatrix:
     from scipy.sparse import csr_array
 
-    return csr_array(dense)
+    made: SparseMatrix = csr_array(dense)
+    return made
 
 
 def cache_at(folder: Path, identity: str = MODEL) -> VectorCache:

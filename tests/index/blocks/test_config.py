@@ -93,6 +93,17 @@ def made(kind: Any, **values: Any) -> Any:
         made(BuildConfig, pruning=FixedBlocks()),
         made(BuildConfig, blocking=None),
         made(BuildConfig, summary=EnergySummary),
+    ],
+)
+def test_build_options_out_of_range_are_refused(make: Any) -> None:
+    with pytest.raises(InputError, match=r"^\w+ is .+; (it must be|choose) ") as caught:
+        make()
+    assert caught.value.code == "invalid_input"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
         made(SearchParams, k=0),
         made(SearchParams, k=2.0),
         made(SearchParams, query_cut=0),
@@ -104,7 +115,7 @@ def made(kind: Any, **values: Any) -> Any:
         made(SearchParams, strategy="fast"),
     ],
 )
-def test_values_out_of_range_are_refused(make: Any) -> None:
+def test_search_params_out_of_range_are_refused(make: Any) -> None:
     with pytest.raises(QueryError, match=r"^\w+ is .+; (it must be|choose) "):
         make()
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsr.index.blocks.config import StoredValues
 from lsr.index.blocks.forward_index import (
     TOP_STEP,
     ForwardIndex,
@@ -59,7 +60,7 @@ def stored_bytes(documents: CSR, forward: ForwardIndex) -> tuple[bytes, bytes, A
 
 @brief
 @given(collections(), values)
-def test_layout_is_the_twin(documents: CSR, values: str) -> None:
+def test_layout_is_the_twin(documents: CSR, values: StoredValues) -> None:
     forward = ForwardIndex.build(documents, values)
     head, tail, rest = stored_bytes(documents, forward)
     assert forward.head.tobytes() == head
@@ -103,7 +104,9 @@ def vectors_of(documents: CSR, forward: ForwardIndex) -> list[naiveblocks.Vector
 
 @brief
 @given(collections(), values)
-def test_heads_hold_the_heaviest_and_both_parts_ascend(documents: CSR, values: str) -> None:
+def test_heads_hold_the_heaviest_and_both_parts_ascend(
+    documents: CSR, values: StoredValues
+) -> None:
     forward = ForwardIndex.build(documents, values)
     for row, (head, tail) in enumerate(vectors_of(documents, forward)):
         lightest = min((entry.code for entry in head), default=255)
@@ -152,7 +155,7 @@ def test_f32_weights_are_stored_as_given(documents: CSR) -> None:
 
 @brief
 @given(collections(), values)
-def test_codes_are_within_half_a_code(documents: CSR, values: str) -> None:
+def test_codes_are_within_half_a_code(documents: CSR, values: StoredValues) -> None:
     scale = ForwardIndex.build(documents, values).scale
     for weight in documents.weights:
         found = naiveblocks.code(weight, scale)

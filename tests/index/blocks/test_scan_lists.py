@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lsr.index.blocks import scan_lists as module
-from lsr.index.blocks.config import BuildConfig, GlobalPruning
+from lsr.index.blocks.config import BuildConfig, GlobalPruning, StoredValues
 from lsr.index.blocks.forward_index import ForwardIndex, stored_weights
 from lsr.index.blocks.scan_lists import TOP_CODE, WINDOW, ScanLists
 from lsr.index.indexer.block_builder import build_blocks
@@ -155,7 +155,7 @@ def test_nothing_to_list(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("values", ["u16", "f32"])
-def test_an_index_holds_them_for_any_threads(values: str) -> None:
+def test_an_index_holds_them_for_any_threads(values: StoredValues) -> None:
     documents = vectors(np.random.default_rng(2), WINDOW + 500, 6, 2)
     config = BuildConfig(GlobalPruning(50), values=values)
     one = build_blocks(documents, config)

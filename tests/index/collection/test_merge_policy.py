@@ -92,5 +92,6 @@ def test_writing_one_document_at_a_time_is_affordable() -> None:
     [{"segments_per_tier": 0}, {"growth": 1}, {"first_tier": 0}, {"max_deleted": 1.5}],
 )
 def test_wrong_numbers(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*; it must be"):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*; it must be") as caught:
         MergePolicy(**wrong)
+    assert caught.value.code == "invalid_input"

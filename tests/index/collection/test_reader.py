@@ -151,8 +151,9 @@ def test_documents_by_id(built: Path, documents: list[Document]) -> None:
 def test_warm_up(built: Path) -> None:
     collection = CollectionReader.open(built)
     collection.warm_up()
+    unknown: Any = "other"
     with pytest.raises(QueryError):
-        collection.warm_up("other")
+        collection.warm_up(unknown)
     collection.close()
 
 

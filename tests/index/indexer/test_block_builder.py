@@ -21,6 +21,7 @@ from lsr.index.blocks.config import (
     FixedBlocks,
     GlobalPruning,
     NoPruning,
+    StoredValues,
     Summary,
 )
 from lsr.index.blocks.layout import ALIGNMENT, ARRAYS
@@ -107,7 +108,7 @@ def sizeable(n: int = 300) -> CSR:
 @pytest.mark.parametrize("n_terms", [80, 70_000])
 @pytest.mark.parametrize("values", ["u16", "f32"])
 def test_the_same_bytes_for_any_threads_and_shares(
-    n_terms: int, values: str, monkeypatch: pytest.MonkeyPatch
+    n_terms: int, values: StoredValues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = random_collection(6, [0, 5, 12, 30] * 75, n_terms, n_pool=80)
     config = BuildConfig(GlobalPruning(30) if n_terms == 80 else NoPruning(), values=values)
@@ -239,7 +240,7 @@ def test_a_failure_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("values", ["u16", "f32"])
-def test_memory_that_does_not_suffice_is_refused(values: str) -> None:
+def test_memory_that_does_not_suffice_is_refused(values: StoredValues) -> None:
     """Each message names more than was allowed; allowing what they say ends in an index."""
     documents, config = sizeable(2_000), BuildConfig(values=values)
     allowed, stages = 1_000, []

@@ -160,8 +160,10 @@ def test_limits_check_themselves() -> None:
     assert BuildLimits().threads >= 1
     assert BuildLimits(7).threads == 7
     for wrong in ({"n_threads": 0}, {"n_threads": 1.5}, {"max_memory": 0}, {"max_memory": "1G"}):
-        with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*; it must be a whole"):
+        message = f"{next(iter(wrong))} is .*; it must be a whole"
+        with pytest.raises(InputError, match=message) as caught:
             BuildLimits(**wrong)
+        assert caught.value.code == "invalid_input"
 
 
 @pytest.mark.parametrize("n_threads", [0, -1])

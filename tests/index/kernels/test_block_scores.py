@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lsr.index.blocks.block_index import BlockIndex
-from lsr.index.blocks.config import BuildConfig
+from lsr.index.blocks.config import BuildConfig, StoredValues
 from lsr.index.blocks.forward_index import stored_value, stored_weights
 from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import block_scores as module
@@ -92,7 +92,9 @@ def interpret(patch: pytest.MonkeyPatch) -> None:
 @given(
     collections() | collections(kind="tiny") | collections(long=True), values, st.integers(0, 99)
 )
-def test_scores_are_those_of_the_stored_weights(documents: CSR, values: str, seed: int) -> None:
+def test_scores_are_those_of_the_stored_weights(
+    documents: CSR, values: StoredValues, seed: int
+) -> None:
     """Merging heads and tails with a query adds the same products in the same order."""
     index = build_blocks(documents, BuildConfig(values=values))
     queries = random_queries(documents, seed, most=60)
@@ -110,7 +112,7 @@ def test_scores_are_those_of_the_stored_weights(documents: CSR, values: str, see
 @brief
 @given(collections(), values, st.integers(0, 99), st.data())
 def test_keys_are_in_the_order_of_hits(
-    documents: CSR, values: str, seed: int, data: st.DataObject
+    documents: CSR, values: StoredValues, seed: int, data: st.DataObject
 ) -> None:
     """The upper half of what comes in is not looked at, and goes."""
     n = documents.n_rows
@@ -160,7 +162,7 @@ def chosen_hits(
 @brief
 @given(collections(), values, st.integers(0, 99), st.data())
 def test_search_among_rows_is_exact(
-    documents: CSR, values: str, seed: int, data: st.DataObject
+    documents: CSR, values: StoredValues, seed: int, data: st.DataObject
 ) -> None:
     n = documents.n_rows
     index = build_blocks(documents, BuildConfig(values=values))

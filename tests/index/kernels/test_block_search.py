@@ -19,6 +19,7 @@ from lsr.index.blocks.config import (
     FixedBlocks,
     GlobalPruning,
     NoPruning,
+    StoredValues,
 )
 from lsr.index.blocks.forward_index import stored_weights
 from lsr.index.indexer.block_builder import build_blocks
@@ -83,7 +84,7 @@ def masks(draw: st.DrawFn, n: int) -> NDArray[np.bool_] | None:
 @brief
 @given(st.integers(0, 99), st.data())
 def test_search_is_the_twin(
-    widths: tuple[int, ...], values: str, seed: int, data: st.DataObject
+    widths: tuple[int, ...], values: StoredValues, seed: int, data: st.DataObject
 ) -> None:
     documents = data.draw(collections(max_rows=40, widths=widths, long=data.draw(st.booleans())))
     config = data.draw(configs(values=values))
@@ -214,7 +215,7 @@ def test_few_more_than_asked_for_are_scored_by_their_stored_weights(k: int) -> N
     assert found != search(index, queries, k, **EXACTLY)
 
 
-def typical(values: str = "u16") -> tuple[CSR, BlockIndex, CSR]:
+def typical(values: StoredValues = "u16") -> tuple[CSR, BlockIndex, CSR]:
     """Documents, their index by strategies of the default kinds, and queries."""
     documents = random_collection(8, [0, 3, 9, 20] * 100, 200, "capped", n_pool=200)
     config = BuildConfig(GlobalPruning(20, 2.0), ClusteredBlocks(0.2), values=values)
@@ -224,7 +225,7 @@ def typical(values: str = "u16") -> tuple[CSR, BlockIndex, CSR]:
 
 @pytest.mark.parametrize("values", ["u16", "f32"])
 @pytest.mark.parametrize("n_knn", [0, 2])
-def test_returned_scores_are_exact_and_in_order(values: str, n_knn: int) -> None:
+def test_returned_scores_are_exact_and_in_order(values: StoredValues, n_knn: int) -> None:
     documents, index, queries = typical(values)
     if values == "u16":
         documents = documents._replace(weights=stored_weights(documents.weights, index.scale))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lsr.errors import QueryError
-from lsr.index.blocks.config import SearchParams
+from lsr.index.blocks.config import SearchParams, Strategy
 from lsr.index.kernels.dispatch import search_mixed
 from lsr.index.kernels.query_check import terms_beyond, wrong_query
 from lsr.index.search import block_searcher as blocksearcher
@@ -34,7 +34,7 @@ WRONG: dict[str, tuple[list[int], list[float]]] = {
     "beyond the index and not in order": ([2_000_000_000, 1], [1.0, 2.0]),
     "negative term": ([-1, 3], [1.0, 2.0]),
 }
-STRATEGIES = ("exact", "approximate", "auto")
+STRATEGIES: tuple[Strategy, ...] = ("exact", "approximate", "auto")
 
 
 def vector(terms: list[int], weights: list[float]) -> SparseVector:
@@ -51,7 +51,9 @@ def index() -> SparseIndex:
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("filtered", [False, True])
-def test_a_query_is_refused(index: SparseIndex, wrong: str, strategy: str, filtered: bool) -> None:
+def test_a_query_is_refused(
+    index: SparseIndex, wrong: str, strategy: Strategy, filtered: bool
+) -> None:
     only = np.array([True, True, False, True]) if filtered else None
     params = SearchParams(k=2, strategy=strategy, filter=only)
     with pytest.raises(QueryError, match="query 0 cannot be searched for: its terms must"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lsr.index.blocks import layout as at
 from lsr.index.blocks import scan_lists as scanlists
 from lsr.index.blocks.block_index import BlockIndex
-from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams
+from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams, StoredValues
 from lsr.index.blocks.scan_lists import TOP_CODE, WINDOW
 from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.kernels import scan_search as module
@@ -31,7 +31,7 @@ OURS = ("_add", "_leave_out", "_in_question", "_settle", "scan_lists")
 WAYS = ("none", "true", "below", "far", "mixed")
 
 
-def built(documents: CSR, values: str = "f32") -> BlockIndex:
+def built(documents: CSR, values: StoredValues = "f32") -> BlockIndex:
     return build_blocks(documents, BuildConfig(GlobalPruning(4), values=values))
 
 
@@ -112,7 +112,7 @@ def test_hits_are_exact_whatever_is_known(
     n: int,
     n_terms: int,
     kind: str,
-    values: str,
+    values: StoredValues,
     k: int,
     mask: str,
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsr.index.blocks import forward_index as module
-from lsr.index.blocks.config import BuildConfig, GlobalPruning
+from lsr.index.blocks.config import BuildConfig, GlobalPruning, StoredValues
 from lsr.index.blocks.forward_index import (
     ForwardIndex,
     component_dtype,
@@ -50,7 +50,7 @@ def read(forward: ForwardIndex, n_terms: int) -> CSR:
     return read_vectors(*parts, forward.head_length, forward.scale, term_type, n_terms)
 
 
-def expected_of(documents: CSR, forward: ForwardIndex, values: str) -> CSR:
+def expected_of(documents: CSR, forward: ForwardIndex, values: StoredValues) -> CSR:
     if values == "f32":
         return documents
     return without_zeros(
@@ -60,7 +60,7 @@ def expected_of(documents: CSR, forward: ForwardIndex, values: str) -> CSR:
 
 @brief
 @given(collections() | collections(kind="tiny"), values)
-def test_vectors_are_those_that_were_stored(documents: CSR, values: str) -> None:
+def test_vectors_are_those_that_were_stored(documents: CSR, values: StoredValues) -> None:
     forward = ForwardIndex.build(documents, values)
     expected = expected_of(documents, forward, values)
     assert same(read(forward, documents.n_terms), expected)
@@ -72,7 +72,7 @@ def test_vectors_are_those_that_were_stored(documents: CSR, values: str) -> None
 
 @pytest.mark.parametrize("n_terms", [65_536, 65_537, 200_000])
 @pytest.mark.parametrize("kind", ["u16", "f32"])
-def test_the_first_and_last_terms_in_heads_and_tails(n_terms: int, kind: str) -> None:
+def test_the_first_and_last_terms_in_heads_and_tails(n_terms: int, kind: StoredValues) -> None:
     """Component 0 also fills records up; an entry of it is told apart by its weight."""
     last = n_terms - 1
     light = dict.fromkeys((0, 1, 65535, last), 0.5)
@@ -102,7 +102,7 @@ def test_nothing_to_read(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("kind", "n_terms"), [("u16", 300), ("f32", 300), ("f32", 70_000)])
-def test_from_a_folder(kind: str, n_terms: int, tmp_path: Path) -> None:
+def test_from_a_folder(kind: StoredValues, n_terms: int, tmp_path: Path) -> None:
     """An index of what was read back is the same index."""
     documents = random_collection(1, [0, 40, 3, 25, 9] * 20, n_terms, "outliers")
     config = BuildConfig(GlobalPruning(9), values=kind)
