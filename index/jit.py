@@ -1,4 +1,4 @@
-"""How kernels are compiled: without Python, without its lock, and kept on disk for the next start.
+"""Compilation of kernels: without Python, without its lock, and kept on disk for the next start.
 
 Numba keeps compiled code until the file of the function changes. But the code also holds what it
 was compiled with from other files: constants, and functions called. `kernel` makes these part of

@@ -48,7 +48,7 @@ class LsrError(Exception):
 
 
 class InputError(LsrError):
-    """What was asked for cannot be done as asked."""
+    """Invalid request: it cannot be done as asked."""
 
     code = "invalid_input"
 

@@ -25,10 +25,10 @@ __all__ = [
 ]
 
 UNFINISHED = ".unfinished"
-"""How the name of a file ends while it is written."""
+"""Suffix of the name of a file while it is written."""
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
-"""What file systems say that cannot sync folders, such as some over a network."""
+"""Error numbers of file systems that cannot sync folders, such as some over a network."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -31,7 +31,7 @@ _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one search may ask for, at most."""
+    """Limits of what one search may ask for."""
 
     query_characters: int = 2_048
     hits: int = 1_000
@@ -163,7 +163,7 @@ class SearchEngine:
         return self._examples[name]
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
-        """What marks the words of a query in texts of a collection. Raises NotFoundError."""
+        """Marker of the words of a query in texts of a collection. Raises NotFoundError."""
         self.collection(name)
         return QueryTerms(text, self._memories[name])
 
@@ -186,7 +186,7 @@ class SearchEngine:
             offset: hits to leave out at the front.
             where: metadata values that every hit must have.
             plan: fields of a `SearchPlan`; others are as the collection's default.
-            vectors: stand above what the models would make of the text.
+            vectors: override what the models would make of the text.
 
         Raises:
             NotFoundError: there is no such collection.

@@ -1,4 +1,4 @@
-"""What surrounds every request: safety headers, a limit on bodies, counting, the last catch."""
+"""Middleware of every request: safety headers, a limit on bodies, counting, the last catch."""
 
 from __future__ import annotations
 

@@ -51,5 +51,5 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What one search may ask for."""
+        """Limits of what one search may ask for."""
         return Limits(self.max_query_characters, self.max_limit, self.max_window, self.max_filters)

@@ -16,7 +16,7 @@ _MAX_WORDS = 1 << 17
 
 
 class WordMemory:
-    """Which words of a collection's texts hold which terms, as far as they were met.
+    """Memory of the terms that words of a collection's texts hold, as far as they were met.
 
     A word is what stands between blanks, and no term reaches over a blank; so a text is analysed
     once for each of its words, not for each place. Longer words are not remembered. May be used
@@ -52,7 +52,7 @@ class WordMemory:
         return frozenset(self.analyzer.terms(" ".join(terms)))
 
     def spelling(self, terms: Set[str], text: str) -> dict[str, str]:
-        """How a text spells terms: of each that it holds the shortest word, in lower case."""
+        """Spellings of terms in a text: of each that it holds the shortest word, in lower case."""
         found: dict[str, str] = {}
         for word in self.words_with(terms, set(text[:MAX_SCANNED_CHARACTERS].split())):
             for term, start, end in self.analyzer.tokens(word):
@@ -86,7 +86,7 @@ class QueryTerms:
         return snippet(text, self._own, self, added=self._added)
 
     def spelling(self, terms: Iterable[str], text: str) -> dict[str, str]:
-        """How the query, or else a text, spells terms; those in neither are left out."""
+        """Spellings of terms in the query, or else in a text; those in neither are left out."""
         wanted = frozenset(terms)
         return self._memory.spelling(wanted, text) | self._memory.spelling(wanted, self._text)
 
@@ -110,7 +110,7 @@ def _by_length(word: str) -> tuple[int, str]:
 
 
 def _places(word: str, text: str) -> Iterator[int]:
-    """Where a word stands in a text between blanks."""
+    """Offsets of a word between blanks in a text."""
     at = text.find(word)
     while at >= 0:
         end = at + len(word)

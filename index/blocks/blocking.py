@@ -17,7 +17,7 @@ from lsr.index.jit import kernel
 __all__ = ["block_lists", "heaviest_terms"]
 
 FEW = 24
-"""Lists of so many postings are cut into blocks by weight; clustering them gains nothing."""
+"""Length up to which lists are cut into blocks by weight; clustering them gains nothing."""
 
 MAX_CLUSTERS = 4_096
 

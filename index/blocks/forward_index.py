@@ -1,6 +1,6 @@
 """The forward index: every document's vector in one place, heaviest terms first.
 
-A document's `head` holds its so many heaviest terms in one record of fixed size, so that its
+A document's `head` holds a fixed number of its heaviest terms in one record, so that its
 address follows from its row and most documents are judged by it alone; the others are in its
 `tail`. Terms ascend in each. Weights are 8-bit codes on one scale; what the codes leave out lies
 apart, in `rest`, and is read for the final scores only.
@@ -33,7 +33,7 @@ TOP_STEP = 65_407
 """The largest 16-bit value: 255 * 256 + 127, as its low byte is signed."""
 
 NARROW = 65_536
-"""Vocabularies of so many terms have 16-bit components."""
+"""Vocabularies of at most this many terms have 16-bit components."""
 
 HEAD_LENGTHS = (8, 16, 32, 64, 96, 128)
 OUTLIERS = 1e-4

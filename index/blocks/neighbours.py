@@ -35,7 +35,7 @@ def neighbour(packed: NDArray[np.uint8], n_documents: int, place: int) -> np.int
 
 @kernel
 def pack_neighbours(rows: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """What `neighbour` reads.
+    """Packed rows of neighbours, as `neighbour` reads them.
 
     Args:
         rows: int32, shape (n_documents, n_neighbours); a document's own row where it has fewer.

@@ -58,7 +58,7 @@ class ScanLists:
 
     @staticmethod
     def n_bytes(documents: CSR) -> int:
-        """What the lists of `documents` take."""
+        """Size in bytes of the lists of `documents`."""
         n_windows = -(-documents.n_rows // WINDOW)
         return 3 * documents.nnz + 12 * documents.n_terms * (n_windows + 1)
 

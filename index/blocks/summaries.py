@@ -123,8 +123,8 @@ def _summarise(
     """`summarise_lists`: the entries, in an array of the type of `entry_type`, which is empty.
 
     Args:
-        energy, most: a block keeps the fewest entries that hold this share of its mass, and no
-            more than so many.
+        energy, most: a block keeps the fewest entries that hold the share `energy` of its mass,
+            `most` at most.
         sizes: takes the entries of each group.
     """
     width = term_type.itemsize

@@ -49,7 +49,7 @@ def build_collection(
         vectors: the documents' sparse vectors, in their order, where they were made elsewhere;
             `sparse` then encodes queries only.
         blocks: whether to build a block index for approximate search; None for large collections.
-        limits: of building it; the defaults of `BuildLimits` else.
+        limits: of building it; default: those of `BuildLimits`.
         source: what the documents are, for people.
         vector_cache: a folder where such vectors stay after the build, for later builds.
 

@@ -22,7 +22,7 @@ LOADERS: dict[str, Callable[[Path], Encoder]] = {
 """By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""
 
 _ONNX = "onnx"
-"""Where in a collection's folder its dense model may lie exported."""
+"""Subfolder of a collection where its dense model may lie exported."""
 
 
 def load_encoder(collection: Path, manifest: Manifest) -> Encoder:

@@ -1,6 +1,6 @@
 """Several segments, or one with deleted rows, behind the interface of one segment.
 
-A row is counted through: the first row of a segment follows the last of the one before it. Deleted
+Rows are numbered consecutively: the first of a segment follows the last of the one before. Deleted
 rows keep their numbers and are never found.
 """
 
@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 
 class RowRanges:
-    """Where the rows of each reader are.
+    """Ranges of the rows of each reader.
 
     Args:
         lengths: rows of each reader.
@@ -48,7 +48,7 @@ class RowRanges:
     def split(
         self, rows: NDArray[np.int32]
     ) -> Iterator[tuple[int, NDArray[np.intp], NDArray[np.int32]]]:
-        """Which reader, which places in `rows`, and what rows they are within the reader."""
+        """Readers that have some of `rows`: number, places in `rows`, rows within the reader."""
         owners = np.searchsorted(self._edges, rows, side="right") - 1
         for owner in np.unique(owners).tolist():
             places = np.flatnonzero(owners == owner)
@@ -113,7 +113,7 @@ class MultiSegment:
         return sum(segment.vectors_nbytes for segment in self._segments)
 
     def masks(self, allowed: Mask | None) -> list[Mask | None]:
-        """Which rows of each reader may be found; None where all may.
+        """Masks of the rows of each reader that may be found; None where all may.
 
         Args:
             allowed: bool, shape (n_rows,), or None.
@@ -145,7 +145,7 @@ class MultiSegment:
         return vectors
 
     def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
-        """How many documents hold each term, deleted ones not counted."""
+        """Number of documents that hold each term, deleted ones not counted."""
         frequency = np.zeros(len(terms), np.int64)
         for segment in self._segments:
             frequency += segment.document_frequency(terms)
@@ -157,7 +157,7 @@ class MultiSegment:
 
     @cached_property
     def _deleted_frequency(self) -> NDArray[np.int64]:
-        """How many deleted documents hold each term, shape (n_terms,). From the stored vectors."""
+        """Number of deleted documents with each term, shape (n_terms,). From the stored vectors."""
         frequency = np.zeros(self.n_terms, np.int64)
         for reader in self.readers:
             if reader.alive is None:
@@ -171,9 +171,9 @@ class MultiSegment:
 
     @cached_property
     def has_terms(self) -> Mask:
-        """Which rows hold any term, shape (n_rows,). Found with the first use."""
+        """Mask of rows that hold any term, shape (n_rows,). Found with the first use."""
         return frozen(np.concatenate([segment.has_terms for segment in self._segments]))
 
 
 AnySegment = Segment | MultiSegment
-"""What the rest of the code needs of rows is the same in both."""
+"""Either of the two: the rest of the code needs the same of their rows."""

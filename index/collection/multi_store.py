@@ -1,4 +1,4 @@
-"""The databases of all segments behind the interface of one, rows counted through."""
+"""The databases of all segments behind the interface of one, rows numbered consecutively."""
 
 from __future__ import annotations
 
@@ -77,4 +77,4 @@ class MultiStore:
 
 
 AnyStore = DocumentStore | MultiStore
-"""What the rest of the code needs of documents is the same in both."""
+"""Either of the two: the rest of the code needs the same of their documents."""

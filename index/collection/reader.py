@@ -271,9 +271,9 @@ class CollectionReader:
             text: the query. May be blank when vectors are given.
             k: hits wanted; 10 by default. Where fewer documents match, fewer come.
             offset: hits to leave out at the front. Pages put together are one long answer.
-            mode: hybrid, sparse or dense; stands above the plan's.
+            mode: hybrid, sparse or dense; overrides the plan's.
             where: metadata values that every hit must have.
-            plan: how to search; `default_plan` else.
+            plan: how to search; default: `default_plan`.
             sparse_vector, dense_vector: used in place of what the models would make of the text;
                 dense: float32, shape (dimension,), brought to unit length.
 

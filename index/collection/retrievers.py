@@ -30,7 +30,7 @@ from lsr.types import EncoderIdentity, Query, Run, ScoredDoc
 __all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever", "open_model"]
 
 _SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
-"""How models write tokens that are not words."""
+"""Pattern of tokens that are not words, as models write them."""
 
 
 class SparseRetriever:
@@ -78,7 +78,7 @@ class SparseRetriever:
 
     @cached_property
     def _is_word(self) -> NDArray[np.bool_]:
-        """Which terms are no special tokens, shape (n_terms,). Found with the first feedback."""
+        """Mask of terms but special tokens, shape (n_terms,). Found with the first feedback."""
         terms = (self._encoder.term(term) for term in range(self._encoder.n_terms))
         words = (term[:1] not in "[<" or not _SPECIAL.fullmatch(term) for term in terms)
         return np.fromiter(words, bool, self._encoder.n_terms)

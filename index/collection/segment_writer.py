@@ -28,7 +28,7 @@ from lsr.types import Document
 __all__ = ["BLOCKS_FROM", "SegmentWriter"]
 
 BLOCKS_FROM = 100_000
-"""Segments of so many rows have a block index. Below, exact search is hard to beat."""
+"""Segments of this many rows or more have a block index. Below, exact search is hard to beat."""
 
 
 class SegmentWriter:
@@ -130,7 +130,7 @@ class SegmentWriter:
             n_terms: the width of the vocabulary.
             is_exact: as in `SegmentRecord`.
             blocks: whether there is a block index; None for large segments only.
-            limits: of building it; the defaults of `BuildLimits` else.
+            limits: of building it; default: those of `BuildLimits`.
 
         Raises:
             InputError: the memory allowed for blocks does not suffice.

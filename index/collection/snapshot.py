@@ -25,7 +25,7 @@ class Snapshot:
 
     Attributes:
         readers: the segments one by one.
-        segment, store, searcher: all of them together; rows are counted through.
+        segment, store, searcher: all of them together; rows are numbered consecutively.
         open_dense_index: opens the dense vectors for search.
 
     Raises:

@@ -73,7 +73,7 @@ class Transaction:
         """Write the documents of these segments into the draft.
 
         Args:
-            with_sparse: whether they keep their sparse vectors; else they are encoded later.
+            with_sparse: whether they keep their sparse vectors; if not, they are encoded later.
         """
         self._merged = {record.name for record in records}
         done, total = 0, sum(record.n_documents for record in records)

@@ -31,7 +31,7 @@ __all__ = ["Change", "add_documents", "delete_documents", "merge_segments"]
 
 @dataclass(frozen=True)
 class Change:
-    """What was done.
+    """Outcome of an update.
 
     Attributes:
         manifest: of the collection as it is now.
@@ -73,8 +73,8 @@ def add_documents(
         sparse: the collection's sparse encoder with terms added, where `vectors` need them.
         dense: the collection's dense model, where it is loaded already.
         source: what the documents are, for people.
-        policy: which segments are merged into the new one; the defaults of `MergePolicy` else.
-        limits: of building blocks; the defaults of `BuildLimits` else.
+        policy: which segments are merged into the new one; default: that of `MergePolicy`.
+        limits: of building blocks; default: those of `BuildLimits`.
 
     Raises:
         InputError: no documents, an id that is empty or repeated, vectors or models that do not
@@ -151,7 +151,7 @@ def merge_segments(
     Readers go on meanwhile. Where there is nothing to merge, nothing is done.
 
     Args:
-        limits: of building blocks; the defaults of `BuildLimits` else.
+        limits: of building blocks; default: those of `BuildLimits`.
 
     Raises:
         InputError: the memory allowed for blocks does not suffice.

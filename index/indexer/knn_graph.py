@@ -18,7 +18,7 @@ from lsr.sparse import CSR
 __all__ = ["with_neighbours"]
 
 QUERY_TERMS = 32
-"""A document asks for its neighbours with so many of its heaviest terms …"""
+"""Number of its heaviest terms with which a document asks for its neighbours …"""
 
 PARAMS = SearchParams(query_cut=6, heap_factor=1.0, strategy="approximate")
 """… and few lists, so that the graph takes little longer than the index."""

@@ -1,4 +1,4 @@
-"""Kernels that estimate blocks by their summaries, and put them in falling order."""
+"""Kernels that estimate blocks by their summaries, and put them in descending order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BYTE = np.uint64(255)
 
 @kernel
 def heaviest(weights: NDArray[np.float32], chosen: NDArray[np.int64]) -> int:
-    """The places of the largest of `weights`, falling, the first of equals first.
+    """The places of the largest of `weights`, descending, the first of equals first.
 
     Returns:
         How many there are, at most `len(chosen)`.

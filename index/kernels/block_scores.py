@@ -31,7 +31,7 @@ Vectors = tuple[Any, ...]
 """The arguments of `stored_keys` but for the keys: documents and a query."""
 
 Forward = tuple[Any, ...]
-"""What `forward_views` gives."""
+"""Arrays that `forward_views` gives."""
 
 LAG = 6
 """Documents fetched ahead of the one that is scored."""
@@ -181,7 +181,7 @@ def _fetch(
 
 @kernel
 def room_for_places(layout: NDArray[np.int64], n_query: int) -> NDArray[np.int32]:
-    """Working memory of `score_stored` for queries of so many terms."""
+    """Working memory of `score_stored` for queries of `n_query` terms."""
     return np.empty(2 * layout[at.HEAD_LENGTH] + n_query + 5, np.int32)
 
 

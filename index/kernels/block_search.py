@@ -1,6 +1,6 @@
 """The kernel of block search: Seismic's query processing (Bruch et al., SIGIR 2024), re-arranged.
 
-Blocks of all visited lists are taken in one falling order of their estimates. Documents are judged
+Blocks of all visited lists are taken in one descending order of estimates. Documents are judged
 by the heads of their 8-bit vectors, those that may matter by the whole, and the best few by their
 stored weights. Estimates and first scores are whole numbers in one unit: a code of the query times
 a code of a document.

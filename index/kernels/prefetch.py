@@ -61,7 +61,7 @@ HAS_PREFETCH = _works()
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
 def _nothing(array: Any, place: int) -> None:
-    """What `prefetch` is where there is no such instruction."""
+    """Stand-in for `prefetch` where there is no such instruction; does nothing."""
 
 
 @njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]

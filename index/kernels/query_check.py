@@ -1,4 +1,4 @@
-"""What every query must be before kernels use its terms as places in memory."""
+"""Checks of queries, made before kernels use their terms as places in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def wrong_query(
 def terms_beyond(
     indptr: NDArray[np.int64], terms: NDArray[np.int32], first: int, last: int, n_terms: int
 ) -> int:
-    """How many terms of queries `first` to `last - 1` are `n_terms` or more."""
+    """Number of terms of queries `first` to `last - 1` that are `n_terms` or more."""
     n = 0
     for q in range(first, last):
         i = indptr[q + 1]

@@ -29,7 +29,7 @@ COUNTERS = (
     "documents_scored",
     "query_terms_ignored",
 )
-"""What a thread counts: of approximate search, and terms of queries that no document has a place
+"""Counters of a thread: of approximate search, and terms of queries that no document has a place
 for."""
 
 IGNORED = COUNTERS.index("query_terms_ignored")
@@ -42,7 +42,7 @@ def _lines(n_bytes: int) -> int:
 
 
 def scratch_bytes(n_documents: int, n_terms: int) -> int:
-    """How much is needed for a collection."""
+    """Size in bytes of the working memory for a collection."""
     window = min(WINDOW, n_documents)
     sizes = (4 * n_documents, n_documents // 8 + 1, n_terms, 4 * n_terms, 2 * window)
     return N_COUNTERS * 8 + sum(int(_lines(size)) for size in sizes)
@@ -81,7 +81,7 @@ def scratch_parts(
 
 @kernel
 def scratch_counters(scratch: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """What has been counted, in the order of `COUNTERS`, shape (5,)."""
+    """Counts so far, in the order of `COUNTERS`, shape (5,)."""
     return scratch[len(scratch) - N_COUNTERS * 8 :].view(np.int64)
 
 

@@ -21,7 +21,7 @@ from lsr.index.jit import kernel
 __all__ = ["FEW_TERMS", "LANES", "match_dot"]
 
 FEW_TERMS = 12
-"""Queries of so many terms are scored by comparing."""
+"""Queries of at most this many terms are scored by comparing."""
 
 COMPILED = not config.DISABLE_JIT
 

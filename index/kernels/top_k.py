@@ -25,7 +25,7 @@ SPARE_KEYS = 512
 """Hits collected beyond k before the worst of them are thrown out."""
 
 FEW_KEYS = 64
-"""So many are sorted by insertion; NumPy's sort takes longer to start than that."""
+"""At most this many are sorted by insertion; NumPy's sort takes longer to start than that."""
 
 ABOVE_ZERO = np.int32(1)
 """The bits of the smallest score that is one."""
@@ -36,7 +36,7 @@ TIE_MASK = np.uint64(0xFFFFFFFF)
 
 @kernel
 def _n_reaching(bits: NDArray[np.int32], bound: int) -> np.int32:
-    """How many of `bits` are `bound` or more. Counting in 32 bits fills whole vectors."""
+    """Number of `bits` that are `bound` or more. Counting in 32 bits fills whole vectors."""
     n = np.int32(0)
     for i in range(len(bits)):
         n = np.int32(n + np.int32(bits[i] >= bound))

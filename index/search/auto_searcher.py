@@ -18,7 +18,7 @@ from lsr.sparse import CSR, SparseVector
 __all__ = ["AutoSearcher"]
 
 MORE_HITS = 10
-"""Parameters say little about the recall of so many times the hits they were made for."""
+"""Parameters say little about the recall of more than this many times the hits they are for."""
 
 
 class AutoSearcher:

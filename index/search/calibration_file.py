@@ -60,7 +60,7 @@ class Calibration:
 
     @classmethod
     def read(cls, folder: Path) -> Calibration | None:
-        """What `write` put there; None when there is nothing.
+        """Calibration that `write` stored there; None when there is none.
 
         Raises:
             IndexCorruptError: the file is damaged.

@@ -1,4 +1,4 @@
-"""What a search costs, exactly and approximately: how the automatic strategy chooses.
+"""Costs of exact and of approximate search, by which the automatic strategy chooses.
 
 Exact search adds up the postings of a query's lists and looks over all documents. Approximate
 search estimates the blocks of the heaviest lists and visits documents until blocks no longer

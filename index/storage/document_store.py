@@ -56,7 +56,7 @@ class DocumentStore:
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """The documents in rows, in their order. Raises IndexCorruptError when one is missing."""
         found: dict[int, Document] = {}
-        for start in range(0, len(rows), _BATCH):  # a statement takes so many variables only
+        for start in range(0, len(rows), _BATCH):  # a statement takes no more variables
             part = tuple(rows[start : start + _BATCH])
             marks = ", ".join("?" * len(part))
             for row, doc_id, title, text, metadata in self._all(
@@ -122,7 +122,7 @@ class DocumentStore:
             raise self._unreadable(error) from error
 
     def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
-        """Which rows have all these metadata values; a list field matches by any element.
+        """Mask of the rows with all these metadata values; a list field matches by any element.
 
         Returns:
             bool, shape (n_documents,).

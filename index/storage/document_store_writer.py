@@ -118,7 +118,7 @@ class StoreWriter:
         self.n_documents += 1
 
     def texts(self) -> Iterator[list[str]]:
-        """What encoders see, in row order, in batches."""
+        """Texts as encoders see them, in row order, in batches."""
         cursor = self._connection.execute("SELECT title, text FROM documents ORDER BY row")
         while batch := cursor.fetchmany(_BATCH):
             yield [Document("", text, title).full_text for title, text in batch]

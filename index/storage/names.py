@@ -30,7 +30,7 @@ STORE_FILE = "documents.sqlite"
 """In a segment's folder, beside its arrays."""
 
 GRAPH_FILE = "vectors.hnsw"
-"""In a segment's folder, where it has so many dense vectors that they need one."""
+"""Graph in a segment's folder, where its dense vectors are enough to need one."""
 
 _OURS = re.compile(r"(?:segment|encoder|tie_order|generation)-(\d{6,})(?:\.npy)?")
 """`generation-000001` is of format 1."""
@@ -53,5 +53,5 @@ def highest_number(collection: Path) -> int:
 
 
 def building_folder(target: Path) -> Path:
-    """Where a collection is written before it is published: beside it."""
+    """Folder where a collection is written before it is published: beside it."""
     return target.parent / f".{target.name}.building"

@@ -82,7 +82,7 @@ class Segment:
         return int(self.vectors.nbytes)
 
     def document_frequency(self, terms: NDArray[np.int32]) -> NDArray[np.int64]:
-        """How many documents hold each term; 0 for terms without a list."""
+        """Number of documents that hold each term; 0 for terms without a list."""
         if self.n_terms == 0:
             return np.zeros(len(terms), np.int64)
         known = np.minimum(terms, self.n_terms - 1)
@@ -91,7 +91,7 @@ class Segment:
 
     @cached_property
     def has_terms(self) -> NDArray[np.bool_]:
-        """Which documents hold any term, shape (n_documents,). Found with the first use."""
+        """Mask of documents that hold any term, shape (n_documents,). Found with the first use."""
         has_terms = np.zeros(self.n_documents, bool)
         has_terms[self.list_rows] = True
         return frozen(has_terms)

@@ -1,4 +1,4 @@
-"""Where something new is written: beside the collection, until one rename makes it visible.
+"""Staging of what is written: beside the collection, until one rename makes it visible.
 
 One writer at a time holds the lock. What it writes lies in a folder that stands for the
 collection's and is moved into it, part by part, when all of it is on disk (fsync); the rename of
@@ -147,7 +147,7 @@ class Staging:
 
 
 def _state(target: Path) -> tuple[Manifest | None, int]:
-    """What is published at a place, and the number of the next generation."""
+    """Manifest published at a place, or None, and the number of the next generation."""
     try:
         before = Manifest.read(target)
     except (IndexCorruptError, IndexVersionError):

@@ -20,11 +20,11 @@ from lsr.index.storage.segment import Segment, frozen
 __all__ = ["load_tie_order", "tie_order_of"]
 
 FEW = 16
-"""One row in so many is placed by bisection; more are merged."""
+"""Rows fewer than one in this many are placed by bisection; more are merged."""
 
 
 def tie_order_of(segments: Sequence[Segment]) -> NDArray[np.int32]:
-    """Sort the rows of segments, counted through, by doc_id.
+    """Sort the rows of segments, numbered consecutively, by doc_id.
 
     Each segment's own order is known. Few rows are put in their places among many by bisection;
     else the sorted runs are merged.
@@ -70,7 +70,7 @@ class _InOrder(Sequence[bytes]):
 
 
 def _places_among(many: list[bytes], few: list[bytes]) -> list[int]:
-    """Where each of `few` goes among `many`, both ascending."""
+    """Places of each of `few` among `many`, both ascending."""
     places, place = [], 0
     for doc_id in few:
         while place < len(many) and many[place] < doc_id:

@@ -25,7 +25,7 @@ FORMAT_VERSION = 1
 NAME_FILE = "index.json"
 _CONTENT = re.compile(r"content-(\d{6,})")
 _LEFT = re.compile(rf"\.?{re.escape(NAME_FILE)}(\.\d+)?{re.escape(UNFINISHED)}")
-"""What a writer leaves that dies while it names its content."""
+"""Pattern of names of files left by a writer that died while it named its content."""
 _OURS = re.compile(rf"{_CONTENT.pattern}|{re.escape(NAME_FILE)}|{_LEFT.pattern}")
 
 

@@ -113,7 +113,7 @@ def _stdlib_compiled() -> list[str]:
 
 
 class _Reader:
-    """What one package defines, and the imports that give it public names."""
+    """Definitions of one package, and the imports that give them public names."""
 
     def __init__(self) -> None:
         self.n_skipped = 0

@@ -1,4 +1,4 @@
-"""Where documents come from: one call that knows every kind of source.
+"""Sources of documents: one call that opens every kind of source.
 
 A source is named by a path or by `irds:ID`. Each becomes an object with `documents()`; those with
 judged queries are `JudgedCorpus`s as well.

@@ -26,7 +26,7 @@ TITLE_NAMES = ("title", "headline", "name")
 
 @dataclass(frozen=True)
 class Columns:
-    """Which field holds what; None means: look for the usual names."""
+    """Names of the fields that hold each value; None: look for the usual names."""
 
     doc_id: str | None = None
     text: str | None = None

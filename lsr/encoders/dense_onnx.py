@@ -50,7 +50,7 @@ TOKEN_COLUMNS = {
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """What `lsr-onnx.json` says of an export.
+    """Description of an export, the content of `lsr-onnx.json`.
 
     Attributes:
         model: the name that the model was exported by.
@@ -200,7 +200,7 @@ def is_export(folder: Path) -> bool:
 
 
 def cached_export(model: str) -> Path:
-    """Where the export of the model of that name is looked for; it need not be there."""
+    """Folder where the export of the model of that name is looked for; it need not exist."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[-64:].strip(".-")
     digest = hashlib.sha256(model.encode()).hexdigest()

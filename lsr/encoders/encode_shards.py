@@ -39,7 +39,7 @@ PLAN_FILE = ".lsr-encode.json"
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """What the shards of a folder have in common; a folder with another plan is not gone on with.
+    """Plan that all shards of a folder share; a folder with another plan is not continued.
 
     Attributes:
         encoder_sha256: identity of the encoder with its options.
@@ -58,7 +58,7 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class EncodedShards:
-    """What is there now: documents, entries of new shards, shards kept from before."""
+    """Counts of an encoding run: documents, entries of new shards, shards kept from before."""
 
     n_documents: int
     n_entries: int

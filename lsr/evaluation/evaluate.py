@@ -42,7 +42,7 @@ DEFAULT_METRICS = ("nDCG@10", "R@100", "MAP", "MRR@10")
 
 @dataclass(frozen=True)
 class SystemRun:
-    """What a system returned, and how long it took, in milliseconds.
+    """Rankings that a system returned, and the time that it took, in milliseconds.
 
     Attributes:
         query_ms: of each query.
@@ -92,7 +92,7 @@ class PlanSystem:
 
     Attributes:
         doc_ids: identifiers of rows.
-        by_query: plans by query_id that stand above `plan`, as cross-validation gives them.
+        by_query: plans by query_id that override `plan`, as cross-validation gives them.
     """
 
     name: str

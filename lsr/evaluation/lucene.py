@@ -38,7 +38,7 @@ _WARM_UP_SEARCHES = 1000  # after 300 (SciFact) searches still take up to twice 
 
 @dataclass(frozen=True)
 class LuceneResult:
-    """What `LuceneBm25.run` found, and how long each search took.
+    """Hits of `LuceneBm25.run`, and the time of each search.
 
     Args:
         run: as every run, best first, equal scores by doc_id.

@@ -22,7 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CollectionReport:
-    """What was measured on one collection.
+    """Figures of one collection.
 
     Attributes:
         dataset, split: as the user named them.

@@ -41,7 +41,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "prf:both": {"mode": "hybrid", "prf": {"interpolate": "both"}},
     "prf:sparse": {"mode": "sparse", "prf": {"sparse": {"enabled": True}}},
 }
-"""What each system's plan has beside the defaults."""
+"""Fields of each system's plan that differ from the defaults."""
 
 TUNED = "tuned"
 SYSTEMS = (*PLANS, TUNED, LuceneBm25.name)
@@ -57,7 +57,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class SystemOptions:
-    """How systems are made.
+    """Options of how systems are made.
 
     Attributes:
         settings: plan fields for every system, under what the system itself says.

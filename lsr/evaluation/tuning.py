@@ -71,7 +71,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What tuning found.
+    """Outcome of tuning.
 
     Attributes:
         chosen: default, weight or feedback.
@@ -161,7 +161,7 @@ class Tuner:
         return len(self._queries)
 
     def values(self, plan: SearchPlan) -> Values:
-        """What a plan is worth on each query, shape (n_queries,)."""
+        """Measure of a plan on each query, shape (n_queries,)."""
         if plan not in self._known:
             run = {
                 name: [
@@ -388,7 +388,7 @@ _STEPS = (
 
 
 def spread(queries: list[Any], most: int) -> list[Any]:
-    """At most so many of the queries, evenly over all of them; 0 stands for all."""
+    """At most `most` of the queries, evenly over all of them; 0 stands for all."""
     if not most or len(queries) <= most:
         return queries
     return [queries[i] for i in np.linspace(0, len(queries) - 1, most).round().astype(int)]

@@ -31,7 +31,7 @@ class FeedbackDocument:
 
 @dataclass(frozen=True)
 class PrfReport:
-    """What feedback did.
+    """Report of what feedback did.
 
     Attributes:
         reason: why it was not applied, or None.

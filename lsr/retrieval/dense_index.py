@@ -47,7 +47,7 @@ class DenseIndex:
         self._vectors = vectors
         self._tie_order = tie_order
         self.has_vector = np.any(vectors != 0, axis=1)
-        """Which rows have a vector: bool, shape (n_documents,)."""
+        """Mask of the rows that have a vector: bool, shape (n_documents,)."""
         self._rows = np.flatnonzero(self.has_vector).astype(np.int32)
         self.is_exact = len(self._rows) < FLAT_LIMIT
         if self.is_exact or graph is None:

@@ -1,4 +1,4 @@
-"""Where scores come from: each hit's score taken apart, so that the parts add up to it.
+"""Explanations of scores: each hit's score taken apart, so that the parts add up to it.
 
 For every hit (1e-5, float32):
 

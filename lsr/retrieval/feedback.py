@@ -45,7 +45,7 @@ class Expanded(NamedTuple, Generic[Vector]):
 
 
 class TermFilter(Protocol):
-    """Which terms may be added to a query."""
+    """Filter of the terms that may be added to a query."""
 
     def __call__(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
         """Whether each term is a word that at most a share `max_df` of documents have."""

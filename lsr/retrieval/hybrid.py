@@ -44,7 +44,7 @@ Vector = TypeVar("Vector", SparseVector, NDArray[np.float32])
 
 
 class HybridQuery(NamedTuple):
-    """A query as text, or with vectors of its own that stand above what encoders would give."""
+    """A query as text, or with vectors of its own that override those of the encoders."""
 
     text: str
     sparse: SparseVector | None = None
@@ -60,7 +60,7 @@ class Notice(NamedTuple):
 
 @dataclass(frozen=True)
 class PrfOutcome:
-    """What feedback did.
+    """Outcome of feedback.
 
     Attributes:
         reason: why it was not applied: off, no_feedback_documents, no_direction, search_failed;
@@ -151,7 +151,7 @@ class HybridSearcher:
         Args:
             allowed: bool, shape (n_documents,); other rows are neither found nor learned from.
             reach: hits that will be looked at. Fusion never looks beyond its window; a single
-                mode, whose order does not depend on it, lists so many when they are more.
+                mode, whose order does not depend on it, lists this many when they are more.
 
         Raises:
             QueryError: the plan does not fit the collection.
@@ -266,7 +266,7 @@ class _Search:
         return sparse, dense
 
     def _failed(self, name: str, error: Exception, outcome: str, can_do_without: bool) -> None:
-        """Note that a side failed, where the answer can do without; else raise."""
+        """Note that a side failed, where the answer can do without it, or raise."""
         if isinstance(error, QueryError):
             raise error
         if self.plan.allow_partial and can_do_without:

@@ -1,4 +1,4 @@
-"""What ranks documents: `Retriever` for text queries, and the two sides of a hybrid search.
+"""Protocols of rankers: `Retriever` for text queries, and the two sides of a hybrid search.
 
 Evaluation speaks to `Retriever` and knows nothing of engines. BM25, a dense model and the hybrid of
 both are all one of these, and all pass the contract suite in

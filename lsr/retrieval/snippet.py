@@ -23,11 +23,11 @@ _ELLIPSIS = "…"
 _BLANKS = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。!?][\"'”’)\]]*\s+")
 _BOUNDARY_REACH = 40
-"""How far a cut may move, in characters, to fall between words."""
+"""Characters that a cut may move by to fall between words."""
 
 
 class Tokenizer(Protocol):
-    """What finds terms in a text: an `Analyzer`, or something around one."""
+    """Finder of terms in a text: an `Analyzer`, or something around one."""
 
     def tokens(self, text: str) -> Iterator[Token]: ...
 
@@ -104,7 +104,7 @@ def _spans(
 
 
 def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
-    """Where to cut: at most `budget` characters around the best run of matches."""
+    """Start and end of the cut: at most `budget` characters around the best run of matches."""
     if not spans:
         return 0, _before(text, budget, 0)
     first, last = _best_run(spans, budget)

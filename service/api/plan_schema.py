@@ -32,7 +32,7 @@ def _told(kind: type[Any], name: str) -> Any:
 
 
 class FusionFields(BaseModel):
-    """How the two rankings become one."""
+    """Fusion of the two rankings into one."""
 
     model_config = _FORBIDDING
 

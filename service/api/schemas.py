@@ -1,4 +1,4 @@
-"""What goes over the wire: requests and answers of the REST API.
+"""Schemas of the REST API: requests and answers.
 
 Numbers that depend on the collection or the settings are checked by the engine, whose sentences
 name the bounds; the schemas check shape and type.
@@ -105,7 +105,7 @@ class AnswerWarning(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """What a search gives."""
+    """Answer to a search."""
 
     collection: str = Field(description="The collection searched.", examples=["birds"])
     generation: int = Field(description="Its generation: counts publications from 1.")

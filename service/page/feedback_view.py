@@ -1,4 +1,4 @@
-"""`FeedbackView`: what feedback learned from; and `notes`, sentences that stand above the hits."""
+"""`FeedbackView`: what feedback learned from; and `notes`, sentences shown before the hits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LearnedFrom:
 
 @dataclass(frozen=True)
 class FeedbackView:
-    """What feedback learned.
+    """View of what feedback learned.
 
     Attributes:
         documents: what it learned from, best first.
@@ -54,7 +54,7 @@ class FeedbackView:
 def feedback_view(
     query: PageQuery, answer: Answer, documents: Sequence[Document], words: Sequence[str]
 ) -> FeedbackView | None:
-    """What to show of feedback; None when there was none.
+    """View of feedback; None when there was none.
 
     Args:
         documents: those that were learned from, best first.
@@ -79,7 +79,7 @@ def asks_for_feedback(plan: SearchPlan) -> bool:
 
 
 def notes(answer: Answer) -> list[str]:
-    """What the reader should know, as sentences: warnings, and why nothing was learned."""
+    """Sentences that the reader should know: warnings, and why nothing was learned."""
     found = [
         _NOTES.get(code, f"{detail[:1].upper()}{detail[1:]}.")
         for code, detail in answer.warnings

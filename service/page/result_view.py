@@ -1,4 +1,4 @@
-"""What the templates show of a search: hits with their chips, and what stands above them."""
+"""Views of a search for the templates: hits with their chips, and what is shown before them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def result_view(
     window: int,
     curl: str,
 ) -> ResultView:
-    """What to show of a result that was asked for with one hit more than a page holds.
+    """View of a result that was asked for with one hit more than a page holds.
 
     Args:
         terms: spell the query's words.

@@ -59,7 +59,7 @@ class SideView:
 
 @dataclass(frozen=True)
 class Movement:
-    """Where feedback moved a hit: up, down, or new."""
+    """Movement of a hit by feedback: up, down, or new."""
 
     kind: str
     sign: str
@@ -90,7 +90,7 @@ def full_length(hits: Iterable[FoundHit]) -> float:
 def score_view(
     hit: FoundHit, rank: int, full: float, plan: SearchPlan, moved: bool, spelling: Spelling
 ) -> ScoreView:
-    """What to show of a hit's score.
+    """View of a hit's score.
 
     Args:
         rank: the hit's, counted from 1.

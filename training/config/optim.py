@@ -1,4 +1,4 @@
-"""How a stage is optimised."""
+"""Optimisation of a stage."""
 
 from __future__ import annotations
 

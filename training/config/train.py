@@ -1,4 +1,4 @@
-"""What a training run is: one typed config, with unknown keys refused.
+"""Config of a training run: one typed object, with unknown keys refused.
 
 A run is one or more stages over the same model. Each choice is a union whose members carry only
 their own parameters; `kind` says which. The encoders of both sides (`encoderconfig`), the losses
@@ -70,7 +70,7 @@ __all__ = [
 
 
 class Source(Strict):
-    """Where rows come from.
+    """Source of training rows.
 
     Attributes:
         path: pairs, triples or scored lists as JSON lines (also .gz, .zst) or TSV, a BEIR folder,
@@ -111,7 +111,7 @@ class MiningConfig(Strict):
 
 
 class DataConfig(Strict):
-    """What is trained on.
+    """Data that is trained on.
 
     Attributes:
         validation_share: of the queries, held out and evaluated on as the set held-out.
@@ -190,7 +190,7 @@ Teacher = Annotated[
 
 
 class Ensemble(Strict):
-    """How teachers' scores become one (Geng et al. 2024).
+    """Ensemble of teachers, whose scores become one (Geng et al. 2024).
 
     Attributes:
         normalization: of each teacher's scores over a query's candidates.
@@ -235,7 +235,7 @@ Loss = Annotated[InfoNce | MarginMse | Kl | TermRecall, Field(discriminator="kin
 
 
 class ScoreConfig(Strict):
-    """How the student's scores enter the losses.
+    """Scaling of the student's scores before they enter the losses.
 
     Attributes:
         divide_by_query_mass: by the sum of the query's weights, so that one temperature fits
@@ -253,7 +253,7 @@ class ScoreConfig(Strict):
 
 
 class Regularizer(Strict):
-    """What keeps vectors sparse.
+    """Penalty that keeps vectors sparse.
 
     With idf in the query table, flops is IDF-aware FLOPS: terms of little idf earn little for what
     they cost. idf_flops is its equal for documents that hold the idf, under a table of ones.
@@ -326,7 +326,7 @@ class EvaluationConfig(Strict):
 
 
 class GuardConfig(Strict):
-    """When training stops by itself, with a reason."""
+    """Limits beyond which training stops by itself, with a reason."""
 
     min_terms: NotNegative = 5
     max_terms: Positive = 5000
@@ -352,7 +352,7 @@ class TrainConfig(Strict):
 
     Attributes:
         output: the run folder.
-        cache: a folder for what teachers make of texts, which runs may share; the run's own else.
+        cache: a folder for what teachers make of texts, which runs may share; default: its own.
         stages: one after another; a stage without data uses that of the stage before.
         idf: where the query table's weights come from: the run's documents, or a corpus.
         search_defaults: how the model is used in search; default: as the base says.

@@ -1,4 +1,4 @@
-"""Which queries and documents are trained on together, step by step.
+"""Batches of queries and documents that are trained on together, step by step.
 
 A plan is a pure function of its seed and the number of the step, so a run is resumed by asking
 for the next step: there is no sampler state to save. Queries of one source are drawn in
@@ -26,7 +26,7 @@ _CYCLE, _EPOCH, _STEP = 1, 2, 3  # keep the random streams of one seed apart
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one step trains on: every document is a candidate of every query.
+    """Rows that one step trains on: every document is a candidate of every query.
 
     Attributes:
         query_rows: int32 [Q].

@@ -1,4 +1,4 @@
-"""Which terms of the vocabulary a step needs document weights of.
+"""Sampling of the terms of the vocabulary that a step needs document weights of.
 
 With a table on the query side, the ranking losses need the terms of the batch's queries alone. The
 regularisers need all terms: they get a sample of the others, stratified into the documents' own

@@ -50,7 +50,7 @@ class Overlap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OverlapReport:
-    """What of a run is in evaluation sets.
+    """Overlap of a run with evaluation sets.
 
     Attributes:
         query_rows: int32, ascending: rows whose query or positive overlaps.

@@ -97,7 +97,7 @@ class Pairs:
         return len(self.queries)
 
     def known_positives(self) -> KnownPositives:
-        """Which documents answer each query text, so that none is taken for a negative."""
+        """Documents that answer each query text, so that none is taken for a negative."""
         numbers: dict[str, int] = {}
         group = np.empty(len(self), np.int32)
         for row, query in enumerate(self.queries):
@@ -258,7 +258,7 @@ class PairsBuilder:
         self._sources.append(self._source_numbers.setdefault(source, len(self._source_numbers)))
 
     def build(self, missing: int = 0) -> Pairs:
-        """What was added. Raises InputError when there are more sources than int16 counts."""
+        """Pairs of what was added. Raises InputError when int16 cannot count the sources."""
         if len(self._source_numbers) > np.iinfo(np.int16).max:
             raise InputError(
                 f"rows name {len(self._source_numbers):,} different sources; "

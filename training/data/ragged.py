@@ -80,7 +80,7 @@ class RowLists:
 def entry_places(
     indptr: NDArray[np.int64], lists: NDArray[np.integer]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the entries of chosen lists stand in the flat arrays.
+    """Places of the entries of chosen lists in the flat arrays.
 
     Returns:
         The chosen lists' own `indptr`, int64 [n_chosen + 1], and the places of their entries.

@@ -222,7 +222,7 @@ def _filled(path: Path) -> Numbered:
 
 
 def _picked(lines: Callable[[], Numbered], limit: int | None) -> tuple[Numbered, int | None]:
-    """So many lines at most, evenly spread; and how many, where a limit made it necessary to count.
+    """At most `limit` lines, evenly spread; and their number, known only where there is a limit.
 
     Args:
         lines: gives them all, each time it is called.

@@ -1,4 +1,4 @@
-"""What a stage is trained on: rows read and checked, tokens counted, idf."""
+"""Data of a stage: rows read and checked, tokens counted, idf."""
 
 from __future__ import annotations
 

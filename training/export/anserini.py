@@ -18,7 +18,7 @@ from lsr.types import Document
 __all__ = ["DEFAULT_SCALE", "export_anserini"]
 
 DEFAULT_SCALE = 100.0
-"""What SPLADE's and uniCOIL's authors multiply weights by before rounding."""
+"""Factor by which SPLADE's and uniCOIL's authors multiply weights before rounding."""
 
 
 def export_anserini(

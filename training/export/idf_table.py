@@ -82,7 +82,7 @@ def corpus_table(
     strength: float = SHRINKAGE,
     progress: Progress = no_progress,
 ) -> CorpusTable:
-    """The query table of a model for a corpus, drawn towards the model's own (see `shrunk_idf`).
+    """The query table of a model for a corpus, shrunk towards the model's own (see `shrunk_idf`).
 
     Texts are counted whole, in the model's own tokens, and read once; they need not fit memory.
 

@@ -183,7 +183,7 @@ class _Graph:
         del self._arrays[name]
 
     def _columns(self, node: Any) -> NDArray[np.float32] | None:
-        """What the input's channels are multiplied by before the product, of a balanced layer."""
+        """Factors of the input's channels before a balanced layer's product; None for others."""
         divided = self._makers.get(self._makers[node.input[0]].input[0])
         if divided is None or divided.op_type != "Div":
             return None

@@ -28,7 +28,7 @@ from lsr.encoders.dense_onnx_graph import quiet
 __all__ = ["balanced", "quantise_graph"]
 
 SHARE = 0.6
-"""How much of a channel's size moves into the weights: 0 none, 1 all."""
+"""Share of a channel's size that moves into the weights: 0 none, 1 all."""
 TINY = 1e-6
 
 

@@ -1,4 +1,4 @@
-"""What a run says while it trains: figures for people, metrics.jsonl for programs, and guards."""
+"""Reports of a run while it trains: figures for people, metrics.jsonl for programs, and guards."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class SetFigures:
-    """What a model does on a set.
+    """Figures of a model on a set.
 
     Attributes:
         metrics: measure to mean.

@@ -1,4 +1,4 @@
-"""When training stops by itself, and why."""
+"""Guards: conditions under which training stops by itself, with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run starts from: a finished sparse encoder, or a checkpoint that becomes one."""
+"""Initial model of a run: a finished sparse encoder, or a checkpoint that becomes one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def base_tokenizer(base: str) -> Any:
 
 
 def _tokenizer_folder(model: Path) -> Path | None:
-    """Where a sparse encoder's first module, or the first of its router, keeps its tokenizer.
+    """Tokenizer folder of a sparse encoder's first module, or of the first of its router.
 
     None where there is none, or the module changes it.
     """
@@ -85,7 +85,7 @@ def _tokenizer_folder(model: Path) -> Path | None:
 
 
 def _json(file: Path) -> Any:
-    """What a file holds; None where there is no such file, or no JSON in it."""
+    """Content of a JSON file; None where there is no such file, or no JSON in it."""
     try:
         return json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
@@ -97,7 +97,7 @@ def initial_model(
 ) -> tuple[Any, str | None]:
     """The model that training begins with, and what was done to it, in a sentence.
 
-    A finished encoder keeps its parts; its query table is drawn towards the run's documents, and
+    A finished encoder keeps its parts; its query table is shrunk towards the run's documents, and
     learned if the config says so. A checkpoint gets the heads of the config, and a start of its
     masked-LM head if it has none. Weights of terms are by the corpus that the config names, if it
     names one, in place of the run's documents.

@@ -38,7 +38,7 @@ CPU_TOKENS_PER_SECOND = 2800
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run ended with.
+    """Outcome of a run.
 
     Attributes:
         model: the folder of the model.
@@ -117,7 +117,7 @@ def train_model(
 
 
 def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]:
-    """What a run would do, in lines: rows, lengths, steps, and the cost of its forward passes."""
+    """Estimate of a run, in lines: rows, lengths, steps, and the cost of its forward passes."""
     data = RunData(config, base_tokenizer(config.encoder.base), progress)
     lines = []
     for number, stage in enumerate(config.stages, start=1):

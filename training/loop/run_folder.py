@@ -35,7 +35,7 @@ class StageFolder:
         return self.path / "encoder"
 
     def outcome(self) -> dict[str, Any] | None:
-        """What `finish` wrote, or None while the stage is not done."""
+        """Outcome that `finish` wrote, or None while the stage is not done."""
         try:
             found: dict[str, Any] = json.loads((self.path / "done.json").read_text("utf-8"))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""How far a run has come, as its folder says: what a resumed run goes on from."""
+"""State of a run, read from its folder: the point from which a resumed run continues."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class RunState:
 
     @classmethod
     def read(cls, folder: RunFolder, stages: Sequence[StageConfig]) -> RunState:
-        """Where the run of a folder stopped; nothing is done in a new one."""
+        """State in which the run of a folder stopped; nothing is done in a new one."""
         state = cls(folder, stages)
         for number in range(1, len(stages) + 1):
             done = state.stage_folder(number).outcome()

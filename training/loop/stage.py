@@ -157,7 +157,7 @@ def _padded(table: Any, n_terms: int) -> Any:
 
 
 def _freeze(model: Any, stage: StageConfig) -> None:
-    """What the stage does not train, and how much it drops."""
+    """Freeze what the stage does not train, and set its dropout."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = stage.optim.dropout

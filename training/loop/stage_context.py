@@ -1,4 +1,4 @@
-"""What a stage works with: configs, rows, folders and listeners, in one value."""
+"""Context of a stage: configs, rows, folders and listeners, in one value."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Student:
 
     @classmethod
     def of(cls, model: Any) -> Student:
-        """What batches for this model need to know."""
+        """Properties of this model that batches need to know."""
         return cls(
             model,
             int(model.get_embedding_dimension()),
@@ -65,7 +65,7 @@ class Student:
 
 @dataclass(frozen=True)
 class Supervision:
-    """What teachers and labels say of a batch.
+    """Supervision of a batch by teachers and labels.
 
     Attributes:
         teachers: none for labels alone.
@@ -119,7 +119,7 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[mis
         lengths: int32 [n_documents]: tokens of each document, special ones included.
         supervision: what scores are learned from.
         optim: how many steps, and the sizes of their parts.
-        labelled_queries: the queries of each document, where `recall` is wanted; else None.
+        labelled_queries: the queries of each document, where `recall` is wanted; default: None.
         lexical: stems of the rows, whose products are part of the student's score; None for no
             part.
         first: the step that item 0 is, for a run that resumes.

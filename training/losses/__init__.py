@@ -1,4 +1,4 @@
-"""What a student learns from: one loss a file, each a pure function on tensors.
+"""Losses that a student learns from: one a file, each a pure function on tensors.
 
 Scores are [Q, D]: queries of a batch by its different documents, all candidates of all queries.
 `known` says which pairs count. A row without anything to learn contributes nothing, and a batch

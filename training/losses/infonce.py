@@ -20,7 +20,7 @@ def _at_positives(positives: Tensor, known: Tensor) -> Tensor:
 
 
 def infonce_rows(positives: Tensor, known: Tensor) -> Tensor:
-    """Which rows count, bool [Q]: those with a positive and another candidate."""
+    """Rows that count, bool [Q]: those with a positive and another candidate."""
     others = known & ~_at_positives(positives, known)
     return (positives >= 0) & others.any(dim=1)
 

@@ -15,7 +15,7 @@ __all__ = ["kl", "kl_rows"]
 
 
 def kl_rows(known: Tensor) -> Tensor:
-    """Which rows count, bool [Q]: those with at least two known candidates."""
+    """Rows that count, bool [Q]: those with at least two known candidates."""
     return known.sum(dim=1) >= 2
 
 

@@ -23,7 +23,7 @@ def _references(teacher_scores: Tensor, positives: Tensor, known: Tensor) -> Ten
 
 
 def margin_pairs(teacher_scores: Tensor, positives: Tensor, known: Tensor) -> Tensor:
-    """Which pairs count, bool [Q, D]: known ones, less each row's reference."""
+    """Pairs that count, bool [Q, D]: known ones, less each row's reference."""
     if not known.numel():
         return known
     return known.scatter(1, _references(teacher_scores, positives, known), False)

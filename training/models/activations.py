@@ -1,4 +1,4 @@
-"""What makes a weight of a logit: an activation, then a saturation.
+"""Weights from logits: an activation, then a saturation.
 
     relu(z) = max(z, 0)        softplus(z) = log(1 + e^z)        identity(z) = z
     none(a) = a                log1p(a) = log(1 + a)             double_log(a) = log(1 + log(1 + a))

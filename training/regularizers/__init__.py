@@ -1,4 +1,4 @@
-"""What keeps document vectors sparse: one penalty a file, each a pure function on tensors.
+"""Regularizers that keep document vectors sparse: one a file, each a pure function on tensors.
 
 Weights are [D, C]: documents by columns, 0 or more. C is the vocabulary or a sample of it;
 `column_weights` [C] make a sum over columns an estimate of the sum over the vocabulary (a column

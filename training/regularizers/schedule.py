@@ -1,4 +1,4 @@
-"""How the regulariser's weight rises. Learning rates follow the Hugging Face schedules."""
+"""Schedule of the regulariser's weight. Learning rates follow the Hugging Face schedules."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Bm25Scorer:
 
 
 def _counts(rows: TokenRows, n_terms: int) -> CSR:
-    """How often each token occurs in each text."""
+    """Number of occurrences of each token in each text."""
     from scipy.sparse import csr_array
 
     ones = np.ones(len(rows.tokens), np.float32)

@@ -294,7 +294,7 @@ def _checksum(mined: Mined) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> Mined | None:
-    """What `_write` wrote, or None when it is not there or damaged."""
+    """Mined rows that `_write` stored, or None when the file is missing or damaged."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             mined = Mined(stored["indptr"], stored["rows"])

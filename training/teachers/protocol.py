@@ -79,12 +79,12 @@ class PairTeacher(Protocol):
 
 
 def unprepared(name: str) -> InputError:
-    """What a teacher raises when it is asked before `prepare`."""
+    """Error of a teacher that is asked before `prepare`."""
     return InputError(f"the teacher {name} has no texts yet; call prepare first")
 
 
 def unranked(name: str) -> InputError:
-    """What a teacher raises that knows pairs only."""
+    """Error of a teacher that knows pairs only and is asked to rank."""
     return InputError(
         f"the teacher {name} knows chosen pairs only and cannot rank all documents; mine with "
         "another, such as bm25 or dense"

@@ -67,11 +67,11 @@ class Numbers:
         self._what = what
 
     def take(self, n: int) -> NDArray[Any]:
-        """The next `n` numbers, shape (n,). Raises DataError when there are not so many."""
+        """The next `n` numbers, shape (n,). Raises DataError when there are fewer."""
         return np.frombuffer(self.take_bytes(n * self._dtype.itemsize), self._dtype)
 
     def take_bytes(self, n_bytes: int) -> bytes:
-        """The next bytes as they are. Raises DataError when there are not so many."""
+        """The next `n_bytes` bytes as they are. Raises DataError when there are fewer."""
         pieces: list[bytes] = []
         while n_bytes:
             piece = self._stream.read(min(n_bytes, PIECE_BYTES))
@@ -82,7 +82,7 @@ class Numbers:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def skip(self, n_bytes: int) -> None:
-        """Go on by so many bytes."""
+        """Skip `n_bytes` bytes."""
         if self._stream.seekable():
             self._stream.seek(n_bytes, 1)
             return

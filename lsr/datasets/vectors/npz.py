@@ -40,7 +40,7 @@ _PARTS = {
 
 
 class _Array(NamedTuple):
-    """What the head of an array in the archive says."""
+    """Header of an array in the archive."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

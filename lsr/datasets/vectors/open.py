@@ -86,7 +86,7 @@ class VectorFile:
 
     @property
     def n_rows(self) -> int | None:
-        """How many vectors there are; None while the file has not told."""
+        """Number of vectors; None while the file has not told."""
         return self._reader.n_rows
 
     @property
@@ -105,7 +105,7 @@ class VectorFile:
 
     @property
     def n_zeros(self) -> int:
-        """How many weights of zero the last pass over the chunks has dropped."""
+        """Number of zero weights that the last pass over the chunks has dropped."""
         return self._reader.n_zeros
 
     def chunks(self, n_rows: int = CHUNK_ROWS) -> Iterator[VectorChunk]:

@@ -46,7 +46,7 @@ def token_weights(vector: object) -> Mapping[str, float]:
 
 
 def _parse_fast(line: bytes) -> dict[str, object] | None:
-    """The object, when it is a plain one with all keys different; else None.
+    """The object, when it is a plain one with all keys different; None otherwise.
 
     orjson takes a seventh of the time, but keeps the last of equal keys and does not say so. There
     is a colon for every pair that was written, besides those in strings: if the pairs and strings

@@ -11,7 +11,7 @@ from lsr.errors import DataError
 __all__ = ["DEFAULT_MODEL", "MODELS", "ShippedModel", "bundled_folder", "bundled_models"]
 
 DEFAULT_MODEL = "doc-mini"
-"""What documents are encoded with where nothing else is asked for."""
+"""Model that documents are encoded with unless another is asked for."""
 
 MODELS = Path(__file__).parents[2] / "models"
 FIGURES_FILE = "figures.json"
@@ -38,7 +38,7 @@ class ShippedModel:
 
 
 def bundled_folder(name: str) -> Path | None:
-    """Where the model of that name lies; None if none comes with this package."""
+    """Folder of the bundled model of that name; None if none comes with this package."""
     is_name = name.replace("-", "").replace(".", "").isalnum() and not name.startswith(".")
     folder = MODELS / name
     return folder if is_name and (folder / "modules.json").is_file() else None

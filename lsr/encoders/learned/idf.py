@@ -98,7 +98,7 @@ def shrunk_idf(
     model: NDArray[np.float32],
     strength: float = SHRINKAGE,
 ) -> NDArray[np.float32]:
-    """The collection's table, drawn towards the model's: (n * own + s * model) / (n + s).
+    """The collection's table, shrunk towards the model's: (n * own + s * model) / (n + s).
 
     Args:
         df: shape (n_terms,), of the collection.

@@ -22,7 +22,7 @@ __all__ = ["LexicalTerms", "side_by_side"]
 
 @dataclass(frozen=True)
 class LexicalTerms:
-    """How a document's own words are weighed.
+    """Weighting of a document's own words.
 
     The defaults were chosen on the collections cacm, time and vaswani
     (docs/experiments/2026-11-22-own-words-as-stems.md).

@@ -140,7 +140,7 @@ def graph_matrices(file: Path, names: Iterable[str]) -> dict[str, NDArray[np.gen
 
 
 def user_cache() -> Path:
-    """Where this user's derived files are kept."""
+    """Folder of this user's derived files."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr"
 
 

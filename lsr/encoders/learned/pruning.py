@@ -1,4 +1,4 @@
-"""Which entries of a document's vector are kept: the heaviest few, or those near the heaviest."""
+"""Pruning of document vectors: the heaviest few entries are kept, or those near the heaviest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ActiveTerms", "rows_of"]
 
 @dataclass(frozen=True)
 class ActiveTerms:
-    """What is left of a vector.
+    """Limits on the entries of a vector that are kept.
 
     Attributes:
         max_active: entries kept at most; None for all.

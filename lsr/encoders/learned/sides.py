@@ -24,7 +24,7 @@ __all__ = ["DocumentSide", "NetworkQueries", "QuerySide", "TableQueries"]
 
 
 class TableQueries:
-    """Queries by a table: the model's, or that of the collection, drawn towards the model's.
+    """Queries by a table: the model's, or that of the collection, shrunk towards the model's.
 
     Args:
         pieces: cuts texts into tokens.
@@ -62,7 +62,7 @@ class TableQueries:
 
     @property
     def frequencies(self) -> CorpusFrequencies:
-        """What was counted of the collection; nothing where the table is the model's alone."""
+        """Frequencies in the collection; those of no documents where the table is the model's."""
         return self._corpus or CorpusFrequencies.none(self.n_terms)
 
     def count(self, texts: Sequence[str]) -> None:

@@ -139,7 +139,7 @@ class _Words(dict[str, list[int]]):
 
 
 def _plain_pattern(content: dict[str, Any]) -> re.Pattern[str] | None:
-    """What a text must match whose words may be looked up; None where no text's may.
+    """Pattern of the texts whose words may be looked up; None if those of no text may.
 
     Printable ASCII, without the characters that added tokens such as [MASK] begin with.
     """

@@ -37,7 +37,7 @@ BATCH_TOKENS = 4_096
 """Tokens in a batch, padding included; a batch has at most `BATCH_TEXTS` texts."""
 BATCH_TEXTS = 64
 GPU_TIMES = 8
-"""On a GPU batches are so many times as large."""
+"""Factor by which batches are larger on a GPU."""
 VOCABULARY_PIECE = 4_096
 """Columns of logits at a time: for 256 tokens 4 MB in float32, which a core's cache holds."""
 TOLERANCE = 1e-3
@@ -101,7 +101,7 @@ class TorchNetwork:
         return CSR.concatenate([encoded, blank]).take(place.tolist())
 
     def _batches(self, texts: list[str], side: str, prompt: str | None) -> Any:
-        """Features of consecutive texts, so many that they fill a batch."""
+        """Features of consecutive texts, as many as fill a batch."""
         times = GPU_TIMES if self._model.device.type == "cuda" else 1
         start, size = 0, BATCH_TEXTS * times
         while start < len(texts):
