@@ -210,7 +210,7 @@ class SparseIndex:
         return stats
 
     def counters(self) -> dict[str, int]:
-        """What searches have done since the index was opened or calibrated: blocks estimated and
+        """Counts of searches since the index was opened or calibrated: blocks estimated and
         visited, documents scored, and terms of queries ignored as beyond the index's."""
         return self.searcher.counters()
 

@@ -50,7 +50,7 @@ class SparseVector(NamedTuple):
 
 
 class CsrArrays(Protocol):
-    """What `CSR.from_scipy` takes of a SciPy matrix in CSR form."""
+    """Attributes of a SciPy matrix in CSR form that `CSR.from_scipy` takes."""
 
     @property
     def indptr(self) -> ArrayLike: ...

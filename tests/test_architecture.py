@@ -251,6 +251,29 @@ def test_every_folder_says_what_it_holds() -> None:
             assert path.read_text("utf-8").startswith('"""'), f"{path} has no docstring"
 
 
+QUESTION_WORDS = ("What", "Where", "Which", "How", "When")
+
+
+def test_docstrings_begin_with_a_noun_or_verb() -> None:
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    asking, seen = [], 0
+    for folder in ("lsr", *LINKED):
+        for path in (ROOT / folder).glob("**/*.py"):
+            place = path.relative_to(ROOT)
+            if any((ROOT / parent).is_symlink() for parent in (place, *place.parents)):
+                continue
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                name = getattr(node, "name", "")
+                if not isinstance(node, described) or name.startswith("_"):
+                    continue
+                words = (ast.get_docstring(node) or "").split()
+                seen += bool(words)
+                if words and words[0] in QUESTION_WORDS:
+                    asking.append(f"{place.as_posix()} {name}: {' '.join(words[:6])}")
+    assert seen >= 1_000
+    assert not asking, "\n".join(asking)
+
+
 def test_container_files_keep_their_promises() -> None:
     import yaml
 

@@ -1,4 +1,4 @@
-"""How a block index lies in memory and on disk: one array of bytes, and where each part is in it.
+"""Layout of a block index in memory and on disk: one array of bytes, and each part's place in it.
 
 Kernels are given the bytes and the layout instead of a dozen arrays, because every array of a call
 costs as much as visiting a document.

@@ -1,4 +1,4 @@
-"""When segments are merged: few and large is fast to search, many and small is fast to write."""
+"""Policy of merging segments: few and large search fast, many and small write fast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANY = 2**31 - 1
 
 @dataclass(frozen=True)
 class MergePolicy:
-    """Tiers by size: a tier holds so many segments, and one more merges them and all smaller ones.
+    """Tiers by size: one segment more than a tier holds merges these and all smaller ones.
 
     So a document is rewritten about once for each tier that it passes through. Sizes count the
     documents that are not deleted.
@@ -37,7 +37,7 @@ class MergePolicy:
         check_options(self, error=InputError)
 
     def tier(self, n_documents: int) -> int:
-        """The tier of a segment of so many documents, from 0."""
+        """The tier of a segment of `n_documents` documents, from 0."""
         tier, most = 0, self.first_tier
         while n_documents > most:
             tier, most = tier + 1, most * self.growth

@@ -255,7 +255,7 @@ class _Stages:
 
 
 class _Groups:
-    """Which blocks of which lists have a group of summaries together.
+    """Groups of blocks of one list whose summaries are stored together.
 
     Attributes:
         of_lists: int32, shape (n_terms + 1,): groups of list t are `[t]` to `[t + 1] - 1`.
@@ -346,7 +346,7 @@ def _group_shares(groups: _Groups, block_postings: NDArray[np.int64]) -> list[in
 
 
 def _results(jobs: Sequence[Callable[[], Any]], n_threads: int) -> Iterator[Any]:
-    """What the jobs give, in their order. Left early, it starts no more of them."""
+    """Results of the jobs, in their order. Left early, it starts no more of them."""
     if n_threads == 1:
         for job in jobs:
             yield job()

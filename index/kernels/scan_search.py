@@ -94,7 +94,7 @@ def _touch(scores: NDArray[np.uint16], rows: NDArray[np.uint16]) -> None:
 
 @kernel
 def _kth(scores: NDArray[np.uint16], peaks: NDArray[np.uint16], k: int) -> np.int64:
-    """What the k-th best score at least, or 0; found bit by bit, the highest first.
+    """Lower bound of the k-th best score, or 0; found bit by bit, the highest first.
 
     If there are so many groups, k of them hold a document each that scores their peak.
     """

@@ -114,7 +114,7 @@ class Bm25Encoder:
         return self._impacts(self._count_known(stems), lengths)
 
     def encode_queries(self, texts: Sequence[str]) -> CSR:
-        """How often each known term occurs in each text."""
+        """Number of occurrences of each known term in each text."""
         if len(texts) == 1:
             return CSR.one_row(self.counts_of(texts[0]), self.n_terms)
         return self._count_known([self.analyzer.terms(text) for text in texts])

@@ -163,7 +163,7 @@ def _load(model: str) -> Any:
 
 
 def packaged_folder(model: str) -> str | None:
-    """Where an installed package holds a model of that name, or None."""
+    """Folder of the model of that name in an installed package, or None."""
     package = _PACKAGED.get(model)
     spec = importlib.util.find_spec(package) if package else None
     if spec is None or spec.origin is None:

@@ -32,7 +32,7 @@ ONE_FILE_BYTES = 1 << 30
 
 
 def inexpressible(name: str, reason: str) -> InputError:
-    """What is raised for a model that cannot be used in ONNX."""
+    """Error for a model that cannot be used in ONNX."""
     return InputError(
         f"the model {name!r} cannot be exported to ONNX ({reason}); use it without exporting"
     )

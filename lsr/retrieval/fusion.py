@@ -35,7 +35,7 @@ DEFAULT_WEIGHTS = {"tmm": 0.3, "minmax": 0.5, "max": 0.5, "zscore": 0.5, "none":
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How two rankings become one. See the module for the formulas.
+    """Fusion of two rankings into one. See the module for the formulas.
 
     Under RRF the weights of both sides sum to 2, so that at 0.5 each rank counts `1 / (k + rank)`.
 

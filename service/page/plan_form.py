@@ -28,7 +28,7 @@ _WORDS = {"yes": True, "no": False}
 
 @dataclass(frozen=True)
 class PagePlan:
-    """What an address says of a plan. None is as the collection's default.
+    """Plan fields in an address. None: as the collection's default.
 
     A value that no plan takes is kept as it was written: the engine's sentence names it.
     """
@@ -79,7 +79,7 @@ class PagePlan:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """What is said, nested as `lsr.retrieval.plan.plan_from` and the REST API take it."""
+        """Given fields, nested as `lsr.retrieval.plan.plan_from` and the REST API take them."""
         expand = {} if self.expand is None else {"enabled": self.expand}
         fusion = _given(method=self.fusion, weight_sparse=self.weight)
         prf = _given(interpolate=self.prf, depth=self.depth, sparse=expand or None)
@@ -87,7 +87,7 @@ class PagePlan:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """What is said, as an address writes it."""
+        """Given fields as name and value, as an address writes them."""
         return [
             (name, _written(value))
             for name in PLAN_NAMES

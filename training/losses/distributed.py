@@ -1,4 +1,4 @@
-"""What processes of a run share: rows of weights, with gradients.
+"""Sharing among the processes of a run: rows of weights, with gradients.
 
 Every process knows the whole batch and encodes a share of its documents. The weights are gathered,
 and each process computes the loss of the whole batch; so the loss, and what lambda means, do not
@@ -58,7 +58,7 @@ def main_process_first() -> Iterator[None]:
 
 
 def process_share(n: int) -> range:
-    """Which of `n` rows this process encodes."""
+    """Rows, of `n`, that this process encodes."""
     return range(process_index(), n, _processes())
 
 

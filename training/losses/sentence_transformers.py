@@ -142,7 +142,7 @@ class LpLoss(nn.Module):  # type: ignore[misc]
 
 
 class AntiZeroLoss(nn.Module):  # type: ignore[misc]
-    """What keeps all weights from going to 0 together."""
+    """Penalty that keeps all weights from going to 0 together."""
 
     def compute_loss_from_embeddings(self, embeddings: Tensor) -> Tensor:
         """The penalty of texts [B, V], a scalar."""

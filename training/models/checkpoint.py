@@ -20,7 +20,7 @@ __all__ = ["attention", "base_folder", "has_trained_head", "loading", "quiet", "
 
 
 def base_folder(name: str) -> str:
-    """Where a checkpoint lies: a folder, one that is installed, or the hub id as is."""
+    """Location of a checkpoint: a folder, one that is installed, or the hub id as is."""
     shipped = Path(name) if Path(name).is_dir() else bundled_folder(name)
     return str(unpacked(shipped)) if shipped else packaged_folder(name) or name
 
@@ -40,7 +40,7 @@ def has_trained_head(base: str) -> bool:
 
 
 def attention() -> str:
-    """Which attention networks are loaded with: on CPUs the eager one trains faster."""
+    """Attention that networks are loaded with: on CPUs the eager one trains faster."""
     return "sdpa" if torch.cuda.is_available() else "eager"
 
 

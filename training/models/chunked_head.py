@@ -112,7 +112,7 @@ def _product_dtype(h: torch.Tensor, weight: torch.Tensor) -> torch.dtype:
 
 
 class _Parts:
-    """Which tokens and terms are multiplied at once."""
+    """Parts of tokens and of terms that are multiplied at once."""
 
     def __init__(self, lengths: list[int], n_terms: int, chunk: int | None, on_cuda: bool) -> None:
         self.offsets = [0]

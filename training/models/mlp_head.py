@@ -79,7 +79,7 @@ class ColumnTable(SparseStaticEmbedding):  # type: ignore[misc]
 
 
 def own_tokens(features: Features, special_ids: Sequence[int]) -> torch.Tensor:
-    """Which positions hold a token of the text itself; bool, shape (B, L)."""
+    """Mask of the positions that hold a token of the text itself; bool, shape (B, L)."""
     ids = features["input_ids"]
     special = torch.tensor(special_ids, dtype=ids.dtype, device=ids.device)
     return (features["attention_mask"] != 0) & ~torch.isin(ids, special)

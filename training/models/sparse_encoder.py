@@ -203,7 +203,7 @@ class _Maker:
         self._tokens = tokenizer_of(config.base)
 
     def modules(self) -> list[nn.Module]:
-        """What a `SparseEncoder` is made of."""
+        """Modules of a `SparseEncoder`."""
         query, document = self._config.query, self._config.document
         shared = self._config.shared and _task(query) == _task(document)
         if isinstance(query, Table) and isinstance(document, Table):

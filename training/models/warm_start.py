@@ -84,7 +84,7 @@ def warm_start(
 
 
 def _head_parameters(transformer: Any, decoder: nn.Linear) -> list[nn.Parameter]:
-    """What the masked-LM model has beyond its network, but for the decoder's matrix."""
+    """Parameters of the masked-LM model beyond its network, but for the decoder's matrix."""
     network = {id(parameter) for parameter in transformer.model.base_model.parameters()}
     return [
         parameter

@@ -1,4 +1,4 @@
-"""What makes two sentence-transformers models the same: all that their output depends on."""
+"""Identity of a sentence-transformers model: all that its output depends on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def model_sha256(model: Any) -> str:
 
 
 def _options(module: Any) -> list[Any]:
-    """What a module is set to, beside its weights."""
+    """Settings of a module, beside its weights."""
     found: list[Any] = [getattr(module, "max_seq_length", None)]
     if hasattr(module, "get_config_dict"):
         found.append(module.get_config_dict())

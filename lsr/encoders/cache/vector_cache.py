@@ -1,4 +1,4 @@
-"""What teachers make of texts, kept on disk by content: nothing is encoded twice.
+"""Cache on disk of what teachers make of texts, by content: nothing is encoded twice.
 
 A row is found by the SHA-256 of the teacher's identity, the side, and the text. So another model, a
 changed model or another truncation never shares rows, and a run that adds texts, or was
@@ -213,7 +213,7 @@ class VectorCache:
 
 
 def _ticks(progress: Progress, stage: str, done: int, total: int) -> Tick:
-    """Progress of a shard as progress of the whole, of which so many were done before."""
+    """Progress of a shard as progress of the whole, given the number done before."""
     return lambda n: progress(stage, done + n, total)
 
 

@@ -189,7 +189,7 @@ AnyLearned = LearnedEncoder | LearnedLexicalEncoder
 
 
 def _identity(encoder: LearnedEncoder, words: Bm25Encoder | None = None) -> EncoderIdentity:
-    """What version 0.1 said of a model, with lexical terms beside it or without."""
+    """Identity of a model as version 0.1 wrote it, with lexical terms beside it or without."""
     source, counted = encoder.source, encoder.queries.frequencies
     digest = hashlib.sha256(json.dumps(source.to_dict()).encode())
     digest.update(f"{counted.n_documents}".encode())

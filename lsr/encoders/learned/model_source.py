@@ -1,4 +1,4 @@
-"""Where a learned sparse model's vectors come from: its folder, and the network in it."""
+"""Source of a learned sparse model's vectors: its folder, and the network in it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ IdfSource = Literal["model", "corpus"]
 
 @dataclass(frozen=True)
 class LearnedOptions:
-    """How a model is used.
+    """Options of how a model is used.
 
     Attributes:
         precision: of the network: "fp32" or "bf16" in torch, "int8" for the graph that a packed
@@ -140,7 +140,7 @@ class LearnedSource:
         return cls(**(state | {"lexical_terms": terms and LexicalTerms(**terms)}))
 
     def to_dict(self) -> dict[str, Any]:
-        """What vectors depend on, in the words of version 0.1: encoders are known by its hash."""
+        """Fields that vectors depend on, named as in version 0.1: their hash names encoders."""
         content = asdict(self) | {"place": "", "name": ""}
         content["own_terms"] = content.pop("lexical_terms")
         return content
@@ -194,7 +194,7 @@ class LazyNetwork:
 
 
 def precision_of(folder: Path, precision: Precision) -> ResolvedPrecision:
-    """What a precision that was asked for means for the model in this folder.
+    """Precision of the model in this folder that the requested one stands for.
 
     "auto" is bf16 in torch where torch and the machine have it, the graph in eight bits where the
     model brings one along, else fp32 in torch.

@@ -52,7 +52,7 @@ BATCH_TEXTS = 16
 
 @dataclass(frozen=True)
 class SparseExportDescription:
-    """What `lsr-sparse-onnx.json` says.
+    """Description of an export, the content of `lsr-sparse-onnx.json`.
 
     Attributes:
         model: the name that the model was exported by.

@@ -1,4 +1,4 @@
-"""How a model is used best, as its authors found: a small file in its folder."""
+"""Search defaults of a model, as its authors recommend them: a small file in its folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OLD_DEFAULTS_FILE = "use.json"
 
 @dataclass(frozen=True)
 class SearchDefaults:
-    """What is done unless something else is asked for.
+    """Defaults of search with a model, used unless something else is asked for.
 
     Attributes:
         idf: whose table weighs queries: the model's own, or the collection's.
@@ -47,7 +47,7 @@ class SearchDefaults:
 
     @classmethod
     def read(cls, folder: Path) -> SearchDefaults:
-        """What the model in this folder says; the defaults if nothing.
+        """Search defaults that the model in this folder names; those of the class if it names none.
 
         Raises:
             DataError: the file is damaged.
