@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "view"]
+from lsr.index.jit import kernel
+
+__all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "part", "view"]
 
 ALIGNMENT = 64
 ARRAYS = (
@@ -134,6 +136,10 @@ def aligned(n_bytes: int) -> NDArray[np.uint8]:
 def view(blob: NDArray[np.uint8], layout: NDArray[np.int64], part: int, dtype: Any) -> NDArray[Any]:
     """One part as an array."""
     return blob[layout[2 * part] : layout[2 * part + 1]].view(dtype)
+
+
+part = kernel(view)
+"""The same for kernels, which take it in."""
 
 
 def bytes_by_part(layout: NDArray[np.int64]) -> dict[str, int]:
