@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.blocks.config import StoredValues
+from lsr.index.jit import kernel
 
-__all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "view"]
+__all__ = ["ALIGNMENT", "ARRAYS", "bytes_by_part", "dtypes", "pack", "part", "view"]
 
 ALIGNMENT = 64
 ARRAYS = (
@@ -136,6 +137,10 @@ def aligned(n_bytes: int) -> NDArray[np.uint8]:
 def view(blob: NDArray[np.uint8], layout: NDArray[np.int64], part: int, dtype: Any) -> NDArray[Any]:
     """One part as an array."""
     return blob[layout[2 * part] : layout[2 * part + 1]].view(dtype)
+
+
+part = kernel(view)
+"""The same for kernels, which take it in."""
 
 
 def bytes_by_part(layout: NDArray[np.int64]) -> dict[str, int]:

@@ -83,21 +83,13 @@ def estimate(
     Returns:
         Blocks and their estimates, int32 both.
     """
-    lists = blob[layout[2 * at.LIST_GROUPS] : layout[2 * at.LIST_GROUPS + 1]].view(np.int32)
-    group_entries = blob[layout[2 * at.GROUP_ENTRIES] : layout[2 * at.GROUP_ENTRIES + 1]].view(
-        np.int64
-    )
-    group_samples = blob[layout[2 * at.GROUP_SAMPLES] : layout[2 * at.GROUP_SAMPLES + 1]].view(
-        np.int64
-    )
-    group_blocks = blob[layout[2 * at.GROUP_BLOCKS] : layout[2 * at.GROUP_BLOCKS + 1]].view(
-        np.int32
-    )
-    packed = blob[layout[2 * at.ENTRIES] : layout[2 * at.ENTRIES + 1]].view(entry_type.dtype)
-    samples = blob[layout[2 * at.SAMPLES] : layout[2 * at.SAMPLES + 1]].view(term_type.dtype)
-    block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
-        np.int64
-    )
+    lists = at.part(blob, layout, at.LIST_GROUPS, np.int32)
+    group_entries = at.part(blob, layout, at.GROUP_ENTRIES, np.int64)
+    group_samples = at.part(blob, layout, at.GROUP_SAMPLES, np.int64)
+    group_blocks = at.part(blob, layout, at.GROUP_BLOCKS, np.int32)
+    packed = at.part(blob, layout, at.ENTRIES, entry_type.dtype)
+    samples = at.part(blob, layout, at.SAMPLES, term_type.dtype)
+    block_postings = at.part(blob, layout, at.BLOCK_POSTINGS, np.int64)
     n_query = len(query_terms)
     n_most = 0
     for c in range(len(chosen)):

@@ -54,15 +54,15 @@ def forward_views(
         blob, layout: a packed block index, see `lsr.index.blocks.layout`.
         term_type, rest_type: empty arrays of the types of components and rest.
     """
-    head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
-    tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
+    head = at.part(blob, layout, at.HEAD, np.uint8)
+    tail = at.part(blob, layout, at.TAIL, np.uint8)
     return (
         head.view(term_type.dtype),
         head,
         tail.view(term_type.dtype),
         tail,
-        blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64),
-        blob[layout[2 * at.REST] : layout[2 * at.REST + 1]].view(rest_type.dtype),
+        at.part(blob, layout, at.TAIL_START, np.int64),
+        at.part(blob, layout, at.REST, rest_type.dtype),
         layout[at.HEAD_LENGTH],
         np.float32(layout[at.SCALE : at.SCALE + 1].view(np.float64)[0] / 256),
     )

@@ -173,7 +173,7 @@ def _visit_neighbours(
         How many documents were seen by now, and how many hits there are.
     """
     blob, layout = vectors[0], vectors[1]
-    packed = blob[layout[2 * at.NEIGHBOURS] : layout[2 * at.NEIGHBOURS + 1]]
+    packed = at.part(blob, layout, at.NEIGHBOURS, np.uint8)
     n_stored = layout[at.N_NEIGHBOURS]
     n_documents = layout[at.N_DOCUMENTS]
     hits = candidates[:n_hits].copy()

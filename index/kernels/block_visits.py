@@ -118,15 +118,13 @@ def visit(
     Returns:
         How many were seen, and how many are candidates.
     """
-    head = blob[layout[2 * at.HEAD] : layout[2 * at.HEAD + 1]]
+    head = at.part(blob, layout, at.HEAD, np.uint8)
     head_terms = head.view(term_type.dtype)
-    tail = blob[layout[2 * at.TAIL] : layout[2 * at.TAIL + 1]]
+    tail = at.part(blob, layout, at.TAIL, np.uint8)
     tail_terms = tail.view(term_type.dtype)
-    tail_start = blob[layout[2 * at.TAIL_START] : layout[2 * at.TAIL_START + 1]].view(np.int64)
-    block_postings = blob[layout[2 * at.BLOCK_POSTINGS] : layout[2 * at.BLOCK_POSTINGS + 1]].view(
-        np.int64
-    )
-    postings = blob[layout[2 * at.POSTINGS] : layout[2 * at.POSTINGS + 1]].view(np.int32)
+    tail_start = at.part(blob, layout, at.TAIL_START, np.int64)
+    block_postings = at.part(blob, layout, at.BLOCK_POSTINGS, np.int64)
+    postings = at.part(blob, layout, at.POSTINGS, np.int32)
     length = layout[at.HEAD_LENGTH]
     width = term_type.itemsize
     record = width + 1

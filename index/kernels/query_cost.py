@@ -32,9 +32,9 @@ def count_work(
         out_postings: int64, shape (n_queries,): postings of all lists.
         out_blocks: the same, blocks of the `query_cut` heaviest lists.
     """
-    lengths = blob[layout[2 * at.SCAN_LENGTHS] : layout[2 * at.SCAN_LENGTHS + 1]].view(np.int32)
-    groups = blob[layout[2 * at.LIST_GROUPS] : layout[2 * at.LIST_GROUPS + 1]].view(np.int32)
-    blocks = blob[layout[2 * at.GROUP_BLOCKS] : layout[2 * at.GROUP_BLOCKS + 1]].view(np.int32)
+    lengths = at.part(blob, layout, at.SCAN_LENGTHS, np.int32)
+    groups = at.part(blob, layout, at.LIST_GROUPS, np.int32)
+    blocks = at.part(blob, layout, at.GROUP_BLOCKS, np.int32)
     longest = 0
     for q in range(first, last):
         longest = max(longest, query_indptr[q + 1] - query_indptr[q])

@@ -207,12 +207,12 @@ def scan_lists(
         scratch: `scratch_bytes` of zeros.
         query_indptr … layout, tie_order, row_at_tie, out_rows, out_scores: as in `search_blocks`.
     """
-    starts = blob[layout[2 * at.SCAN_STARTS] : layout[2 * at.SCAN_STARTS + 1]].view(np.int64)
-    rows = blob[layout[2 * at.SCAN_ROWS] : layout[2 * at.SCAN_ROWS + 1]].view(np.uint16)
-    codes = blob[layout[2 * at.SCAN_CODES] : layout[2 * at.SCAN_CODES + 1]]
-    steps = blob[layout[2 * at.SCAN_STEPS] : layout[2 * at.SCAN_STEPS + 1]].view(np.float32)
-    errors = blob[layout[2 * at.SCAN_ERRORS] : layout[2 * at.SCAN_ERRORS + 1]].view(np.float32)
-    lengths = blob[layout[2 * at.SCAN_LENGTHS] : layout[2 * at.SCAN_LENGTHS + 1]].view(np.int32)
+    starts = at.part(blob, layout, at.SCAN_STARTS, np.int64)
+    rows = at.part(blob, layout, at.SCAN_ROWS, np.uint16)
+    codes = at.part(blob, layout, at.SCAN_CODES, np.uint8)
+    steps = at.part(blob, layout, at.SCAN_STEPS, np.float32)
+    errors = at.part(blob, layout, at.SCAN_ERRORS, np.float32)
+    lengths = at.part(blob, layout, at.SCAN_LENGTHS, np.int32)
     n_documents = layout[at.N_DOCUMENTS]
     n_terms = layout[at.N_TERMS]
     k = out_rows.shape[1]
