@@ -14,20 +14,10 @@ from lsr.datasets.vectors.npz import to_scipy
 from lsr.errors import InputError
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from tests.naive import exact as naive
+from tests.support.matrices import same
 from tests.support.strategies import matrices
 
 quick = settings(max_examples=80, deadline=None)
-
-
-def same(a: CSR, b: CSR) -> bool:
-    return (
-        all(
-            np.array_equal(x, y) and x.dtype == y.dtype
-            for x, y in zip(a[:3], b[:3], strict=True)
-            if isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
-        )
-        and a.n_terms == b.n_terms
-    )
 
 
 @quick

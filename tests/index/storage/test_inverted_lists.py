@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from lsr.index.storage.inverted_lists import inverted_lists
 from lsr.sparse import CSR
 from tests.naive import exact as naive
+from tests.support.matrices import same
 from tests.support.strategies import matrices
 
 pytestmark = pytest.mark.kernel
 
 quick = settings(max_examples=80, deadline=None)
-
-
-def same(a: CSR, b: CSR) -> bool:
-    return (
-        all(
-            np.array_equal(x, y) and x.dtype == y.dtype
-            for x, y in zip(a[:3], b[:3], strict=True)
-            if isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
-        )
-        and a.n_terms == b.n_terms
-    )
 
 
 @quick
