@@ -11,7 +11,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from lsr.encoders.dense_onnx import OnnxDescription, OnnxEncoder, cached_export,
 from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import InputError, UnavailableError
 from lsr.types import EncoderIdentity
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = [
     "DEFAULT_DENSE_MODEL",
@@ -56,13 +59,15 @@ class SentenceTransformerEncoder:
         self._sha256 = _weights_hash(self._model)
 
     @property
-    def model(self) -> Any:
+    def model(self) -> SentenceTransformer:
         """The sentence-transformers model itself."""
         return self._model
 
     @property
     def dimension(self) -> int:
-        return int(self._model.get_embedding_dimension())
+        dimension = self._model.get_embedding_dimension()
+        assert dimension is not None  # a last module without one has no vectors of one length
+        return int(dimension)
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -137,7 +142,7 @@ def open_dense_encoder(
     return SentenceTransformerEncoder(name)
 
 
-def _load(model: str) -> Any:
+def _load(model: str) -> SentenceTransformer:
     if importlib.util.find_spec("sentence_transformers") is None:
         raise UnavailableError(
             "dense models need sentence-transformers, which is not installed; "
@@ -177,7 +182,7 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _weights_hash(model: Any) -> str:
+def _weights_hash(model: SentenceTransformer) -> str:
     digest = hashlib.sha256(f"{model.max_seq_length}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

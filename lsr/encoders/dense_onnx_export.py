@@ -143,7 +143,7 @@ def _fill_graph(
         dimension=encoder.dimension,
         max_tokens=int(model.max_seq_length or 0),
         inputs=inputs,
-        prompt=model.prompts.get(model.default_prompt_name) or "",
+        prompt=model.prompts.get(model.default_prompt_name or "") or "",
         files={path.name: sha256_of(path) for path in sorted(described)},
     ).write(staging)
     return _least_cosine(staging, encoder.name, expected)

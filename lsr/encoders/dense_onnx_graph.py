@@ -10,10 +10,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lsr.encoders.dense_onnx import TOKEN_COLUMNS
 from lsr.errors import InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor, nn
 
 __all__ = [
     "EXAMPLE_TEXTS",
@@ -31,6 +35,16 @@ ONE_FILE_BYTES = 1 << 30
 """Larger weights go into a file beside the graph, which itself must stay below 2 GB."""
 
 
+class Tokenizing(Protocol):
+    """A model, or its first module: it has a tokenizer, and a length where texts are cut."""
+
+    @property
+    def tokenizer(self) -> Any: ...
+
+    @property
+    def max_seq_length(self) -> int | None: ...
+
+
 def inexpressible(name: str, reason: str) -> InputError:
     """Error for a model that cannot be used in ONNX."""
     return InputError(
@@ -38,7 +52,7 @@ def inexpressible(name: str, reason: str) -> InputError:
     )
 
 
-def write_tokenizer(path: Path, model: Any, name: str) -> None:
+def write_tokenizer(path: Path, model: Tokenizing, name: str) -> None:
     """Write the model's tokenizer, which truncates as the model does and pads to the longest.
 
     Raises:
@@ -63,7 +77,7 @@ def write_tokenizer(path: Path, model: Any, name: str) -> None:
 
 
 def write_graph(
-    path: Path, module: Any, features: Mapping[str, Any], output: str, name: str, opset: int
+    path: Path, module: nn.Module, features: Mapping[str, Any], output: str, name: str, opset: int
 ) -> tuple[str, ...]:
     """Trace a module and write it as one graph.
 
@@ -102,6 +116,7 @@ def write_graph(
                 dynamo=True,
                 verbose=False,
             )
+            assert program is not None  # as in every export by dynamo
             for node in program.model.graph.all_nodes():
                 node.metadata_props.clear()  # stack traces, with paths of this machine
             program.save(str(path), external_data=weights > ONE_FILE_BYTES)
@@ -111,20 +126,23 @@ def write_graph(
     return tuple(example)
 
 
-def unit_vectors(model: Any) -> Any:
+def unit_vectors(model: SentenceTransformer) -> nn.Module:
     """The module from token ids to unit vectors of shape (batch, dimension), as in torch."""
     import torch
 
     dimension = model.get_embedding_dimension()
 
-    class UnitVectors(torch.nn.Module):  # type: ignore[misc]
+    class UnitVectors(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(
-            self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None
-        ) -> Any:
+            self,
+            input_ids: Tensor,
+            attention_mask: Tensor | None = None,
+            token_type_ids: Tensor | None = None,
+        ) -> Tensor:
             given = zip(TOKEN_COLUMNS, (input_ids, attention_mask, token_type_ids), strict=True)
             features = {key: value for key, value in given if value is not None}
             vectors = self.model(features)["sentence_embedding"][:, :dimension]

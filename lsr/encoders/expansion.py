@@ -7,15 +7,19 @@ encoders that weigh a document's own tokens (DeepImpact, TILDEv2), then see the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lsr.datasets.lines import numbered_lines
 from lsr.datasets.records import ID_NAMES, parse_json_object
 from lsr.errors import DataError, InputError, UnavailableError
 from lsr.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from sentence_transformers import SparseEncoder
+    from transformers import PreTrainedTokenizerBase
 
 __all__ = ["Expander", "Seq2SeqExpander", "TildeExpander", "expanded", "read_expansions"]
 
@@ -148,7 +152,7 @@ class TildeExpander:
     """The heaviest terms of a document's vector that its text lacks.
 
     Args:
-        model: a sentence-transformers SparseEncoder over the vocabulary of its tokenizer, such as
+        model: one over the vocabulary of its tokenizer, such as
             one with a head of the first token's logits (TILDE).
         n_terms: appended at most.
 
@@ -156,15 +160,13 @@ class TildeExpander:
         InputError: `n_terms` is below 1.
     """
 
-    def __init__(self, model: Any, *, n_terms: int = 128, batch_size: int = 32) -> None:
+    def __init__(self, model: SparseEncoder, *, n_terms: int = 128, batch_size: int = 32) -> None:
         if n_terms < 1:
             raise InputError("n_terms must be 1 or more")
         self._model = model
         self._n_terms = n_terms
         self._batch_size = batch_size
-        tokenizer: Any = model.tokenizer
-        vocabulary: Mapping[str, int] = tokenizer.get_vocab()
-        self._words = _whole_words(tokenizer, vocabulary)
+        self._words = _whole_words(model.tokenizer)
 
     def expand(self, texts: Sequence[str], progress: Progress = no_progress) -> list[list[str]]:
         """Terms of each document, heaviest first; equal weights by token number.
@@ -190,11 +192,11 @@ class TildeExpander:
         return found
 
 
-def _whole_words(tokenizer: Any, vocabulary: Mapping[str, int]) -> dict[int, str]:
+def _whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     """Text of each token that is cut into itself alone, by number."""
     special = set(tokenizer.all_special_ids)
-    numbers = sorted(set(vocabulary.values()) - special)
-    texts = [tokenizer.decode([number]).strip() for number in numbers]
+    numbers = sorted(set(tokenizer.get_vocab().values()) - special)
+    texts = [str(tokenizer.decode([number])).strip() for number in numbers]
     again = tokenizer(texts, add_special_tokens=False)["input_ids"]
     return {
         number: text

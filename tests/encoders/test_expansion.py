@@ -52,6 +52,7 @@ def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("t5")
     tokenizer = tiny_tokenizer()
+    more: dict[str, Any] = {"decoder_start_token_id": 0}
     config = T5Config(
         vocab_size=len(tokenizer),
         d_model=16,
@@ -61,7 +62,7 @@ def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_heads=2,
         pad_token_id=0,
         eos_token_id=3,
-        decoder_start_token_id=0,
+        **more,
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -89,12 +90,13 @@ def test_sampled_queries_hang_on_text_and_seed_alone(t5: Path) -> None:
 
 
 def test_models_that_cannot_be_used(tmp_path: Path) -> None:
+    no_model: Any = None
     with pytest.raises(InputError, match="cannot be loaded as sequence-to-sequence"):
         Seq2SeqExpander(str(tmp_path))
     with pytest.raises(InputError, match="1 or more"):
         Seq2SeqExpander(str(tmp_path), n_queries=0)
     with pytest.raises(InputError, match="n_terms must be 1 or more"):
-        TildeExpander(None, n_terms=0)
+        TildeExpander(no_model, n_terms=0)
 
 
 def test_terms_are_the_heaviest_that_the_text_lacks(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ WORDS = (
 def tiny_tokenizer() -> Any:
     """A lower-casing WordPiece tokenizer of `WORDS`, letters and letter continuations."""
     from tokenizers import BertWordPieceTokenizer
-    from transformers import BertTokenizerFast
+    from transformers import BertTokenizerFast  # type: ignore[attr-defined]
 
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

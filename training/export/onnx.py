@@ -9,15 +9,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import InputModule, Router
 from sentence_transformers.sparse_encoder.modules import SpladePooling
+from torch import Tensor, nn
 
 from lsr.datasets.docstrings import docstring_documents
 from lsr.datasets.vectors.npz import to_scipy
@@ -104,18 +106,18 @@ def _fill(
     staging: Path,
     name: str,
     source: ModelFolder,
-    model: Any,
+    model: SparseEncoder,
     precision: ExportPrecision,
     expected: CSR,
 ) -> float:
     _write_query(staging, source)
     model.cpu().float()
-    modules = _document_modules(model)
-    write_tokenizer(staging / TOKENIZER_FILE, modules[0], name)
+    reader, modules = _document_modules(model)
+    write_tokenizer(staging / TOKENIZER_FILE, reader, name)
     for opset in OPSETS:
         try:
-            with _prepared(modules, precision):
-                inputs = _write_graph(staging / GRAPH_FILE, name, modules, opset)
+            with _prepared(reader, precision):
+                inputs = _write_graph(staging / GRAPH_FILE, name, reader, modules, opset)
             if precision == "int8":
                 quantise_graph(staging / GRAPH_FILE)
             sides = {"query": ("query",), "document": ("document", "passage", "corpus")}
@@ -157,45 +159,54 @@ def _write_query(staging: Path, source: ModelFolder) -> None:
             shutil.copyfile(source.path / name, staging / name)
 
 
-def _document_modules(model: Any) -> list[Any]:
-    """The modules that make a document's vector."""
-    routes = getattr(model[0], "sub_modules", None)
-    return list(model) if routes is None else [*routes["document"], *list(model)[1:]]
+def _document_modules(model: SparseEncoder) -> tuple[InputModule, list[nn.Module]]:
+    """The module that reads a document, and all that make its vector, with that one first."""
+    modules = list(model)
+    if isinstance(modules[0], Router):
+        route = modules[0].sub_modules["document"]
+        assert isinstance(route, nn.Sequential)
+        modules = [*route, *modules[1:]]
+    assert isinstance(modules[0], InputModule)
+    return modules[0], modules
 
 
-def _prepared(modules: list[Any], precision: ExportPrecision) -> Any:
+def _prepared(reader: InputModule, precision: ExportPrecision) -> AbstractContextManager[None]:
     """A context in which the network is one that quantises well, if it shall be quantised."""
-    if precision == "fp32" or not hasattr(modules[0], "model"):
+    network = getattr(reader, "model", None)
+    if precision == "fp32" or network is None:
         return nullcontext()
     sources = (document.full_text[:1_000] for document in docstring_documents())
     texts = [*SAMPLES, *islice(sources, MEASURED_TEXTS)]
 
     def run() -> None:
         for text in texts:
-            modules[0](modules[0].preprocess([text]))
+            reader(reader.preprocess([text]))
 
-    return balanced(modules[0].model, run)
+    return balanced(network, run)
 
 
-def _write_graph(path: Path, name: str, modules: list[Any], opset: int) -> tuple[str, ...]:
-    features = modules[0].preprocess(EXAMPLE_TEXTS)
-    given = _untied(modules[0])
+def _write_graph(
+    path: Path, name: str, reader: InputModule, modules: list[nn.Module], opset: int
+) -> tuple[str, ...]:
+    features = reader.preprocess(EXAMPLE_TEXTS)
+    given = _untied(reader)
     try:
         return write_graph(path, _TermWeights(modules), features, TERM_WEIGHTS, name, opset)
     finally:
         given()
 
 
-def _untied(transformer: Any) -> Any:
+def _untied(reader: InputModule) -> Callable[[], None]:
     """Give the decoder a weight of its own, so that it is a constant, which can be quantised.
 
     Returns what undoes it.
     """
-    decoder = getattr(transformer.model, "get_output_embeddings", lambda: None)()
+    network = getattr(reader, "model", None)
+    decoder = getattr(network, "get_output_embeddings", lambda: None)()
     if decoder is None:
         return lambda: None
     tied = decoder.weight
-    decoder.weight = torch.nn.Parameter(tied.detach().clone(), requires_grad=False)
+    decoder.weight = nn.Parameter(tied.detach().clone(), requires_grad=False)
 
     def undo() -> None:
         decoder.weight = tied
@@ -203,27 +214,32 @@ def _untied(transformer: Any) -> Any:
     return undo
 
 
-class _TermWeights(torch.nn.Module):  # type: ignore[misc]
+class _TermWeights(nn.Module):
     """From token ids to the weights of documents.
 
     SPLADE pooling is written out, the maximum before what rises with it; other heads are traced
     as they are.
     """
 
-    def __init__(self, modules: list[Any]) -> None:
+    def __init__(self, modules: list[nn.Module]) -> None:
         super().__init__()
-        self.steps = torch.nn.ModuleList(modules)
-        self.pooling: Any = modules[-1] if type(modules[-1]) is SpladePooling else None
+        self.steps = nn.ModuleList(modules)
+        last = modules[-1]
+        self.pooling = last if type(last) is SpladePooling else None
 
     def forward(
-        self, input_ids: Any, attention_mask: Any = None, token_type_ids: Any = None
-    ) -> Any:
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> Tensor:
         given = zip(TOKEN_COLUMNS, (input_ids, attention_mask, token_type_ids), strict=True)
         features = {key: value for key, value in given if value is not None}
         if self.pooling is None:
             for step in self.steps:
                 features = step(features)
             return features["sentence_embedding"]
+        assert attention_mask is not None  # a masked language model always has one
         for step in list(self.steps)[:-1]:
             features = step(features)
         logits = features["token_embeddings"].relu() * attention_mask.unsqueeze(-1)
@@ -231,7 +247,8 @@ class _TermWeights(torch.nn.Module):  # type: ignore[misc]
             return self._activated(logits).sum(dim=1)
         return self._activated(logits.amax(dim=1))
 
-    def _activated(self, logits: Any) -> Any:
+    def _activated(self, logits: Tensor) -> Tensor:
+        assert self.pooling is not None
         weights = logits.log1p()
         return weights.log1p() if self.pooling.activation_function == "log1p_relu" else weights
 

@@ -32,8 +32,12 @@ SHARE = 0.6
 TINY = 1e-6
 
 
-class _BalancedLinear(nn.Module):  # type: ignore[misc]
+class _BalancedLinear(nn.Module):
     """A linear layer whose input has channels and tokens of like sizes; the same values."""
+
+    shrink: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor | None
 
     def __init__(self, layer: nn.Linear, sizes: torch.Tensor) -> None:
         super().__init__()

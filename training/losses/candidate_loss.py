@@ -29,7 +29,7 @@ from lsr.training.regularizers.schedule import quadratic_warmup
 __all__ = ["CandidateLoss"]
 
 
-class CandidateLoss(nn.Module):  # type: ignore[misc]
+class CandidateLoss(nn.Module):
     """Scores of every query with every document of the batch, and what they cost.
 
     Args:
@@ -45,6 +45,9 @@ class CandidateLoss(nn.Module):  # type: ignore[misc]
             and `spread`: how many times wider scores are than the teachers'.
         last: the loss of the last step.
     """
+
+    idf: Tensor
+    query_share: Tensor
 
     def __init__(
         self,

@@ -62,7 +62,7 @@ def process_share(n: int) -> range:
     return range(process_index(), n, _processes())
 
 
-class _GatherRows(torch.autograd.Function):  # type: ignore[misc]
+class _GatherRows(torch.autograd.Function):
     """All processes' tensors of one shape; gradients are added up over processes."""
 
     @staticmethod

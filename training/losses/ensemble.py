@@ -24,7 +24,7 @@ FLOOR = 1e-6
 """Added to a row's range or deviation."""
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def normalized(scores: Tensor, how: Normalization = "min_max") -> Tensor:
     """One teacher's scores, made comparable within each row.
 
@@ -59,7 +59,7 @@ def normalized(scores: Tensor, how: Normalization = "min_max") -> Tensor:
     return scaled.float().masked_fill(~known, torch.nan)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def combined(
     scores: Sequence[Tensor], weights: Sequence[float], how: Normalization = "min_max"
 ) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ def combined(
     return total.masked_fill(~known, 0.0), known
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def targets(
     scores: Tensor, known: Tensor, scale: float, label_share: float, positives: Tensor
 ) -> Tensor:

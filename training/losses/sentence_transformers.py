@@ -40,7 +40,7 @@ def _dense(embeddings: Tensor) -> Tensor:
     return embeddings.to_dense() if embeddings.is_sparse else embeddings
 
 
-class IdfFlopsLoss(nn.Module):  # type: ignore[misc]
+class IdfFlopsLoss(nn.Module):
     """IDF-aware FLOPS (Geng et al. 2024) of documents that hold their IDF, for binary queries.
 
     Where the query side holds the IDF, as an inference-free one does, FLOPS itself is IDF-aware:
@@ -85,7 +85,7 @@ class IdfFlopsLoss(nn.Module):  # type: ignore[misc]
         return idf_flops(weights, self.idf)
 
 
-class DfFlopsLoss(nn.Module):  # type: ignore[misc]
+class DfFlopsLoss(nn.Module):
     """DF-FLOPS (Porco et al. 2025), with document frequencies of the batches it is given."""
 
     def __init__(
@@ -121,7 +121,7 @@ class DfFlopsLoss(nn.Module):  # type: ignore[misc]
         return df_flops(weights, self.frequencies.share(), None, self.alpha, self.beta)
 
 
-class LpLoss(nn.Module):  # type: ignore[misc]
+class LpLoss(nn.Module):
     """Mean over documents of sum_t |w|^p; L1 by default."""
 
     def __init__(self, p: float = 1.0) -> None:
@@ -141,7 +141,7 @@ class LpLoss(nn.Module):  # type: ignore[misc]
         return lp(_dense(embeddings), None, self.p)
 
 
-class AntiZeroLoss(nn.Module):  # type: ignore[misc]
+class AntiZeroLoss(nn.Module):
     """Penalty that keeps all weights from going to 0 together."""
 
     def compute_loss_from_embeddings(self, embeddings: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class AntiZeroLoss(nn.Module):  # type: ignore[misc]
         return inverse_mass(_dense(embeddings))
 
 
-class EnsembleKlLoss(nn.Module):  # type: ignore[misc]
+class EnsembleKlLoss(nn.Module):
     """Distillation from several teachers at once (Geng et al. 2024).
 
     Labels are the teachers' raw scores of each row's candidates, [B, teachers, candidates], or

@@ -17,7 +17,7 @@ from lsr.training.losses.rows import mean_where, precise
 __all__ = ["Temperature", "spread", "temperature_from_spreads"]
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def spread(scores: Tensor, known: Tensor) -> float:
     """Mean over rows of the deviation of known scores, each row as a whole population.
 
@@ -53,7 +53,7 @@ def temperature_from_spreads(student: float, teacher: float) -> float:
     return student / teacher
 
 
-class Temperature(nn.Module):  # type: ignore[misc]
+class Temperature(nn.Module):
     """A temperature: a fixed number, one from the first batch, or one learned from there on.
 
     Its state is in `state_dict`, so a run that is resumed goes on with the same one.

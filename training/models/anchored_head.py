@@ -43,6 +43,7 @@ class AnchoredHead(MlmHead):
         idf: float32, shape (V,); it is saved with the model, and zero until set or loaded.
     """
 
+    idf: torch.Tensor
     config_keys = [  # noqa: RUF012
         *MlmHead.config_keys,
         *("hidden_size", "width", "special_ids"),
@@ -85,15 +86,15 @@ class AnchoredHead(MlmHead):
             nn.init.zeros_(self.gate.weight)
             nn.init.constant_(self.gate.bias, math.log(math.e - 1))  # softplus of it is 1
 
-    def forward(self, features: Features) -> Features:
-        """Set `sentence_embedding`; see `Head`."""
+    def weights(self, features: Features) -> torch.Tensor:
+        """See `Head`."""
         own = without_others(self.own_weights(features), features.get("columns"))
-        features["sentence_embedding"] = own + self.term_weights(features)
-        return features
+        return own + self.term_weights(features)
 
     def own_weights(self, features: Features) -> torch.Tensor:
         """Weights of own terms alone; float32, shape (B, V)."""
-        ids, own = features["input_ids"], own_tokens(features, self.special_ids)
+        ids: torch.Tensor = features["input_ids"]
+        own = own_tokens(features, self.special_ids)
         counts = torch.zeros((ids.shape[0], self.width), device=ids.device)
         counts.scatter_add_(1, ids, own.float())
         length = own.sum(1, keepdim=True) / self.average_length

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from lsr.encoders.dense import packaged_folder
@@ -44,7 +43,7 @@ def attention() -> str:
     return "sdpa" if torch.cuda.is_available() else "eager"
 
 
-def tokenizer_of(base: str) -> Any:
+def tokenizer_of(base: str) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, whose numbers are the terms of all vectors.
 
     Raises:

@@ -57,6 +57,7 @@ def pooled_logits_max(
     weight, bias = _chosen(weight, bias, columns)
     states, lengths = _real_tokens(h, mask)
     dtype = _product_dtype(h, weight)
+    pooled: torch.Tensor
     if h.is_cuda and importlib.util.find_spec("triton") is not None:
         from lsr.training.models.triton_head import fused_max
 
@@ -89,7 +90,10 @@ def pooled_weights_sum(
     states, lengths = _real_tokens(h, mask)
     dtype = _product_dtype(h, weight)
     given = weight.new_zeros(weight.shape[0]) if bias is None else bias
-    return _Sum.apply(states, lengths.tolist(), weight, given, dtype, chunk, activation, saturation)
+    pooled: torch.Tensor = _Sum.apply(
+        states, lengths.tolist(), weight, given, dtype, chunk, activation, saturation
+    )
+    return pooled
 
 
 def _chosen(
@@ -145,7 +149,7 @@ class _Parts:
                 yield document, slice(start - self.offsets[first], end - self.offsets[first])
 
 
-class _Maximum(torch.autograd.Function):  # type: ignore[misc]
+class _Maximum(torch.autograd.Function):
     """Largest products over the rows of each document, without bias."""
 
     @staticmethod
@@ -219,10 +223,11 @@ def _sparse_product(
     sparse = torch.sparse_coo_tensor(
         torch.stack([rows, columns]), values, shape, check_invariants=False
     )
-    return torch.sparse.mm(sparse, dense.float())
+    product: torch.Tensor = torch.sparse.mm(sparse, dense.float())
+    return product
 
 
-class _Sum(torch.autograd.Function):  # type: ignore[misc]
+class _Sum(torch.autograd.Function):
     """Sums of activated products over the rows of each document."""
 
     @staticmethod

@@ -52,16 +52,16 @@ class EpicDocumentHead(MlmHead):
         self.importance = nn.Linear(hidden_size, 1)
         self.quality = nn.Linear(hidden_size, 1)
 
-    def forward(self, features: Features) -> Features:
-        """Set `sentence_embedding`; see `Head`."""
+    def weights(self, features: Features) -> torch.Tensor:
+        """See `Head`."""
         first = first_tokens(features["token_embeddings"], features["attention_mask"])
         quality = torch.sigmoid(self.quality(first.to(self.quality.weight.dtype)).float())
-        features["sentence_embedding"] = quality * self.term_weights(features)
-        return features
+        return quality * self.term_weights(features)
 
     def term_weights(self, features: Features) -> torch.Tensor:
         """Weights of all terms, or of `columns`, without quality; float32."""
-        weight, bias = self.decoder.weight, self.decoder.bias
+        weight: torch.Tensor = self.decoder.weight
+        bias: torch.Tensor | None = self.decoder.bias
         columns, h = features.get("columns"), features["token_embeddings"]
         if columns is not None:
             weight = weight.index_select(0, columns)

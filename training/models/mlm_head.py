@@ -8,6 +8,7 @@ network under a stock `SpladePooling` gives the same vectors.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Literal, Self
 
 import torch
@@ -43,7 +44,7 @@ def tap(transformer: Transformer) -> nn.Linear:
     probe = torch.tensor([[0, 1, 2]], device=decoder.weight.device)
     with torch.no_grad():
         logits = model(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
-        decoder.forward = _pass_through
+        vars(decoder)["forward"] = _pass_through
         states = model(input_ids=probe, attention_mask=torch.ones_like(probe)).logits
     model.train(was_training)
     fits = states.shape[-1] == decoder.in_features
@@ -63,11 +64,12 @@ def untap(transformer: Transformer) -> None:
         del decoder.forward
 
 
-def routes(model: nn.Module) -> dict[str | None, nn.Sequential]:
+def routes(model: nn.Sequential) -> dict[str | None, nn.Sequential]:
     """The modules of each route of a `SparseEncoder`; under None where it has no router."""
     first = next(iter(model.children()), None)
     if isinstance(first, Router):
-        return dict(first.sub_modules.items())
+        found = first.sub_modules.items()
+        return {name: modules for name, modules in found if isinstance(modules, nn.Sequential)}
     return {None: model}
 
 
@@ -90,7 +92,7 @@ def _untappable(transformer: Transformer) -> str:
     )
 
 
-class Head(Module):  # type: ignore[misc]
+class Head(Module):
     """The last module of a route: hidden states in, weights of terms out.
 
     It reads `token_embeddings` (B, L, H), `input_ids` and `attention_mask` (B, L), and, where
@@ -101,7 +103,7 @@ class Head(Module):  # type: ignore[misc]
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._decoder: tuple[nn.Linear, ...] = ()  # in a tuple: it is the network's, not ours
 
     def attach(self, transformer: Transformer) -> None:
@@ -109,7 +111,7 @@ class Head(Module):  # type: ignore[misc]
         if transformer.transformer_task == "fill-mask":
             self._decoder = (tap(transformer),)
 
-    def on_model_ready(self, model: nn.Module) -> None:
+    def on_model_ready(self, model: nn.Sequential) -> None:
         """Attach to the network of the route that this head is in."""
         for modules in routes(model).values():
             if any(module is self for module in modules):
@@ -127,24 +129,48 @@ class Head(Module):  # type: ignore[misc]
             )
         return self._decoder[0]
 
+    @abstractmethod
+    def weights(self, features: Features) -> torch.Tensor:
+        """Weights of all terms, or of `columns`; float32."""
+
+    def forward(self, features: Features, **options: object) -> Features:  # noqa: ARG002
+        """Set `sentence_embedding`; there are no options."""
+        features["sentence_embedding"] = self.weights(features)
+        return features
+
     def get_embedding_dimension(self) -> int:
         """Terms of the vocabulary."""
         return int(self.decoder.out_features)
 
-    def save(self, output_path: str, *, safe_serialization: bool = True) -> None:
+    def save(
+        self,
+        output_path: str,
+        *others: object,  # noqa: ARG002
+        safe_serialization: bool = True,
+        **options: object,  # noqa: ARG002
+    ) -> None:
         """Write the head's options and, where it has any, its weights."""
         self.save_config(output_path)
         if self.state_dict():
             self.save_torch_weights(output_path, safe_serialization=safe_serialization)
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **options: Any) -> Self:
+    def load(
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        init_defaults: dict[str, Any] | None = None,  # noqa: ARG003
+        **options: object,  # noqa: ARG003
+    ) -> Self:
         """Read what `save` wrote; called by sentence-transformers, with options of its own."""
-        names = ("token", "cache_folder", "revision", "local_files_only")
-        where = {name: options[name] for name in names if name in options}
-        head = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **where))
+        place = (token, cache_folder, revision, local_files_only)
+        head = cls(**cls.load_config(model_name_or_path, subfolder, None, *place))
         if head.state_dict():
-            cls.load_torch_weights(model_name_or_path, subfolder=subfolder, model=head, **where)
+            cls.load_torch_weights(model_name_or_path, subfolder, *place, model=head)
         return head
 
 
@@ -172,15 +198,14 @@ class MlmHead(Head):
         self.saturation: Saturation = saturation
         self.pooling = pooling
 
-    def forward(self, features: Features) -> Features:
-        """Set `sentence_embedding`; see `Head`."""
-        features["sentence_embedding"] = self.term_weights(features)
-        return features
+    def weights(self, features: Features) -> torch.Tensor:
+        """See `Head`."""
+        return self.term_weights(features)
 
     def term_weights(self, features: Features) -> torch.Tensor:
-        """Weights of all terms, or of `columns`; float32."""
-        h, mask = features["token_embeddings"], features["attention_mask"]
-        columns, decoder = features.get("columns"), self.decoder
+        """Pooled weights of all terms, or of `columns`; float32."""
+        mask: torch.Tensor = features["attention_mask"]
+        h, columns, decoder = features["token_embeddings"], features.get("columns"), self.decoder
         if self.pooling == "sum":
             return pooled_weights_sum(
                 h, mask, decoder.weight, decoder.bias, self.activation, self.saturation, columns
@@ -201,18 +226,18 @@ class ClsMlmHead(Head):
         self.activation: Activation = activation
         self.saturation: Saturation = saturation
 
-    def forward(self, features: Features) -> Features:
-        """Set `sentence_embedding`; see `Head`."""
-        mask, columns = features["attention_mask"], features.get("columns")
+    def weights(self, features: Features) -> torch.Tensor:
+        """See `Head`."""
+        mask: torch.Tensor = features["attention_mask"]
+        columns = features.get("columns")
         first = first_tokens(features["token_embeddings"], mask)
-        weight, bias = self.decoder.weight, self.decoder.bias
+        weight: torch.Tensor = self.decoder.weight
+        bias: torch.Tensor | None = self.decoder.bias
         if columns is not None:
             weight = weight.index_select(0, columns)
             bias = None if bias is None else bias.index_select(0, columns)
         logits = functional.linear(first.to(weight.dtype), weight, bias).float()
-        weights = activate(logits, self.activation, self.saturation)
-        features["sentence_embedding"] = weights * mask.any(1, keepdim=True)
-        return features
+        return activate(logits, self.activation, self.saturation) * mask.any(1, keepdim=True)
 
 
 def is_stock(head: nn.Module) -> bool:

@@ -52,25 +52,24 @@ class MlpHead(Head):
         nn.init.normal_(self.linear.weight, std=0.02)
         nn.init.ones_(self.linear.bias)
 
-    def forward(self, features: Features) -> Features:
-        """Set `sentence_embedding`; see `Head`."""
+    def weights(self, features: Features) -> torch.Tensor:
+        """See `Head`."""
         h = features["token_embeddings"]
         logits = self.linear(h.to(self.linear.weight.dtype)).squeeze(-1).float()
         weights = activate(logits, self.activation, self.saturation)
         own = own_tokens(features, self.special_ids)
         pooled = pooled_by_term(weights, features["input_ids"], own, self.width)
-        features["sentence_embedding"] = without_others(pooled, features.get("columns"))
-        return features
+        return without_others(pooled, features.get("columns"))
 
     def get_embedding_dimension(self) -> int:
         """Terms of the vocabulary."""
         return self.width
 
 
-class ColumnTable(SparseStaticEmbedding):  # type: ignore[misc]
+class ColumnTable(SparseStaticEmbedding):
     """`SparseStaticEmbedding` that gives only `columns` where these are asked for."""
 
-    def forward(self, features: Features) -> Features:
+    def forward(self, features: Features, **options: object) -> Features:  # noqa: ARG002
         """Set `sentence_embedding`: shape (B, C), or (B, V) without columns."""
         features = super().forward(features)
         weights = features["sentence_embedding"]
@@ -80,9 +79,10 @@ class ColumnTable(SparseStaticEmbedding):  # type: ignore[misc]
 
 def own_tokens(features: Features, special_ids: Sequence[int]) -> torch.Tensor:
     """Mask of the positions that hold a token of the text itself; bool, shape (B, L)."""
-    ids = features["input_ids"]
+    ids: torch.Tensor = features["input_ids"]
+    mask: torch.Tensor = features["attention_mask"]
     special = torch.tensor(special_ids, dtype=ids.dtype, device=ids.device)
-    return (features["attention_mask"] != 0) & ~torch.isin(ids, special)
+    return (mask != 0) & ~torch.isin(ids, special)
 
 
 def pooled_by_term(

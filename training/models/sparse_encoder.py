@@ -10,13 +10,13 @@ import copy
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SparseEncoder
-from sentence_transformers.base.modules import Router, Transformer
+from sentence_transformers.base.modules import Module, Router, Transformer
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 from torch import nn
 from transformers import AutoTokenizer
@@ -59,6 +59,8 @@ __all__ = [
     "save_model",
 ]
 
+Task = Literal["feature-extraction", "fill-mask"]
+
 _HEADS: tuple[type[nn.Module], ...] = (
     AnchoredHead,
     ClsMlmHead,
@@ -95,7 +97,7 @@ def make_model(
     """
     maker = _Maker(config, idf, average_length or float(config.max_document_tokens))
     return SparseEncoder(
-        modules=maker.modules(),
+        modules=[*maker.modules()],
         device=device,
         similarity_fn_name="dot",
         max_active_dims=config.max_active,
@@ -163,7 +165,7 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
     try:
         (work / "new").mkdir()
         heads = [part for part in model.modules() if isinstance(part, Head)]
-        saved = _stock_twin(model, {}) if all(map(is_stock, heads)) else model
+        saved = _stock_model(model) if all(map(is_stock, heads)) else model
         with quiet():
             saved.save_pretrained(str(work / "new"), create_model_card=False)
         sync_tree(work / "new")
@@ -202,7 +204,7 @@ class _Maker:
         self._path = base_folder(config.base)
         self._tokens = tokenizer_of(config.base)
 
-    def modules(self) -> list[nn.Module]:
+    def modules(self) -> list[Module]:
         """Modules of a `SparseEncoder`."""
         query, document = self._config.query, self._config.document
         shared = self._config.shared and _task(query) == _task(document)
@@ -211,7 +213,8 @@ class _Maker:
                 return [self._table(ColumnTable, query, self._config.max_document_tokens)]
             shared = False
         document_modules = self._route(document, "document", None)
-        network = document_modules[0] if shared else None
+        first = document_modules[0]
+        network = first if shared and isinstance(first, Transformer) else None
         if shared and query == document and not isinstance(query, Epic):
             return document_modules
         query_modules = self._route(query, "query", network)
@@ -219,7 +222,7 @@ class _Maker:
 
     def _route(
         self, side: QuerySide | DocumentSide, role: str, network: Transformer | None
-    ) -> list[nn.Module]:
+    ) -> list[Module]:
         if isinstance(side, Table):
             if role == "query":
                 return [self._table(SparseStaticEmbedding, side, self._config.max_query_tokens)]
@@ -227,12 +230,15 @@ class _Maker:
         network = network or self._network(_task(side))
         return [network, self._head(side, role, network)]
 
-    def _table(self, kind: type[Any], side: Table, max_tokens: int) -> SparseStaticEmbedding:
+    def _table(
+        self, kind: type[SparseStaticEmbedding], side: Table, max_tokens: int
+    ) -> SparseStaticEmbedding:
         tokenizer = AutoTokenizer.from_pretrained(self._path)
         tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length)
         weight = torch.ones(len(tokenizer)) if side.weights == "ones" else self._idf_of("a table")
         weight[tokenizer.all_special_ids] = 0
-        return kind(tokenizer, weight=weight, frozen=not side.learned)
+        # the class names one kind of tokenizers, and takes any
+        return kind(tokenizer, weight=weight, frozen=not side.learned)  # type: ignore[arg-type]
 
     def _idf_of(self, user: str) -> torch.Tensor:
         n_tokens = len(self._tokens)
@@ -245,9 +251,9 @@ class _Maker:
             )
         return torch.tensor(self._idf, dtype=torch.float32)
 
-    def _network(self, task: str | None) -> Transformer:
+    def _network(self, task: Task | None) -> Transformer:
         with loading(self._config.base):
-            network = Transformer(
+            network: Transformer = Transformer(
                 self._path,
                 transformer_task=task,
                 model_kwargs={"attn_implementation": attention()},
@@ -269,7 +275,7 @@ class _Maker:
         network.query_length = min(longest, self._config.max_query_tokens)
         return network
 
-    def _head(self, side: QuerySide | DocumentSide, role: str, network: Transformer) -> nn.Module:
+    def _head(self, side: QuerySide | DocumentSide, role: str, network: Transformer) -> Head:
         hidden_size = network.get_embedding_dimension()
         if network.transformer_task == "fill-mask":
             hidden_size = tap(network).in_features
@@ -305,7 +311,7 @@ class _Maker:
         return head
 
 
-def _task(side: QuerySide | DocumentSide) -> str | None:
+def _task(side: QuerySide | DocumentSide) -> Task | None:
     match side:
         case Table():
             return None
@@ -330,6 +336,12 @@ def _use_own_head(modules: nn.Sequential, place: int, pooling: SpladePooling) ->
     modules[place] = head
 
 
+def _stock_model(model: SparseEncoder) -> SparseEncoder:
+    twin = _stock_twin(model, {})
+    assert isinstance(twin, SparseEncoder)
+    return twin
+
+
 def _stock_twin(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     """A module over the same weights with stock classes within, to be saved and not to be run.
 
@@ -338,18 +350,24 @@ def _stock_twin(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     """
     if isinstance(module, (SparseEncoder, Router, nn.ModuleDict, nn.Sequential)):
         twin = copy.copy(module)
-        twin._modules = {name: _stock_twin(part, made) for name, part in module._modules.items()}
+        twin._modules = {
+            name: None if part is None else _stock_twin(part, made)
+            for name, part in module._modules.items()
+        }
         return twin
     if isinstance(module, ColumnTable):
         return made.setdefault(id(module), _table_of(module, SparseStaticEmbedding))
     if isinstance(module, MlmHead):
+        activation: Literal["relu", "log1p_relu"] = "relu"
         activation = "log1p_relu" if module.saturation == "double_log" else "relu"
         width = module.get_embedding_dimension()
         return made.setdefault(id(module), SpladePooling(module.pooling, activation, width))
     return module
 
 
-def _table_of(table: SparseStaticEmbedding, kind: type[Any]) -> SparseStaticEmbedding:
+def _table_of(
+    table: SparseStaticEmbedding, kind: type[SparseStaticEmbedding]
+) -> SparseStaticEmbedding:
     """A table of the same tokenizer and the same parameter."""
     twin = copy.copy(table)
     twin.__class__ = kind

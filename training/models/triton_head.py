@@ -35,10 +35,11 @@ def fused_max(states: torch.Tensor, lengths: torch.Tensor, weight: torch.Tensor)
     Returns:
         float32, shape (B, C); 0 for a document without tokens. Ties go to the first row.
     """
-    return _FusedMaximum.apply(states, lengths, weight)
+    pooled: torch.Tensor = _FusedMaximum.apply(states, lengths, weight)
+    return pooled
 
 
-class _FusedMaximum(torch.autograd.Function):  # type: ignore[misc]
+class _FusedMaximum(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, states: torch.Tensor, lengths: torch.Tensor, weight: torch.Tensor

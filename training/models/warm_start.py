@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from sentence_transformers.base.modules import Transformer
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers import PreTrainedTokenizerBase
 
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
@@ -35,7 +37,7 @@ MASKED, KEPT_MASK, RANDOM = 0.15, 0.8, 0.1
 
 
 def warm_start(
-    transformer: Any,
+    transformer: Transformer,
     decoder: nn.Linear,
     texts: Sequence[str],
     settings: WarmStart,
@@ -83,7 +85,7 @@ def warm_start(
     return {"accuracy": accuracy, "shift": shift}
 
 
-def _head_parameters(transformer: Any, decoder: nn.Linear) -> list[nn.Parameter]:
+def _head_parameters(transformer: Transformer, decoder: nn.Linear) -> list[nn.Parameter]:
     """Parameters of the masked-LM model beyond its network, but for the decoder's matrix."""
     network = {id(parameter) for parameter in transformer.model.base_model.parameters()}
     return [
@@ -93,7 +95,7 @@ def _head_parameters(transformer: Any, decoder: nn.Linear) -> list[nn.Parameter]
     ]
 
 
-def _as_identity(transformer: Any, decoder: nn.Linear) -> None:
+def _as_identity(transformer: Transformer, decoder: nn.Linear) -> None:
     network = {id(module) for module in transformer.model.base_model.modules()}
     with torch.no_grad():
         for module in transformer.model.modules():
@@ -114,7 +116,12 @@ def _drawn(texts: Sequence[str], n: int, generator: torch.Generator) -> list[str
     return [texts[place] or "." for place in places.tolist()]
 
 
-def _states(transformer: Any, features: dict[str, Any]) -> tuple[Tensor, Tensor]:
+def _tokenizer(transformer: Transformer) -> PreTrainedTokenizerBase:
+    assert transformer.tokenizer is not None
+    return transformer.tokenizer
+
+
+def _states(transformer: Transformer, features: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Transformed hidden states of all words, [N, H], and the words' numbers, [N]."""
     device = next(transformer.parameters()).device
     given = {
@@ -122,14 +129,14 @@ def _states(transformer: Any, features: dict[str, Any]) -> tuple[Tensor, Tensor]
         for name, value in features.items()
     }
     tokens, mask = given["input_ids"], given["attention_mask"].bool()
-    special = torch.tensor(sorted(transformer.tokenizer.all_special_ids), device=device)
+    special = torch.tensor(sorted(_tokenizer(transformer).all_special_ids), device=device)
     words = mask & ~torch.isin(tokens, special)
     states = transformer(dict(given))["token_embeddings"]
     return states[words], tokens[words]
 
 
 def _learn_to_copy(
-    transformer: Any,
+    transformer: Transformer,
     decoder: nn.Linear,
     head: list[nn.Parameter],
     texts: Sequence[str],
@@ -162,9 +169,9 @@ def _learn_to_copy(
     return sum(last) / max(len(last), 1)
 
 
-@torch.no_grad()  # type: ignore[untyped-decorator]
+@torch.no_grad()
 def _calibrate(
-    transformer: Any,
+    transformer: Transformer,
     decoder: nn.Linear,
     texts: Sequence[str],
     active_terms: float,
@@ -182,13 +189,13 @@ def _calibrate(
     if not found or decoder.bias is None:
         return 0.0
     shift = float(torch.stack(found).mean())
-    decoder.bias -= shift
-    decoder.bias[sorted(transformer.tokenizer.all_special_ids)] = NEVER
+    decoder.bias.sub_(shift)
+    decoder.bias[sorted(_tokenizer(transformer).all_special_ids)] = NEVER
     return -shift
 
 
 def _masked_lm(
-    transformer: Any,
+    transformer: Transformer,
     decoder: nn.Linear,
     texts: Sequence[str],
     settings: WarmStart,
@@ -232,18 +239,18 @@ def _masked_lm(
 
 
 def _hidden_words(
-    transformer: Any, features: dict[str, Any], generator: torch.Generator
+    transformer: Transformer, features: dict[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens with some hidden, the words that were there, and where: bool, as tokens."""
     tokens = features["input_ids"].clone()
-    special = torch.tensor(sorted(transformer.tokenizer.all_special_ids))
+    special = torch.tensor(sorted(_tokenizer(transformer).all_special_ids))
     words = features["attention_mask"].bool() & ~torch.isin(tokens, special)
     chance = torch.rand(tokens.shape, generator=generator)
     places = words & (chance < MASKED)
     wanted = tokens[places]
     fate = torch.rand(tokens.shape, generator=generator)
-    tokens[places & (fate < KEPT_MASK)] = transformer.tokenizer.mask_token_id
+    tokens[places & (fate < KEPT_MASK)] = _tokenizer(transformer).mask_token_id
     replaced = places & (fate >= KEPT_MASK) & (fate < KEPT_MASK + RANDOM)
-    words_in = torch.randint(len(transformer.tokenizer), tokens.shape, generator=generator)
+    words_in = torch.randint(len(_tokenizer(transformer)), tokens.shape, generator=generator)
     tokens[replaced] = words_in[replaced]
     return tokens, wanted, places

@@ -30,7 +30,7 @@ TOLERANCE = 0.07
 """Share of the target that an observation may be off and count as reached."""
 
 
-class SparsityController(nn.Module):  # type: ignore[misc]
+class SparsityController(nn.Module):
     """Lambda by feedback. Its state is in buffers, so a checkpoint resumes it.
 
     Attributes:
@@ -94,7 +94,7 @@ class SparsityController(nn.Module):  # type: ignore[misc]
         self.register_buffer("step", torch.tensor(0))
         self.register_buffer("steps_at_bound", torch.tensor(0))
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @torch.no_grad()
     def update(self, observed: Tensor | float) -> None:
         """Take one step's observation, and move lambda if the warm-up is over.
 

@@ -69,7 +69,7 @@ def df_flops(
     return flops_of_mean(mean_activations(weights, n_documents) * activation, column_weights)
 
 
-class DocumentFrequencies(nn.Module):  # type: ignore[misc]
+class DocumentFrequencies(nn.Module):
     """A running estimate of each term's document frequency, from the batches of training.
 
     Each batch adds its documents, and those of before count `decay` times. A term that no batch
@@ -99,7 +99,7 @@ class DocumentFrequencies(nn.Module):  # type: ignore[misc]
         self.register_buffer("with_term", torch.zeros(n_terms))
         self.register_buffer("seen", torch.zeros(n_terms))
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @torch.no_grad()
     def update(self, weights: Tensor, columns: Tensor | None = None) -> None:
         """Count a batch.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ class CrossEncoderScorer:
     Logits, not the probabilities that most models give by default: those are all near 0 or 1.
 
     Args:
-        model: a `sentence_transformers.CrossEncoder` with one output.
+        model: it has one output.
         cache: folder of the cache.
         name: for people.
         batch_size: pairs scored at once.
@@ -42,7 +41,7 @@ class CrossEncoderScorer:
     """
 
     def __init__(
-        self, model: Any, cache: Path, *, name: str = "cross_encoder", batch_size: int = 32
+        self, model: CrossEncoder, cache: Path, *, name: str = "cross_encoder", batch_size: int = 32
     ) -> None:
         if model.num_labels != 1:
             raise InputError(

@@ -6,13 +6,15 @@ import hashlib
 import json
 from typing import Any
 
+from torch import nn
+
 __all__ = ["model_sha256"]
 
 OF_THE_FOLDER = ("_name_or_path", "transformers_version")
 OF_THE_LAST_CALL = ("truncation", "padding")
 
 
-def model_sha256(model: Any) -> str:
+def model_sha256(model: nn.Module) -> str:
     """SHA-256 of a model's weights, modules with their options, tokenizer and prompts.
 
     Weights alone are not enough: pooling, activation and truncation have none. A difference that
@@ -33,13 +35,15 @@ def model_sha256(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _options(module: Any) -> list[Any]:
+def _options(module: nn.Module) -> list[Any]:
     """Settings of a module, beside its weights."""
     found: list[Any] = [getattr(module, "max_seq_length", None)]
-    if hasattr(module, "get_config_dict"):
-        found.append(module.get_config_dict())
-    if hasattr(module, "config") and hasattr(module.config, "to_dict"):
-        options = module.config.to_dict()
+    described = getattr(module, "get_config_dict", None)
+    if described is not None:
+        found.append(described())
+    as_dict = getattr(getattr(module, "config", None), "to_dict", None)
+    if as_dict is not None:
+        options = as_dict()
         found.append({name: options[name] for name in options if name not in OF_THE_FOLDER})
     backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
     if backend is not None:

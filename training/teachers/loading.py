@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from transformers.utils import logging as transformers_logging
 
@@ -11,8 +11,10 @@ from lsr.errors import InputError
 
 __all__ = ["loaded"]
 
+Model = TypeVar("Model")
 
-def loaded(make: Callable[[str], Any], model: str, what: str) -> Any:
+
+def loaded(make: Callable[[str], Model], model: str, what: str) -> Model:
     """The model of a folder or a hub id, made by `make`.
 
     Args:

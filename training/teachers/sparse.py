@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentence_transformers import SparseEncoder
 
 from lsr.encoders.cache.vector_cache import Tick, VectorCache
 from lsr.errors import ModelError
@@ -27,15 +28,15 @@ class SparseScorer:
     """A `Teacher` by inner products of sparse vectors.
 
     Args:
-        model: a `sentence_transformers.SparseEncoder`; queries and documents go through
-            `encode_query` and `encode_document`, which may differ.
+        model: queries and documents go through `encode_query` and `encode_document`, which may
+            differ.
         cache: folder of the cache.
         name: for people.
         batch_size: texts encoded at once.
     """
 
     def __init__(
-        self, model: Any, cache: Path, *, name: str = "sparse", batch_size: int = 32
+        self, model: SparseEncoder, cache: Path, *, name: str = "sparse", batch_size: int = 32
     ) -> None:
         self.name = name
         self.identity = model_sha256(model)

@@ -15,9 +15,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,12 @@ from lsr.encoders.learned.packed_model import unpacked
 from lsr.encoders.learned.pruning import rows_of
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.sparse import CSR
+
+if TYPE_CHECKING:
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from torch import Tensor, nn
 
 __all__ = ["Precision", "TorchNetwork", "resolved_precision"]
 
@@ -67,7 +73,7 @@ class TorchNetwork:
             _halve(self._model)
 
     @property
-    def encoder(self) -> Any:
+    def encoder(self) -> SparseEncoder:
         """The `SparseEncoder` itself."""
         return self._model
 
@@ -100,7 +106,7 @@ class TorchNetwork:
         blank = CSR.empty(1, encoded.n_terms)
         return CSR.concatenate([encoded, blank]).take(place.tolist())
 
-    def _batches(self, texts: list[str], side: str, prompt: str | None) -> Any:
+    def _batches(self, texts: list[str], side: str, prompt: str | None) -> Iterator[dict[str, Any]]:
         """Features of consecutive texts, as many as fill a batch."""
         times = GPU_TIMES if self._model.device.type == "cuda" else 1
         start, size = 0, BATCH_TEXTS * times
@@ -136,18 +142,20 @@ class TorchNetwork:
         array: NDArray[np.float32] = weights.float().cpu().numpy()
         return rows_of(array)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def _autocast(self) -> AbstractContextManager[object]:
         import torch
 
         if not self._half:
             return nullcontext()
-        return torch.autocast(self._model.device.type, dtype=torch.bfloat16)  # type: ignore[no-any-return]
+        return torch.autocast(self._model.device.type, dtype=torch.bfloat16)
 
 
 class _PooledRoute:
     """A stock route: a transformer whose last step is the decoder, and SPLADE pooling."""
 
-    def __init__(self, transformer: Any, pooling: Any, decoder: Any, half: bool) -> None:
+    def __init__(
+        self, transformer: Transformer, pooling: SpladePooling, decoder: nn.Linear, half: bool
+    ) -> None:
         import torch
 
         self._transformer = transformer
@@ -161,7 +169,7 @@ class _PooledRoute:
         self._bias = None if bias is None else bias.detach().float()
 
     @classmethod
-    def find(cls, model: Any, side: str, half: bool) -> _PooledRoute | None:
+    def find(cls, model: SparseEncoder, side: str, half: bool) -> _PooledRoute | None:
         """The route of one side, if it is stock and this gives what the model gives."""
         import torch
         from sentence_transformers.sparse_encoder.modules import Router, SpladePooling, Transformer
@@ -169,15 +177,18 @@ class _PooledRoute:
         modules = list(model)
         if len(modules) == 1 and isinstance(modules[0], Router):
             routes = modules[0].sub_modules
-            modules = list(routes[side]) if side in routes else []
-        if len(modules) != 2 or not isinstance(modules[0], Transformer):
-            return None
-        if type(modules[1]) is not SpladePooling or modules[0].transformer_task != "fill-mask":
-            return None
-        decoder = modules[0].model.get_output_embeddings()
-        if not isinstance(decoder, torch.nn.Linear):
+            route = routes[side] if side in routes else torch.nn.Sequential()
+            modules = list(route) if isinstance(route, torch.nn.Sequential) else []
+        if len(modules) != 2:
             return None
         transformer, pooling = modules
+        if not isinstance(transformer, Transformer) or type(pooling) is not SpladePooling:
+            return None
+        if transformer.transformer_task != "fill-mask":
+            return None
+        decoder = transformer.model.get_output_embeddings()
+        if not isinstance(decoder, torch.nn.Linear):
+            return None
         full = cls(transformer, pooling, decoder, half=False)
         features = model.preprocess(["a short example, of some words"], task=side)
         features = {k: v.to(model.device) if hasattr(v, "to") else v for k, v in features.items()}
@@ -188,16 +199,18 @@ class _PooledRoute:
             return None
         return cls(transformer, pooling, decoder, half=True) if half else full
 
-    def weights(self, features: dict[str, Any]) -> Any:
+    def weights(self, features: dict[str, Any]) -> Tensor:
         """Term weights, float32, shape (batch, vocabulary)."""
         import torch
 
         given = self._decoder.forward
-        self._decoder.forward = _unchanged  # the logits are then the states before the decoder
+        vars(self._decoder)["forward"] = (
+            _unchanged  # the logits are then the states before the decoder
+        )
         try:
             hidden = self._transformer(dict(features))["token_embeddings"].to(self._weight.dtype)
         finally:
-            self._decoder.forward = given
+            vars(self._decoder)["forward"] = given
         mask = features["attention_mask"].bool()
         n_terms = self._weight.shape[0]
         pieces = [slice(i, i + VOCABULARY_PIECE) for i in range(0, n_terms, VOCABULARY_PIECE)]
@@ -212,14 +225,14 @@ class _PooledRoute:
                     weights[row, piece] = self._pool(own @ self._weight[piece].T, piece)
         return weights if self._sums else self._activated(weights)
 
-    def _pool_batch(self, logits: Any, mask: Any, piece: slice) -> Any:
+    def _pool_batch(self, logits: Tensor, mask: Tensor, piece: slice) -> Tensor:
         """As `_pool`, of all documents at once: logits (batch, length, terms)."""
         bias = 0.0 if self._bias is None else self._bias[piece]
         if self._sums:
             return (self._activated(logits.float() + bias) * mask[..., None]).sum(dim=1)
         return logits.masked_fill(~mask[..., None], float("-inf")).amax(dim=1).float() + bias
 
-    def _pool(self, logits: Any, piece: slice) -> Any:
+    def _pool(self, logits: Tensor, piece: slice) -> Tensor:
         bias = None if self._bias is None else self._bias[piece]
         if self._sums:
             wide = logits.float()
@@ -227,7 +240,7 @@ class _PooledRoute:
         highest = logits.amax(dim=0).float()
         return highest if bias is None else highest + bias
 
-    def _activated(self, logits: Any) -> Any:
+    def _activated(self, logits: Tensor) -> Tensor:
         logits = logits.relu().log1p()
         return logits.log1p() if self._twice else logits
 
@@ -260,7 +273,7 @@ def _check_installed() -> None:
         )
 
 
-def _load(folder: ModelFolder) -> Any:
+def _load(folder: ModelFolder) -> SparseEncoder:
     _check_installed()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything
     import torch
@@ -285,7 +298,7 @@ def _load(folder: ModelFolder) -> Any:
     return model.eval()
 
 
-def _halve(model: Any) -> None:
+def _halve(model: nn.Module) -> None:
     """Keep the weights of matrix products in bfloat16, so that they are not cast in each batch."""
     import torch
 
@@ -297,5 +310,5 @@ def _halve(model: Any) -> None:
             module.to(torch.bfloat16)
 
 
-def _unchanged(states: Any) -> Any:
+def _unchanged(states: Tensor) -> Tensor:
     return states

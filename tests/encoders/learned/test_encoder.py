@@ -135,7 +135,8 @@ def test_a_head_that_is_not_stock_goes_through_the_model(tmp_path: Path) -> None
     folder = inference_free(tmp_path)
     model = TorchNetwork(ModelFolder.open(str(folder)), "fp32")
     assert model._pooled["document"] is not None
-    pooling = model.encoder[0].sub_modules["document"][1]
+    router: Any = model.encoder[0]
+    pooling = router.sub_modules["document"][1]
 
     class Doubled(type(pooling)):  # type: ignore[misc]
         def forward(self, features: dict[str, Any]) -> dict[str, Any]:

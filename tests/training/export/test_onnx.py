@@ -96,7 +96,8 @@ def test_large_channels_and_tokens_take_nothing_from_others(
 ) -> None:
     """Activations share one scale: without balance, one large number leaves the rest few steps."""
     torch.manual_seed(0)
-    network = torch.nn.Sequential(torch.nn.Linear(32, 64))
+    linear = torch.nn.Linear(32, 64)
+    network = torch.nn.Sequential(linear)
     x = torch.randn(2, 20, 32)
     x[..., 3] *= 100
     x[:, 5] *= 20
@@ -107,7 +108,7 @@ def test_large_channels_and_tokens_take_nothing_from_others(
         steps = weight.abs().amax(1, keepdim=True) / 127
         return (given / step).round() * step @ ((weight / steps).round() * steps).T
 
-    plain = eight_bits(x, network[0].weight) + network[0].bias
+    plain = eight_bits(x, linear.weight) + linear.bias
     with balanced(network, lambda: network(x)):
         monkeypatch.setattr("lsr.training.export.quantization.functional.linear", eight_bits)
         found = network(x)

@@ -39,6 +39,7 @@ from lsr.training.models.sparse_encoder import make_model
 from tests.support.tiny_models import WORDS, tiny_base
 
 TEXTS = [" ".join(WORDS[first : first + 5 + first % 7]) for first in range(20, 100, 4)]
+Outcome = tuple[dict[str, float], dict[str, Tensor | None]]
 LOSSES = (Kl(), InfoNce(weight=0.5), MarginMse(weight=0.1))
 
 
@@ -87,7 +88,7 @@ def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
     return model, loss, steps
 
 
-def value_and_gradients(base: Path, **optim: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
+def value_and_gradients(base: Path, **optim: Any) -> Outcome:
     model, loss, steps = made(base, **optim)
     parts = loss(model, steps[2])
     torch.stack(list(parts.values())).sum().backward()
@@ -97,16 +98,14 @@ def value_and_gradients(base: Path, **optim: Any) -> tuple[dict[str, float], dic
     return {name: part.item() for name, part in parts.items()}, gradients
 
 
-def assert_same(
-    one: tuple[dict[str, float], dict[str, Tensor]],
-    other: tuple[dict[str, float], dict[str, Tensor]],
-) -> None:
+def assert_same(one: Outcome, other: Outcome) -> None:
     assert one[0] == pytest.approx(other[0], rel=1e-5, abs=1e-6)
     for name, gradient in one[1].items():
-        if gradient is None:
-            assert other[1][name] is None
+        again = other[1][name]
+        if gradient is None or again is None:
+            assert gradient is again
         else:
-            assert torch.allclose(gradient, other[1][name], rtol=1e-3, atol=1e-6), name
+            assert torch.allclose(gradient, again, rtol=1e-3, atol=1e-6), name
 
 
 @pytest.mark.parametrize(
@@ -227,4 +226,6 @@ def test_two_processes_are_one(base: Path) -> None:
     assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6)
     assert len(two[1]) > 3
     for name, total in two[1].items():
-        assert total == pytest.approx(float(gradients[name].abs().sum()), rel=1e-4), name
+        gradient = gradients[name]
+        assert gradient is not None
+        assert total == pytest.approx(float(gradient.abs().sum()), rel=1e-4), name

@@ -64,6 +64,7 @@ def test_a_gate_is_the_largest_over_a_terms_positions() -> None:
     assert found[5].item() == pytest.approx(plain[5].item() * opened[[1, 3]].max().item())
     assert found[7].item() == pytest.approx(plain[7].item() * opened[2].item())
     found.sum().backward()
+    assert head.gate.weight.grad is not None
     assert bool(head.gate.weight.grad.any())
 
 

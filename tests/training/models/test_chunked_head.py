@@ -122,6 +122,8 @@ def test_ties_go_to_the_first_position() -> None:
     h = torch.tensor([[[1.0, 0.0], [2.0, 0.0], [2.0, 5.0], [2.0, 0.0]]]).requires_grad_()
     weight = torch.tensor([[1.0, 0.0]]).requires_grad_()
     pooled_logits_max(h, torch.ones(1, 4), weight, None).sum().backward()
+    assert h.grad is not None
+    assert weight.grad is not None
     assert h.grad.tolist() == [[[0, 0], [1, 0], [0, 0], [0, 0]]]
     assert weight.grad.tolist() == [[2.0, 0.0]]
 

@@ -230,9 +230,10 @@ def test_a_network_that_does_not_end_in_its_decoder_is_refused() -> None:
 def _network(architecture: str) -> Any:
     import transformers
 
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
     shared: dict[str, Any] = {"vocab_size": 20, "max_position_embeddings": 16}
     torch.manual_seed(0)
+    config: transformers.PretrainedConfig
     match architecture:
         case "distilbert":
             config = transformers.DistilBertConfig(
@@ -241,7 +242,9 @@ def _network(architecture: str) -> Any:
         case "roberta":
             config = transformers.RobertaConfig(**sizes, intermediate_size=8, **shared)
         case "modernbert":
-            tokens = {f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")}
+            tokens: dict[str, Any] = {
+                f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")
+            }
             config = transformers.ModernBertConfig(**sizes, intermediate_size=8, **shared, **tokens)
         case _:
             config = transformers.BertConfig(**sizes, intermediate_size=8, **shared)

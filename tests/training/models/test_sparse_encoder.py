@@ -27,6 +27,7 @@ from lsr.training.config.train import (
     QuerySide,
     Table,
 )
+from lsr.training.models.anchored_head import AnchoredHead
 from lsr.training.models.mlm_head import MlmHead, routes
 from lsr.training.models.sparse_encoder import (
     base_folder,
@@ -267,6 +268,7 @@ def test_an_anchored_head_keeps_its_idf_and_average(
     model = make_model(config, idf, average_length=12.5, device="cpu")
     save_model(model, tmp_path / "model")
     head = routes(open_model(tmp_path / "model", device="cpu"))["document"][1]
+    assert isinstance(head, AnchoredHead)
     np.testing.assert_array_equal(head.idf.numpy(), idf)
     assert (head.average_length, head.min_idf) == (12.5, 2.0)
 
