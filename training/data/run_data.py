@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import TrainConfig
 from lsr.training.data.training_data import TrainingData, load_training_data
+
+if TYPE_CHECKING:
+    from lsr.training.data.tokens import AnyTokenizer
 
 __all__ = ["RunData"]
 
@@ -23,7 +26,7 @@ class RunData:
     def __init__(
         self,
         config: TrainConfig,
-        tokenizer: Any,
+        tokenizer: AnyTokenizer,
         progress: Progress = no_progress,
         *,
         first: TrainingData | None = None,

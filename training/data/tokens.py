@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,11 @@ from tokenizers import Tokenizer
 
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    AnyTokenizer = PreTrainedTokenizerBase | Tokenizer
 
 __all__ = ["Tokenized", "special_ids", "tokenize", "vocabulary_size"]
 
@@ -45,7 +50,7 @@ class Tokenized:
 
 def tokenize(
     texts: Sequence[str],
-    tokenizer: Any,
+    tokenizer: AnyTokenizer,
     max_tokens: int | None = None,
     progress: Progress = no_progress,
 ) -> Tokenized:
@@ -86,7 +91,7 @@ def tokenize(
     return Tokenized(np.cumsum(lengths), np.concatenate(parts))
 
 
-def special_ids(tokenizer: Any) -> NDArray[np.int32]:
+def special_ids(tokenizer: AnyTokenizer) -> NDArray[np.int32]:
     """Numbers of the special tokens, ascending, int32."""
     added = _backend(tokenizer).get_added_tokens_decoder()
     found = {number for number, token in added.items() if token.special}
@@ -94,12 +99,12 @@ def special_ids(tokenizer: Any) -> NDArray[np.int32]:
     return np.array(sorted(found), np.int32)
 
 
-def vocabulary_size(tokenizer: Any) -> int:
+def vocabulary_size(tokenizer: AnyTokenizer) -> int:
     """One more than the greatest token number."""
     return max(_backend(tokenizer).get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
 
-def _backend(tokenizer: Any) -> Tokenizer:
+def _backend(tokenizer: AnyTokenizer) -> Tokenizer:
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not isinstance(backend, Tokenizer):
         raise InputError(

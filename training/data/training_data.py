@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from lsr.training.data.pseudo_queries import with_pseudo_queries, word_idf
 from lsr.training.data.sources import read_sources
 from lsr.training.data.tokens import Tokenized, special_ids, tokenize, vocabulary_size
 from lsr.training.teachers.sparse_matrix import SparseRows
+
+if TYPE_CHECKING:
+    from lsr.training.data.tokens import AnyTokenizer
 
 __all__ = [
     "TrainingData",
@@ -60,13 +63,13 @@ class TrainingData:
     document_tokens: Tokenized
     document_frequency: NDArray[np.int64]
     overlap: OverlapReport | None
-    tokenizer: Any
+    tokenizer: AnyTokenizer
 
     @classmethod
     def from_pairs(
         cls,
         pairs: Pairs,
-        tokenizer: Any,
+        tokenizer: AnyTokenizer,
         *,
         max_query_tokens: int,
         max_document_tokens: int,
@@ -130,7 +133,7 @@ class TrainingData:
 
 def load_training_data(
     data: DataConfig,
-    tokenizer: Any,
+    tokenizer: AnyTokenizer,
     *,
     max_query_tokens: int,
     max_document_tokens: int,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lsr.files import write_atomically, writing
 
@@ -30,7 +31,7 @@ class BestModel:
         found = self._read()
         return None if found is None else float(found["score"])
 
-    def offer(self, model: Any, step: int, score: float) -> bool:
+    def offer(self, model: nn.Module, step: int, score: float) -> bool:
         """Keep the model if its score is not negative and higher than all before."""
         before = self.score
         if score < 0 or (before is not None and score <= before):
@@ -42,7 +43,7 @@ class BestModel:
         write_atomically(self.folder / "best.json", note)
         return True
 
-    def restore(self, model: Any) -> int | None:
+    def restore(self, model: nn.Module) -> int | None:
         """Give the model the best weights; returns their step, or None if there are none."""
         if self._read() is None:
             return None

@@ -7,9 +7,8 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from lsr.errors import ModelError
 from lsr.files import write_atomically
@@ -33,7 +32,7 @@ def no_report(stage: str, done: int, total: int, figures: Mapping[str, float]) -
     """A `Report` that says nothing."""
 
 
-class TrainingCallback(TrainerCallback):  # type: ignore[misc]
+class TrainingCallback(TrainerCallback):
     """Follows one stage.
 
     Args:
@@ -76,7 +75,13 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         """Raise ModelError with the reason, and where checkpoints are."""
         raise ModelError(f"training stopped: {self.reason}; checkpoints are in {folder}")
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+    def on_train_begin(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **given: object,  # noqa: ARG002
+    ) -> None:
         """Start the clock, and forget lines of steps that are done again."""
         self._began = time.perf_counter()
         self._first = state.global_step
@@ -88,7 +93,13 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
             ]
             write_atomically(self._metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **given: object,  # noqa: ARG002
+    ) -> None:
         """Refuse to apply a step that is not finite.
 
         Raises:
@@ -99,7 +110,13 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
         if reason is not None:
             raise ModelError(reason)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+    def on_step_end(
+        self,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
+        **given: object,  # noqa: ARG002
+    ) -> None:
         """Note figures, write them, and stop if something is wrong."""
         now = {"loss": self._loss.last, **self._loss.observed}
         for name, value in now.items():
@@ -120,11 +137,11 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_evaluate(
         self,
-        args: Any,  # noqa: ARG002
-        state: Any,
-        control: Any,
+        args: TrainingArguments,  # noqa: ARG002
+        state: TrainerState,
+        control: TrainerControl,
         metrics: Mapping[str, float] | None = None,
-        **given: Any,  # noqa: ARG002
+        **given: object,  # noqa: ARG002
     ) -> None:
         """Write the figures, and stop when they have not improved for long enough."""
         metrics = metrics or {}
@@ -140,7 +157,7 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
             )
             control.should_training_stop = True
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def _write(self, line: Mapping[str, float]) -> None:
         rounded = {
             name: float(f"{value:.6g}") if isinstance(value, float) else value
             for name, value in {"stage": self._stage, **line}.items()

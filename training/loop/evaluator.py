@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from sentence_transformers import SparseEncoder
 
 from lsr.datasets.beir import BeirFolder
 from lsr.evaluation.evaluate import judged_queries, measure, parse_metrics
@@ -101,12 +102,16 @@ class SetFigures:
 
 
 def evaluate_model(
-    model: Any, collection: EvaluationSet, *, batch_size: int = 32, max_tokens: int = 16384
+    model: SparseEncoder,
+    collection: EvaluationSet,
+    *,
+    batch_size: int = 32,
+    max_tokens: int = 16384,
 ) -> SetFigures:
     """Search every query among all documents, exactly.
 
     Args:
-        model: a `SparseEncoder` as `make_model` and `open_model` give it.
+        model: as `make_model` and `open_model` give it.
     """
     training = model.training
     model.eval()
@@ -142,7 +147,9 @@ def evaluate_model(
     return SetFigures(collection.name, metrics, terms, float(used @ held))
 
 
-def top_terms(model: Any, texts: Sequence[str], k: int = 12) -> list[list[tuple[str, float]]]:
+def top_terms(
+    model: SparseEncoder, texts: Sequence[str], k: int = 12
+) -> list[list[tuple[str, float]]]:
     """The heaviest terms of each text as a document, heaviest first."""
     training = model.training
     model.eval()
@@ -161,20 +168,20 @@ def top_terms(model: Any, texts: Sequence[str], k: int = 12) -> list[list[tuple[
     return found
 
 
-def takes_columns(model: Any) -> bool:
+def takes_columns(model: SparseEncoder) -> bool:
     """Whether the document side gives chosen columns: our heads do, others need not."""
     modules = [*routes(model).values()][-1]
     return isinstance(list(modules)[-1], Head | ColumnTable)
 
 
-def _mean_terms(model: Any, texts: Sequence[str]) -> float:
+def _mean_terms(model: SparseEncoder, texts: Sequence[str]) -> float:
     places = np.linspace(0, len(texts) - 1, min(SAMPLED, len(texts))).astype(int)
     vectors = _encoded(model, [texts[place] for place in places], "document", 8)
     return float(vectors.nnz / max(vectors.shape[0], 1))
 
 
 def _encoded(
-    model: Any,
+    model: SparseEncoder,
     texts: Sequence[str],
     task: str,
     batch_size: int,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lsr.datasets.open import open_corpus
 from lsr.encoders.learned.idf import shrunk_idf
@@ -28,6 +30,9 @@ from lsr.training.models.sparse_encoder import (
     query_table,
 )
 from lsr.training.models.warm_start import warm_start
+
+if TYPE_CHECKING:
+    from lsr.training.data.tokens import AnyTokenizer
 
 __all__ = ["base_tokenizer", "initial_model", "is_sparse_encoder"]
 
@@ -48,7 +53,7 @@ def is_sparse_encoder(base: str) -> bool:
     return any(kind.endswith(sparse) or kind.startswith("lsr.training.") for kind in kinds)
 
 
-def base_tokenizer(base: str) -> Any:
+def base_tokenizer(base: str) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint or sparse encoder, read without the network's weights.
 
     Raises:
@@ -58,7 +63,8 @@ def base_tokenizer(base: str) -> Any:
     if is_sparse_encoder(base):
         found = _tokenizer_folder(Path(folder))
         if found is None:
-            return open_model(folder).tokenizer
+            tokenizer: PreTrainedTokenizerBase = open_model(folder).tokenizer
+            return tokenizer
         folder = found
     try:
         return AutoTokenizer.from_pretrained(str(folder))
@@ -94,7 +100,7 @@ def _json(file: Path) -> Any:
 
 def initial_model(
     config: TrainConfig, training_data: TrainingData, progress: Progress
-) -> tuple[Any, str | None]:
+) -> tuple[SparseEncoder, str | None]:
     """The model that training begins with, and what was done to it, in a sentence.
 
     A finished encoder keeps its parts; its query table is shrunk towards the run's documents, and
@@ -114,7 +120,7 @@ def initial_model(
     return model, _warm_started(model, config, training_data, progress)
 
 
-def _corpus_idf(corpus: str, tokenizer: Any, progress: Progress) -> NDArray[np.float32]:
+def _corpus_idf(corpus: str, tokenizer: AnyTokenizer, progress: Progress) -> NDArray[np.float32]:
     """Weights of the tokenizer's terms by a corpus: anything that `lsr index build` takes."""
     texts = [document.full_text for document in open_corpus(corpus).documents()]
     tokens = tokenize(texts, tokenizer, progress=progress)
@@ -123,7 +129,7 @@ def _corpus_idf(corpus: str, tokenizer: Any, progress: Progress) -> NDArray[np.f
 
 def _finished_encoder(
     config: TrainConfig, training_data: TrainingData, idf: NDArray[np.float32] | None
-) -> tuple[Any, str | None]:
+) -> tuple[SparseEncoder, str | None]:
     model = open_model(base_folder(config.encoder.base))
     table = query_table(model)
     if table is None:
@@ -142,14 +148,14 @@ def _finished_encoder(
 
 
 def _warm_started(
-    model: Any, config: TrainConfig, training_data: TrainingData, progress: Progress
+    model: SparseEncoder, config: TrainConfig, training_data: TrainingData, progress: Progress
 ) -> str | None:
     wanted = config.warm_start
     heads = [module for module in model.modules() if isinstance(module, Head)]
     transformers = [
         module
         for module in model.modules()
-        if getattr(module, "transformer_task", None) == "fill-mask"
+        if isinstance(module, Transformer) and module.transformer_task == "fill-mask"
     ]
     if not heads or not transformers or wanted == "never":
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from accelerate import PartialState
+from sentence_transformers import SparseEncoder
 
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError, UnavailableError
@@ -186,7 +187,7 @@ def _finished(
     return TrainingResult(folder.model, state.steps, figures, notes)
 
 
-def _probe_notes(model: Any, probes: tuple[str, ...]) -> list[str]:
+def _probe_notes(model: SparseEncoder, probes: tuple[str, ...]) -> list[str]:
     """The heaviest terms of texts that the config asks about."""
     if not probes:
         return []

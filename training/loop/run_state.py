@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from sentence_transformers import SparseEncoder
 
 from lsr.training.config.train import StageConfig
 from lsr.training.data.training_data import TrainingData
@@ -70,7 +71,7 @@ class RunState:
             self.notes.append(f"left out: {training_data.overlap.sentence()}")
         self.counts = training_data.counts()
 
-    def starting_encoder(self, make: Callable[[], tuple[Any, str | None]]) -> Path:
+    def starting_encoder(self, make: Callable[[], tuple[SparseEncoder, str | None]]) -> Path:
         """The model that the next stage starts from.
 
         Args:
@@ -89,7 +90,7 @@ class RunState:
         self.notes += done["notes"]
         return start.encoder
 
-    def finish_stage(self, model: Any, steps: int, reason: str | None) -> None:
+    def finish_stage(self, model: SparseEncoder, steps: int, reason: str | None) -> None:
         """Save what the stage made, and mark it as done.
 
         Args:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
 from torch import nn
+from transformers import PreTrainedModel
 
 from lsr.errors import InputError
 from lsr.training.config.train import StageConfig
@@ -34,7 +35,7 @@ from lsr.training.teachers.protocol import Teacher
 __all__ = ["run_stage"]
 
 
-def run_stage(model: Any, context: StageContext) -> tuple[int, str | None]:
+def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, str | None]:
     """Train a model in place, from the stage's last checkpoint if there is one.
 
     Returns:
@@ -79,7 +80,7 @@ def run_stage(model: Any, context: StageContext) -> tuple[int, str | None]:
 
 
 @contextmanager
-def _documents_cut(model: Any, max_tokens: int | None) -> Iterator[None]:
+def _documents_cut(model: nn.Module, max_tokens: int | None) -> Iterator[None]:
     """Let networks read no more tokens of a document than these."""
     networks = [module for module in model.modules() if isinstance(module, Transformer)]
     before = [network.document_length for network in networks]
@@ -151,18 +152,18 @@ def _groups(stage: StageConfig, teachers: Sequence[Teacher], seed: int) -> NDArr
     return neighbour_groups(vectors[0], stage.data.group_size, seed=seed)
 
 
-def _padded(table: Any, n_terms: int) -> Any:
+def _padded(table: NDArray[np.float32], n_terms: int) -> NDArray[np.float32]:
     """The vocabulary may be wider than the tokenizer's."""
     return np.pad(table, (0, n_terms - len(table)))
 
 
-def _freeze(model: Any, stage: StageConfig) -> None:
+def _freeze(model: nn.Module, stage: StageConfig) -> None:
     """Freeze what the stage does not train, and set its dropout."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = stage.optim.dropout
         network = getattr(module, "base_model", None)
-        if not isinstance(network, nn.Module):
+        if not isinstance(network, PreTrainedModel):
             continue
         if stage.optim.freeze_backbone:
             network.requires_grad_(False)
@@ -170,7 +171,7 @@ def _freeze(model: Any, stage: StageConfig) -> None:
             network.get_input_embeddings().requires_grad_(False)
 
 
-def _figures(model: Any, context: StageContext) -> dict[str, float]:
+def _figures(model: SparseEncoder, context: StageContext) -> dict[str, float]:
     """Figures by name; `score` is the mean nDCG@10, or −1 where FLOPS are above the cap."""
     found: dict[str, float] = {}
     figures = [evaluate_model(model, each) for each in context.evaluation_sets]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sentence_transformers import SparseEncoder
 
 from lsr.errors import InputError
 from lsr.training.config.train import (
@@ -99,7 +99,7 @@ def _pairs_to_score(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def mined_candidates(
-    teachers: Sequence[Teacher], model: Any, context: StageContext
+    teachers: Sequence[Teacher], model: SparseEncoder, context: StageContext
 ) -> Callable[[int], NDArray[np.int32]]:
     """Hard negatives by the stage's teachers, or by the model as it is, beside those of the rows.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sentence_transformers import SparseEncoder
 
 from lsr.training.config.train import Ensemble, OptimConfig
 from lsr.training.data.batches import Batch, BatchPlan, micro_batches
@@ -38,17 +39,19 @@ class Student:
         special: token numbers that are of no word.
     """
 
-    model: Any
+    model: SparseEncoder
     n_terms: int
     by_columns: bool
     special: frozenset[int]
 
     @classmethod
-    def of(cls, model: Any) -> Student:
+    def of(cls, model: SparseEncoder) -> Student:
         """Properties of this model that batches need to know."""
+        n_terms = model.get_embedding_dimension()
+        assert n_terms is not None  # the last module says it
         return cls(
             model,
-            int(model.get_embedding_dimension()),
+            n_terms,
             query_table(model) is not None and takes_columns(model),
             frozenset(special_ids(model.tokenizer).tolist()),
         )
@@ -101,7 +104,7 @@ class Supervision:
 
 
 @dataclass(frozen=True)
-class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
+class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):
     """All batches of a stage.
 
     Item i is a dict: `step` (int), `query` (features), `documents` (a list of features, one for

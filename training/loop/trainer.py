@@ -19,8 +19,10 @@ from sentence_transformers.sparse_encoder import (
     SparseEncoderTrainer,
     SparseEncoderTrainingArguments,
 )
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback
+from transformers import PrinterCallback, TrainerCallback
+from transformers.trainer_utils import TrainOutput
 
 from lsr.errors import StorageError
 from lsr.training.config.train import OptimConfig, TrainConfig
@@ -79,7 +81,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rsplit("-", 1)[-1]), default=None)
 
 
-class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
+class LsrTrainer(SparseEncoderTrainer):
     """Trains a model by a `CandidateLoss` over `StepDataset`.
 
     Args:
@@ -90,9 +92,6 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         best: where the model with the highest score is kept.
     """
 
-    control: Any
-    optimizer: Any
-
     def __init__(
         self,
         model: SparseEncoder,
@@ -101,11 +100,12 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         loss: CandidateLoss,
         optim: OptimConfig,
         *,
-        callbacks: list[Any],
+        callbacks: list[TrainerCallback],
         evaluate_model: Callable[[], dict[str, float]] | None = None,
         best: BestModel,
     ) -> None:
         self.best = best
+        self._candidate_loss = loss
         self._steps = steps
         self._optim = optim
         self._evaluate_model = evaluate_model
@@ -128,46 +128,52 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the run writes its own model card."""
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Whole batches, from the step that the run stands at.
 
         Every process gets all of them, and encodes its share of the documents.
         """
-        self._train_dataloader = DataLoader(
+        loader = DataLoader(
             self._steps(self._resumed_at),
             batch_size=None,
             generator=torch.Generator(),  # the common one is dropout's, and a resume sets it before
         )
-        return self._train_dataloader
+        self._train_dataloader = loader
+        return loader
 
-    def train(self, resume_from_checkpoint: str | None = None) -> Any:
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
         """Train from the beginning, or from a checkpoint as if nothing had happened."""
-        if resume_from_checkpoint is not None:
+        if isinstance(resume_from_checkpoint, str):
             self._resumed_at = int(Path(resume_from_checkpoint).name.rsplit("-", 1)[-1])
-        return super().train(resume_from_checkpoint=resume_from_checkpoint)
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def compute_loss(
         self,
-        model: Any,
+        model: nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Any = None,  # noqa: ARG002
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, dict[str, Any]]:
         """The sum of the loss's parts, which are logged by name."""
-        parts = self.loss(model, inputs)
+        parts = self._candidate_loss(model, inputs)
         self.track_loss_components(parts)
         total = torch.stack(list(parts.values())).sum()
         return (total, {}) if return_outputs else total
 
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds active terms, retrieval FLOPS and lambda to a step's figures, for reporters."""
         if "loss" in logs:
             names = {"flops": "retrieval_flops"}
-            seen = self.loss.observed.items()
+            seen = self._candidate_loss.observed.items()
             logs = logs | {names.get(name, name): value for name, value in seen}
-        super().log(logs, *args, **kwargs)
+        super().log(logs, start_time)
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:  # noqa: ARG002
+    def evaluate(self, *args: object, **kwargs: object) -> dict[str, float]:  # noqa: ARG002
         """Figures of the evaluation sets, as `eval_` metrics."""
         assert self._evaluate_model is not None
         self._evaluated_at = self.state.global_step
@@ -185,13 +191,13 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         if self._evaluated_at != self.state.global_step:
             self.evaluate()
 
-    def create_optimizer(self, model: Any = None) -> Any:
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; parts have their own rates, vectors and the query table no decay."""
         if self.optimizer is not None:
             return self.optimizer
-        groups: dict[tuple[float, float], list[Any]] = {}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         trained = model if model is not None else self.model
-        named = [*trained.named_parameters(), *self.loss.named_parameters()]
+        named = [*trained.named_parameters(), *self._candidate_loss.named_parameters()]
         for name, parameter in named:
             if parameter.requires_grad:
                 rate = self._rate(name)
@@ -217,8 +223,14 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
 
     # What a checkpoint holds
 
+    @property
+    def _folder(self) -> Path:
+        """Of the stage: checkpoints lie in it."""
+        assert self.args.output_dir is not None
+        return Path(self.args.output_dir)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir) if output_dir else self._folder
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.model.state_dict(), folder / MODEL_STATE)
         save_model(self.model, folder / "encoder")
@@ -226,11 +238,11 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
-            torch.save(self.loss.state_dict(), Path(output_dir) / LOSS_STATE)
+            torch.save(self._candidate_loss.state_dict(), Path(output_dir) / LOSS_STATE)
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """The mark comes last: a checkpoint without it is not used, and the one before it stays."""
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        folder = self._folder / f"checkpoint-{self.state.global_step}"
         if (folder / COMPLETE).exists():
             return
         try:
@@ -246,7 +258,9 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
                 "one before it is whole: free some space, and run again to resume"
             ) from error
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
         folder = Path(resume_from_checkpoint)
         state = torch.load(folder / MODEL_STATE, map_location="cpu", weights_only=True)
         (model or self.model).load_state_dict(state)
@@ -256,4 +270,4 @@ class LsrTrainer(SparseEncoderTrainer):  # type: ignore[misc]
         if checkpoint is not None:
             path = Path(checkpoint) / LOSS_STATE
             state = torch.load(path, map_location="cpu", weights_only=True)
-            self.loss.load_state_dict(state)
+            self._candidate_loss.load_state_dict(state)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -74,8 +76,9 @@ def test_great_vocabularies_need_more_bits() -> None:
 
 
 def test_what_cannot_be_tokenized() -> None:
+    name: Any = "bert"
     with pytest.raises(InputError, match="is a str; one with a tokenizer.json"):
-        tokenize(["x"], "bert")
+        tokenize(["x"], name)
     with pytest.raises(InputError, match="1 or more"):
         tokenize(["x"], tiny_tokenizer(), 0)
     with pytest.raises(InputError, match="half a surrogate pair"):

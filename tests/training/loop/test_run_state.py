@@ -35,6 +35,11 @@ def again(config: TrainConfig) -> RunState:
     return RunState.read(RunFolder(Path(config.output), config), config.stages)
 
 
+def model(word: str) -> Any:
+    """What stands for a model."""
+    return word
+
+
 def rows(overlap: str = "", **counts: int) -> Any:
     found = SimpleNamespace(sentence=lambda: overlap) if overlap else None
     return SimpleNamespace(overlap=found, counts=lambda: counts)
@@ -48,9 +53,9 @@ def test_a_new_run_has_all_stages_before_it(state: RunState) -> None:
 def test_the_starting_model_is_made_once(state: RunState, config: TrainConfig) -> None:
     made: list[str] = []
 
-    def make() -> tuple[str, str]:
+    def make() -> tuple[Any, str]:
         made.append("new")
-        return "new", "its head was started"
+        return model("new"), "its head was started"
 
     for each in (state, again(config)):
         start = each.starting_encoder(make)
@@ -62,21 +67,21 @@ def test_the_starting_model_is_made_once(state: RunState, config: TrainConfig) -
 
 def test_stages_done_are_read_again(state: RunState, config: TrainConfig) -> None:
     state.begin_stage(rows("two texts", pairs=7))
-    state.starting_encoder(lambda: ("new", None))
-    state.finish_stage("one", 5, None)
+    state.starting_encoder(lambda: (model("new"), None))
+    state.finish_stage(model("one"), 5, None)
     found = again(config)
     assert list(found.stages_left) == [2, 3]
     assert found.encoder == Path(config.output) / "1-first" / "encoder"
-    assert found.starting_encoder(lambda: ("never", None)).read_text() == "one"
+    assert found.starting_encoder(lambda: (model("never"), None)).read_text() == "one"
     assert (found.steps, found.counts) == (5, {"pairs": 7})
     assert found.notes == ["left out: two texts"]
     found.begin_stage(rows(other=3))
-    found.finish_stage("two", 4, "enough")
+    found.finish_stage(model("two"), 4, "enough")
     found = again(config)
     assert (found.steps, found.counts) == (9, {"other": 3})
     assert found.notes == ["left out: two texts", "stage second ended early: enough"]
     found.begin_stage(rows(other=3))
-    found.finish_stage("three", 1, None)
+    found.finish_stage(model("three"), 1, None)
     assert list(again(config).stages_left) == []
     assert again(config).encoder.read_text() == "three"
 
@@ -84,7 +89,7 @@ def test_stages_done_are_read_again(state: RunState, config: TrainConfig) -> Non
 def test_a_stage_that_is_not_done_is_done_with_all_after_it(
     state: RunState, config: TrainConfig
 ) -> None:
-    for model in ("one", "two"):
-        state.finish_stage(model, 1, None)
+    for word in ("one", "two"):
+        state.finish_stage(model(word), 1, None)
     (Path(config.output) / "1-first" / "done.json").unlink()
     assert list(again(config).stages_left) == [1, 2, 3]
