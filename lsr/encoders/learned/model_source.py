@@ -13,6 +13,7 @@ from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.onnx_network import OnnxNetwork, is_sparse_export, packaged_graph
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
+from lsr.encoders.learned.recommended import IdfSource
 from lsr.errors import InputError
 from lsr.sparse import CSR
 
@@ -31,8 +32,6 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ResolvedPrecision = Literal["auto", "fp32", "bf16", "onnx-fp32", "onnx-int8"]
 """What a model is used in; "auto" only where torch is not there to say what that is."""
-
-IdfSource = Literal["model", "corpus"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class LearnedSource:
     precision: ResolvedPrecision
     max_active: int | None
     prune_ratio: float
-    idf: str
+    idf: IdfSource
     min_idf: float = 0.0
     lexical_terms: LexicalTerms | None = None
 
