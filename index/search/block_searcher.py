@@ -40,7 +40,6 @@ Arrays = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
 _NO_BITS = frozen(np.zeros(0, np.uint8))
 _ALL = frozen(np.zeros(0, np.bool_))
-_NO_COSTS = frozen(np.zeros(4))
 
 
 class BlockSearcher:
@@ -80,7 +79,7 @@ class BlockSearcher:
         self._lock = Lock()
         self._masked: tuple[NDArray[np.bool_] | None, NDArray[np.uint8]] = (None, _NO_BITS)
 
-    def search_batch(self, queries: CSR, params: SearchParams, *, n_threads: int = 1) -> Ranking:
+    def search_batch(self, queries: CSR, params: SearchParams, n_threads: int = 1) -> Ranking:
         """The best documents of each query, in the order of `queries`.
 
         A filter that passes few documents means exact search for the automatic strategy; a wider
@@ -109,7 +108,7 @@ class BlockSearcher:
         arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
         refuse_wrong(wrong_query(*arrays, 0, queries.n_rows))
         found = unfilled(queries.n_rows, k)
-        share_out(self._search_rows, queries.n_rows, n_threads, arrays, rows, found)
+        share_out(self._search_rows, queries.n_rows, n_threads, (arrays, rows, found))
         return found
 
     def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -189,6 +188,7 @@ class BlockSearcher:
         allowed: NDArray[np.bool_],
         n_threads: int,
     ) -> Ranking:
+        """Search for rows that pass a filter: in more lists, or exactly, or in these rows alone."""
         check_mask(allowed, self._n_documents)
         costs = self._costs(params)
         if params.strategy != "approximate":
@@ -227,7 +227,7 @@ class BlockSearcher:
             params.heap_factor,
             params.n_knn,
         )
-        share_out(self._search_part, n_queries, n_threads, arrays, settings, found)
+        share_out(self._search_part, n_queries, n_threads, (arrays, settings, found))
         return found
 
     def _search_part(
