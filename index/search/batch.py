@@ -43,7 +43,7 @@ def plain(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def share_out(
-    search: Callable[..., None], n_queries: int, n_threads: int, *arguments: object
+    search: Callable[..., None], n_queries: int, n_threads: int, arguments: tuple[Any, ...]
 ) -> None:
     """Call `search(first, last, *arguments)` for even parts of the queries, each on a thread.
 

@@ -74,7 +74,7 @@ class ExactSearcher:
             mask = frozen(allowed)
         arrays = (plain(queries.indptr), plain(queries.terms), plain(queries.weights))
         found = unfilled(queries.n_rows, k)
-        share_out(self._scan, queries.n_rows, n_threads, arrays, mask, found)
+        share_out(self._scan, queries.n_rows, n_threads, (arrays, mask, found))
         return found
 
     def _scan(

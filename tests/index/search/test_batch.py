@@ -13,7 +13,7 @@ from lsr.index.search.batch import check_k, check_mask, plain, share_out, unfill
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 8])
 def test_every_query_has_one_part(n_queries: int, n_threads: int) -> None:
     parts: list[tuple[int, int]] = []
-    share_out(lambda first, last, to: to.append((first, last)), n_queries, n_threads, parts)
+    share_out(lambda first, last, to: to.append((first, last)), n_queries, n_threads, (parts,))
     assert len(parts) == (n_threads if n_queries > 1 else 1)
     found = [query for first, last in sorted(parts) for query in range(first, last)]
     assert found == list(range(n_queries))
@@ -26,13 +26,13 @@ def test_what_fails_on_a_thread_fails_for_the_caller(n_threads: int) -> None:
             raise QueryError("the last one is wrong")
 
     with pytest.raises(QueryError, match="the last one is wrong"):
-        share_out(search, 8, n_threads)
+        share_out(search, 8, n_threads, ())
 
 
 @pytest.mark.parametrize("n_queries", [0, 1, 5])
 def test_a_thread_at_least(n_queries: int) -> None:
     with pytest.raises(QueryError, match="0 threads; at least 1 is needed"):
-        share_out(lambda first, last: None, n_queries, 0)
+        share_out(lambda first, last: None, n_queries, 0, ())
 
 
 def test_sentences() -> None:
