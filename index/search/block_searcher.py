@@ -37,6 +37,7 @@ WIDER, LOOSER = 0.3, 0.06
 much. Measured: recall then stays within 0.003 of what it is without a filter."""
 
 Arrays = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+Settings = tuple[Any, ...]
 
 _NO_BITS = frozen(np.zeros(0, np.uint8))
 _ALL = frozen(np.zeros(0, np.bool_))
@@ -77,6 +78,7 @@ class BlockSearcher:
         self._typical: dict[tuple[int, float], NDArray[np.float64]] = {}
         self._scratch: list[NDArray[np.uint8]] = []
         self._lock = Lock()
+        self._last: tuple[SearchParams | None, Settings] = (None, ())  # without a filter
         self._masked: tuple[NDArray[np.bool_] | None, NDArray[np.uint8]] = (None, _NO_BITS)
 
     def search_batch(self, queries: CSR, params: SearchParams, n_threads: int = 1) -> Ranking:
@@ -99,7 +101,11 @@ class BlockSearcher:
         """
         if params.filter is not None:
             return self._filtered(queries, params, params.filter, n_threads)
-        return self._search(queries, params, self._costs(params), n_threads)
+        last, settings = self._last
+        if last is not params:
+            settings = _settings(params, self._costs(params))
+            self._last = (params, settings)
+        return self._search(queries, params.k, settings, n_threads)
 
     def search_rows(
         self, queries: CSR, rows: NDArray[np.int32], k: int, *, n_threads: int = 1
@@ -141,7 +147,7 @@ class BlockSearcher:
         self.score(nothing.row(0), np.zeros(0, np.int32))
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
-        """Mask of the queries that `auto` would search approximately, shape (n_queries,)."""
+        """Which queries the automatic strategy would search approximately, shape (n_queries,)."""
         costs = self._costs(params)
         pairs = zip(*self.work(queries, params), strict=True)
         return np.array([costs_less(postings, blocks, costs) for postings, blocks in pairs], bool)
@@ -158,7 +164,7 @@ class BlockSearcher:
         return postings, blocks
 
     def counters(self) -> dict[str, int]:
-        """Counts of all searches that have ended, by the names of `COUNTERS`."""
+        """What all searches that have ended counted, by the names of `COUNTERS`."""
         counts = np.zeros(len(COUNTERS), np.int64)
         for scratch in tuple(self._scratch):
             counts += scratch_counters(scratch)
@@ -201,37 +207,23 @@ class BlockSearcher:
                 return self.search_rows(queries, rows, params.k, n_threads=n_threads)
             else:
                 params = replace(params, strategy="exact")
-        return self._search(queries, params, costs, n_threads)
+        settings = _settings(params, costs, self._blocked(allowed), frozen(allowed))
+        return self._search(queries, params.k, settings, n_threads)
 
-    def _search(
-        self, queries: CSR, params: SearchParams, costs: NDArray[np.float64], n_threads: int
-    ) -> Ranking:
+    def _search(self, queries: CSR, k: int, settings: Settings, n_threads: int) -> Ranking:
         indptr, terms, weights, _ = queries
         n_queries = len(indptr) - 1
-        found = unfilled(n_queries, params.k)
+        found = unfilled(n_queries, k)
         if self._n_documents == 0:
             found.rows[:] = -1
             found.scores[:] = 0
             return found
-        allowed, blocked = _ALL, _NO_BITS
-        if params.filter is not None:
-            allowed = frozen(params.filter)
-            blocked = self._blocked(params.filter)
         arrays = (plain(indptr), plain(terms), plain(weights))
-        settings = (
-            blocked,
-            allowed,
-            STRATEGIES[params.strategy],
-            costs,
-            params.query_cut,
-            params.heap_factor,
-            params.n_knn,
-        )
         share_out(self._search_part, n_queries, n_threads, (arrays, settings, found))
         return found
 
     def _search_part(
-        self, first: int, last: int, arrays: Arrays, settings: tuple[Any, ...], found: Ranking
+        self, first: int, last: int, arrays: Arrays, settings: Settings, found: Ranking
     ) -> None:
         scratch = self._take_scratch()
         wrong = search_mixed(*arrays, first, last, *self._index, *settings, scratch, *found)
@@ -262,6 +254,17 @@ class BlockSearcher:
                 bits = frozen(np.packbits(~allowed, bitorder="little"))
                 self._masked = (allowed, bits)
         return bits
+
+
+def _settings(
+    params: SearchParams,
+    costs: NDArray[np.float64],
+    blocked: NDArray[np.uint8] = _NO_BITS,
+    allowed: NDArray[np.bool_] = _ALL,
+) -> Settings:
+    """Parameters as `search_mixed` takes them: its arguments from `blocked` to `n_knn`."""
+    strategy = STRATEGIES[params.strategy]
+    return blocked, allowed, strategy, costs, params.query_cut, params.heap_factor, params.n_knn
 
 
 def _widened(params: SearchParams, share: float) -> SearchParams:
