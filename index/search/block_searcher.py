@@ -147,7 +147,7 @@ class BlockSearcher:
         self.score(nothing.row(0), np.zeros(0, np.int32))
 
     def choose(self, queries: CSR, params: SearchParams) -> NDArray[np.bool_]:
-        """Which queries the automatic strategy would search approximately, shape (n_queries,)."""
+        """Mask of the queries that `auto` would search approximately, shape (n_queries,)."""
         costs = self._costs(params)
         pairs = zip(*self.work(queries, params), strict=True)
         return np.array([costs_less(postings, blocks, costs) for postings, blocks in pairs], bool)
@@ -164,7 +164,7 @@ class BlockSearcher:
         return postings, blocks
 
     def counters(self) -> dict[str, int]:
-        """What all searches that have ended counted, by the names of `COUNTERS`."""
+        """Counts of all searches that have ended, by the names of `COUNTERS`."""
         counts = np.zeros(len(COUNTERS), np.int64)
         for scratch in tuple(self._scratch):
             counts += scratch_counters(scratch)
