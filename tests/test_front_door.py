@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,21 @@ def test_a_refused_change_leaves_the_handle_where_it_is(index: lsr.Collection) -
             refused()
     assert found(index, "keys") == ["a"]
     assert index.reader.manifest.generation == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"id": 1}, "document 1 of the source is a dict whose doc_id is 'None'; give an lsr.Docu"),
+        (lsr.Document(7, "seven"), "is a Document whose doc_id is '7'; give"),  # type: ignore[arg-type]
+        (lsr.Document("a", None), "is a Document whose text is 'None'; give"),  # type: ignore[arg-type]
+        ("a text", "is a str whose doc_id is 'None'; give"),
+    ],
+)
+def test_what_is_no_document_is_refused(index: lsr.Collection, wrong: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        index.add([wrong])
+    assert len(index) == 2
 
 
 def test_handles_follow_when_they_are_told_to(index: lsr.Collection) -> None:

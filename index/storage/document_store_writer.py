@@ -69,7 +69,8 @@ class StoreWriter:
         """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
 
         Raises:
-            InputError: an id is empty or was seen before, or metadata cannot be written as JSON.
+            InputError: something is no document, an id is empty or was seen before, or metadata
+                cannot be written as JSON.
         """
         stream = iter(documents)
         while batch := list(islice(stream, _BATCH)):
@@ -80,6 +81,13 @@ class StoreWriter:
     def _add(self, document: Document) -> None:
         row = self.n_documents
         place = f"document {row + 1} of the source"
+        for name in ("doc_id", "title", "text"):
+            value = getattr(document, name, None)
+            if not isinstance(value, str):
+                raise InputError(
+                    f"{place} is a {type(document).__name__} whose {name} is {str(value)[:40]!r}; "
+                    "give an lsr.Document, with text for doc_id, title and text"
+                )
         if not document.doc_id:
             raise InputError(f"{place} has an empty doc_id; give every document an id")
         for field in document.metadata:
