@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +56,10 @@ def config_of(given: dict[str, Any], settings: Sequence[str], where: str) -> Tra
     """
     import yaml
 
-    given = _renamed(given)
+    try:
+        given = _renamed(copy.deepcopy(given))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     for setting in settings:
         _set(given, setting, yaml)
     try:
@@ -88,13 +92,39 @@ def _over_preset(given: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _renamed(value: Any) -> Any:
-    match value:
-        case dict():
-            return {FORMER.get(key, key): _renamed(each) for key, each in value.items()}
-        case list():
-            return [_renamed(each) for each in value]
-    return value
+def _renamed(given: dict[str, Any]) -> dict[str, Any]:
+    """The config with today's keys in the places that had others; other keys stay what they are."""
+    renamed = _with_key(given, "use")
+    if isinstance(defaults := renamed.get("search_defaults"), dict):
+        renamed["search_defaults"] = _with_key(defaults, "own_terms")
+    if isinstance(stages := renamed.get("stages"), list):
+        renamed["stages"] = [
+            each | {"scores": _with_key(each["scores"], "own_terms")}
+            if isinstance(each, dict) and isinstance(each.get("scores"), dict)
+            else each
+            for each in stages
+        ]
+    return renamed
+
+
+def _with_key(given: dict[str, Any], former: str) -> dict[str, Any]:
+    key = FORMER[former]
+    if former in given and key in given:
+        raise InputError(f"{former!r} is the former name of {key!r}, and both are given; keep one")
+    return {key if each == former else each: value for each, value in given.items()}
+
+
+def _path(name: str) -> list[str]:
+    """The keys of a setting, by today's names."""
+    keys = name.split(".")
+    if keys[0] == "use":
+        keys[0] = FORMER["use"]
+    if "own_terms" not in keys:
+        return keys
+    place = keys.index("own_terms")
+    if place and keys[place - 1] in ("scores", "search_defaults"):
+        keys[place] = FORMER["own_terms"]
+    return keys
 
 
 def _with_variables(value: Any) -> Any:
@@ -136,7 +166,7 @@ def _set(given: dict[str, Any], setting: str, yaml: Any) -> None:
     if isinstance(value, str):
         with suppress(ValueError):  # YAML 1.1 reads 3e-5, without a point, as text
             value = float(value)
-    keys = [FORMER.get(key, key) for key in name.split(".")]
+    keys = _path(name)
     stages = given.get("stages")
     if keys[0] not in TrainConfig.model_fields and isinstance(stages, list):
         for number in range(len(stages)):

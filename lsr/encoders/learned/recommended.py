@@ -60,6 +60,8 @@ class SearchDefaults:
         try:
             said = json.loads(path.read_text("utf-8"))
             if "own_terms" in said:
+                if "lexical_terms" in said:
+                    raise ValueError("own_terms is the former name of lexical_terms; keep one")
                 said["lexical_terms"] = said.pop("own_terms")
             terms = said.get("lexical_terms")
             return cls(**(said | {"lexical_terms": terms and LexicalTerms(**terms)}))

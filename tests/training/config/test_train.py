@@ -126,3 +126,31 @@ def test_a_wrong_value_is_named_and_not_what_holds_it() -> None:
     given = {"output": "o", "stages": [{"scores": {"lexical_terms": {"weight": -1}}}]}
     with pytest.raises(InputError, match=r"^a\.yaml: own terms: weight is -1\.0; "):
         config_of(given, (), "a.yaml")
+
+
+def test_former_keys_are_read_in_their_places_alone() -> None:
+    stage = {
+        "data": {"sources": [{"path": "p.jsonl", "where": {"use": ["yes"], "own_terms": ["x"]}}]},
+        "scores": {"own_terms": {"weight": 2}},
+    }
+    given = {"output": "o", "stages": [stage], "use": {"own_terms": {"weight": 3}}}
+    settings = ("scores.own_terms.k1=2", "use.min_idf=1")
+    config = config_of(given, settings, "a.yaml")
+    assert config.search_defaults is not None
+    assert config.search_defaults.lexical_terms is not None
+    assert (config.search_defaults.lexical_terms.weight, config.search_defaults.min_idf) == (3, 1)
+    assert config.stages[0].scores.lexical_terms is not None
+    assert config.stages[0].scores.lexical_terms.k1 == 2
+    assert config.stages[0].data is not None
+    where = config.stages[0].data.sources[0].where
+    assert set(where) == {"use", "own_terms"}, "fields of rows are no keys of the config"
+
+
+def test_a_key_and_its_former_name_together_are_refused() -> None:
+    cases: tuple[dict[str, object], ...] = (
+        {"use": {}, "search_defaults": {}},
+        {"stages": [{"scores": {"own_terms": None, "lexical_terms": None}}]},
+    )
+    for both in cases:
+        with pytest.raises(InputError, match=r"a\.yaml: '\w+' is the former name of '\w+', and bo"):
+            config_of({"output": "o", "stages": [{}], **both}, (), "a.yaml")
