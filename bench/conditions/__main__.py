@@ -22,12 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.conditions import filters as conditions_filters
-from bench.conditions import first_query as conditions_first
-from bench.conditions import neighbours as conditions_neighbours
-from bench.conditions import overhead as conditions_overhead
-from bench.conditions import strategies as conditions_modes
-from bench.conditions import threads as conditions_threads
+from bench.conditions import filters, first_query, neighbours, overhead, strategies, threads
 from bench.conditions.setup import K, Setup, prepared
 from bench.conditions.targets import Chapter
 from bench.engine.data import given
@@ -45,12 +40,12 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "strategies": Plan(conditions_modes.measure, True),
-    "threads": Plan(conditions_threads.measure, False),
-    "overhead": Plan(conditions_overhead.measure, True),
-    "first": Plan(conditions_first.measure, False),
-    "filters": Plan(conditions_filters.measure, True),
-    "neighbours": Plan(conditions_neighbours.measure, True),
+    "strategies": Plan(strategies.measure, True),
+    "threads": Plan(threads.measure, False),
+    "overhead": Plan(overhead.measure, True),
+    "first": Plan(first_query.measure, False),
+    "filters": Plan(filters.measure, True),
+    "neighbours": Plan(neighbours.measure, True),
 }
 
 

@@ -9,12 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.conditions import filters as conditions_filters
-from bench.conditions import first_query as conditions_first
-from bench.conditions import neighbours as conditions_neighbours
-from bench.conditions import overhead as conditions_overhead
-from bench.conditions import strategies as conditions_modes
-from bench.conditions import threads as conditions_threads
+from bench.conditions import filters, first_query, neighbours, overhead, strategies, threads
 from bench.conditions.setup import Setup, prepared
 from bench.conditions.targets import Chapter, Target
 from bench.engine.generator import make
@@ -76,7 +71,7 @@ def test_queries_to_calibrate_with_are_not_those_measured(setup: Setup) -> None:
 
 
 def test_modes(setup: Setup) -> None:
-    part = conditions_modes.measure(setup, settings=[(5, 0.9)], recalls=[0.9])
+    part = strategies.measure(setup, settings=[(5, 0.9)], recalls=[0.9])
     assert [(row.kind, row.costs) for row in part.rows] == [
         (kind, costs) for kind in KINDS for costs in ("typical", "0.9")
     ]
@@ -89,7 +84,7 @@ def test_modes(setup: Setup) -> None:
 
 def test_threads(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    part = conditions_threads.measure(setup)
+    part = threads.measure(setup)
     assert [(row.kind, row.strategy) for row in part.rows] == [
         (kind, strategy) for kind in KINDS for strategy in ("approximate", "exact")
     ]
@@ -99,13 +94,13 @@ def test_threads(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_core_is_too_few_for_threads(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
-    part = conditions_threads.measure(setup)
+    part = threads.measure(setup)
     assert part.rows == []
     assert "one core only" in "\n".join(part.lines())
 
 
 def test_overhead(setup: Setup) -> None:
-    part = conditions_overhead.measure(setup)
+    part = overhead.measure(setup)
     assert [row.kind for row in part.rows] == ["long"] * 3 + ["short"] * 3
     assert all(row.overhead_us == row.single_us - row.batch_us for row in part.rows)
     check_table(part, part.rows)
@@ -113,7 +108,7 @@ def test_overhead(setup: Setup) -> None:
 
 def test_first_query_of_a_process(setup: Setup) -> None:
     one = replace(setup, singles={"long": setup.singles["long"]})
-    part = conditions_first.measure(one, strategies=["approximate"], runs=1)
+    part = first_query.measure(one, strategies=["approximate"], runs=1)
     assert [(row.kind, row.strategy) for row in part.rows] == [("long", "approximate")]
     for row in part.rows:
         assert row.compiled >= 0
@@ -124,24 +119,24 @@ def test_first_query_of_a_process(setup: Setup) -> None:
 def test_a_process_that_fails_is_told(setup: Setup) -> None:
     unknown: list[Any] = ["no such strategy"]
     with pytest.raises(RuntimeError, match="strategy is 'no such strategy'"):
-        conditions_first.measure(setup, strategies=unknown, runs=1)
+        first_query.measure(setup, strategies=unknown, runs=1)
 
 
 def test_filters_and_exact_search_finds_everything(setup: Setup) -> None:
-    part = conditions_filters.measure(setup, recalls=[0.9])
+    part = filters.measure(setup, recalls=[0.9])
     passing = [400, 200, 40, 4, 320]
     assert [row.n_passing for row in part.rows] == 4 * passing
     for row in part.rows:
         assert 0 <= row.recall <= 1
         assert row.lost == 0 or row.condition != "none"
-        if row.calibrated == conditions_filters.EXACT:
+        if row.calibrated == filters.EXACT:
             assert row.recall == 1
     check_table(part, part.rows)
 
 
 def test_neighbours(setup: Setup) -> None:
     knobs = {kind: [{"query_cut": cut, "heap_factor": 0.7} for cut in (4, 43)] for kind in KINDS}
-    part = conditions_neighbours.measure(setup, knobs, n_knn=[5])
+    part = neighbours.measure(setup, knobs, n_knn=[5])
     assert [(row.kind, row.target) for row in part.rows] == [
         (kind, target) for kind in KINDS for target in (0.95, 0.97, 0.99)
     ]
