@@ -12,8 +12,8 @@ import pytest
 
 from lsr.cli.build_options import build_limits
 from lsr.errors import InputError
-from lsr.index.collection import segment_writer as draft
-from lsr.index.indexer import block_builder as blockbuilder
+from lsr.index.collection import segment_writer
+from lsr.index.indexer import block_builder
 from lsr.index.indexer.block_builder import build_blocks
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.sparse_index import SparseIndex
@@ -51,7 +51,7 @@ def hashes(path: Path) -> dict[str, str]:
 def test_the_same_bytes_for_any_threads(
     sources: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(blockbuilder, "PART_POSTINGS", 100)
+    monkeypatch.setattr(block_builder, "PART_POSTINGS", 100)
     states: list[list[dict[str, str]]] = []
     for n_threads in (1, 2):
         path, options = tmp_path / f"{n_threads}", ("--threads", n_threads)
@@ -76,7 +76,7 @@ def test_limits_reach_the_builder(
         seen.append((n_threads, max_memory))
         return build_blocks(*arguments, progress=progress)
 
-    monkeypatch.setattr(draft, "build_blocks", recorded)
+    monkeypatch.setattr(segment_writer, "build_blocks", recorded)
     path, options = tmp_path / "index", ("--threads", 3, "--max-memory", "1.5G")
     done("index", "build", sources[0], path, "--blocks", "always", "--sparse", "bm25", *options)
     done("index", "add", path, sources[1], *options)

@@ -13,7 +13,7 @@ from lsr.errors import QueryError
 from lsr.index.blocks.config import SearchParams, Strategy
 from lsr.index.kernels.dispatch import search_mixed
 from lsr.index.kernels.query_check import terms_beyond, wrong_query
-from lsr.index.search import block_searcher as blocksearcher
+from lsr.index.search import block_searcher
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.costs import Costs
 from lsr.index.sparse_index import SparseIndex
@@ -129,7 +129,7 @@ def test_search_is_compiled_once(index: SparseIndex, monkeypatch: pytest.MonkeyP
         kinds.add(tuple(map(numba.typeof, given)))
         return int(search_mixed(*given))
 
-    monkeypatch.setattr(blocksearcher, "search_mixed", watch)
+    monkeypatch.setattr(block_searcher, "search_mixed", watch)
     query = vector([3], [1.0])
     index.warm_up()
     for only in (None, np.ones(4, bool), index.mask(["0"])):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lsr.index.blocks import layout as at
-from lsr.index.blocks import scan_lists as scanlists
+from lsr.index.blocks import scan_lists
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams, StoredValues
 from lsr.index.blocks.scan_lists import TOP_CODE, WINDOW
@@ -305,12 +305,12 @@ def test_as_python_runs_it(window: int) -> None:
         queries = questions(rng, 9, "few")
         ties = rng.permutation(130).astype(np.int32)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(scanlists, "WINDOW", window)
+            patch.setattr(scan_lists, "WINDOW", window)
             patch.setattr(module, "WINDOW", window)
             patch.setattr(module, "SPARE", 8)
             patch.setattr(module, "prefetch", lambda array, place: None)
             for name in ("_count", "_fill"):
-                patch.setattr(scanlists, name, interpreted(getattr(scanlists, name)))
+                patch.setattr(scan_lists, name, interpreted(getattr(scan_lists, name)))
             for name in OURS:
                 patch.setattr(module, name, interpreted(getattr(module, name)))
             index = built(documents)

@@ -12,7 +12,7 @@ from lsr.errors import QueryError
 from lsr.index.blocks.block_index import BlockIndex
 from lsr.index.blocks.config import BuildConfig, GlobalPruning, SearchParams
 from lsr.index.indexer.block_builder import build_blocks
-from lsr.index.kernels import dispatch as mixedsearch
+from lsr.index.kernels import dispatch
 from lsr.index.kernels.block_scores import search_rows
 from lsr.index.kernels.block_search import search_blocks
 from lsr.index.kernels.dispatch import PRIMED_HITS, PRIMED_POSTINGS, search_mixed
@@ -172,11 +172,11 @@ class Watched:
     def __init__(self, patch: pytest.MonkeyPatch, primed: float = PRIMED_POSTINGS) -> None:
         self.calls: list[str] = []
         self.floors: list[list[float]] = []
-        patch.setattr(mixedsearch, "PRIMED_POSTINGS", primed)
+        patch.setattr(dispatch, "PRIMED_POSTINGS", primed)
         patch.setattr(module, "search_mixed", interpreted(search_mixed))
         patch.setattr(module, "search_rows", self._noted(search_rows))
         for kernel in (search_blocks, scan_lists):
-            patch.setattr(mixedsearch, kernel.__name__, self._noted(kernel))
+            patch.setattr(dispatch, kernel.__name__, self._noted(kernel))
 
     def _noted(self, kernel: Any) -> Any:
         def noted(*arguments: Any) -> None:
