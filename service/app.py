@@ -40,13 +40,13 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
+        warming = asyncio.create_task(asyncio.to_thread(engine.catalog.warm_up))
         warming.add_done_callback(_report)
         try:
             yield
         finally:
             await asyncio.wait([warming])
-            engine.close()
+            engine.catalog.close()
 
     app: FastAPI = FastAPIOffline(
         docs_url=_DOCS_URL,

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import InputError, LsrError, NotFoundError, QueryError
+from lsr.errors import NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.retrieval.answer import Answer, Hit
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.plan import plan_from
 from lsr.retrieval.snippet import Piece
+from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.sparse import SparseVector
 from lsr.stopwatch import Stopwatch
 from lsr.types import Document
 
-__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "Vectors", "collection_names"]
-
-_NAME = re.compile(r"[a-z0-9_-]{1,64}")
+__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "Vectors"]
 
 
 @dataclass(frozen=True)
@@ -80,92 +76,44 @@ class SearchEngine:
     """Searches collections by name. All methods may be called from many threads.
 
     Args:
-        collections: opened collections by name; the engine closes them.
-
-    Raises:
-        InputError: a name is not 1 to 64 of a-z, 0-9, `_` and `-`, or there are no collections.
+        catalog: the collections.
     """
 
-    def __init__(
-        self, collections: Mapping[str, CollectionReader], limits: Limits | None = None
-    ) -> None:
-        if not collections:
-            raise InputError("there is no collection to serve; name at least one index folder")
-        for name in collections:
-            _check_name(name)
-        self.collections = dict(collections)
+    def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
+        self.catalog = catalog
         self.limits = limits or Limits()
-        self.not_ready: str | None = "the collections are being warmed up; try again shortly"
-        """Why searches should wait, or None when the engine is ready."""
-        self._memories = {
-            name: WordMemory(collection.encoder) for name, collection in self.collections.items()
-        }
-        self._examples = {
-            name: example_queries(collection) for name, collection in self.collections.items()
-        }
-
-    @classmethod
-    def open(cls, paths: Mapping[str, Path], limits: Limits | None = None) -> SearchEngine:
-        """Open the collections at `paths`, comparing every file with its checksum.
-
-        Raises:
-            InputError: as the constructor.
-            IndexStateError: one of the collections cannot be used; none stays open.
-        """
-        with ExitStack() as opened:
-            collections = {}
-            for name, path in paths.items():
-                collections[name] = CollectionReader.open(path)
-                opened.callback(collections[name].close)
-            engine = cls(collections, limits)
-            opened.pop_all()
-            return engine
-
-    def warm_up(self) -> None:
-        """Compile kernels and load models, then become ready.
-
-        Raises:
-            LsrError: a model cannot be loaded; `not_ready` says so from then on.
-        """
-        try:
-            for collection in self.collections.values():
-                collection.warm_up()
-        except BaseException as error:
-            known = isinstance(error, LsrError)
-            self.not_ready = str(error) if known else "the warm-up failed; the log says more"
-            raise
-        self.not_ready = None
-
-    def close(self) -> None:
-        """Close every collection. Searches that are running fail."""
-        self.not_ready = "the service is shutting down; try another"
-        for collection in self.collections.values():
-            collection.close()
+        self._memories: dict[str, WordMemory] = {}
+        self._examples: dict[str, tuple[int, tuple[str, ...]]] = {}
 
     def collection(self, name: str) -> CollectionReader:
-        """A collection by name. Raises NotFoundError when there is none."""
-        if name not in self.collections:
-            known = ", ".join(sorted(self.collections))
-            raise NotFoundError(f"there is no collection {name[:64]!r}; there are: {known}")
-        return self.collections[name]
+        """The newest state of a collection. Raises NotFoundError when there is none."""
+        return self.catalog.reader(name)
 
     def document(self, name: str, doc_id: str) -> Document:
         """A document by id. Raises NotFoundError when there is none, or no such collection."""
-        self.collection(name)
+        collection = self.collection(name)
         try:
-            return self.collections[name].document(doc_id)
+            return collection.document(doc_id)
         except NotFoundError as error:
             raise NotFoundError(f"there is no document {doc_id!r} in collection {name}") from error
 
     def examples(self, name: str) -> tuple[str, ...]:
         """A few queries that find something, always the same. Raises NotFoundError."""
-        self.collection(name)
-        return self._examples[name]
+        collection = self.collection(name)
+        generation, examples = self._examples.get(name, (0, ()))
+        if generation != collection.manifest.generation:
+            generation, examples = collection.manifest.generation, example_queries(collection)
+            self._examples[name] = (generation, examples)
+        return examples
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
         """Marker of the words of a query in texts of a collection. Raises NotFoundError."""
-        self.collection(name)
-        return QueryTerms(text, self._memories[name])
+        return QueryTerms(text, self._memory(name, self.collection(name)))
+
+    def _memory(self, name: str, collection: CollectionReader) -> WordMemory:
+        if name not in self._memories:
+            self._memories[name] = WordMemory(collection.encoder)
+        return self._memories[name]
 
     def search(
         self,
@@ -207,14 +155,20 @@ class SearchEngine:
             sparse_vector=sparse,
             dense_vector=dense,
         )
-        return self._result(name, answer, limit, offset, snippets)
+        return self._result(name, collection, answer, limit, offset, snippets)
 
     def _result(
-        self, name: str, answer: Answer, limit: int, offset: int, snippets: bool
+        self,
+        name: str,
+        collection: CollectionReader,
+        answer: Answer,
+        limit: int,
+        offset: int,
+        snippets: bool,
     ) -> SearchResult:
         watch = Stopwatch()
         added = [term.term for term in answer.prf.terms if term.origin != "query"]
-        terms = QueryTerms(answer.text, self._memories[name], added)
+        terms = QueryTerms(answer.text, self._memory(name, collection), added)
         hits = tuple(_found(hit, terms, snippets) for hit in answer.hits)
         watch.lap("snippet")
         took_ms = {**answer.took_ms, **watch.took_ms}
@@ -244,32 +198,6 @@ class SearchEngine:
             )
         if len(where) > limits.filters:
             raise QueryError(f"the filter has {len(where):,} fields; give at most {limits.filters}")
-
-
-def collection_names(paths: Iterable[Path]) -> dict[str, Path]:
-    """Paths by the names they are served under: the folder's own, in lower case.
-
-    Raises:
-        InputError: a folder's name cannot be one, or two would have the same.
-    """
-    named: dict[str, Path] = {}
-    for path in paths:
-        name = path.resolve().name.lower()
-        _check_name(name)
-        if name in named:
-            raise InputError(
-                f"{named[name]} and {path} would both be served as {name!r}; rename one folder"
-            )
-        named[name] = path
-    return named
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise InputError(
-            f"a collection cannot be named {name!r}; use 1 to 64 of a-z, 0-9, '_' and '-', "
-            "and rename the folder if the name comes from it"
-        )
 
 
 def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:

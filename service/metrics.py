@@ -47,18 +47,17 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        documents = Gauge(
+        self._documents = Gauge(
             "lsr_collection_documents",
             "Documents in a collection",
             ["collection"],
             registry=self._registry,
         )
-        for name, collection in engine.collections.items():
-            documents.labels(name).set(collection.n_documents)
+        self._catalog = engine.catalog
         ready = Gauge(
             "lsr_ready", "1 when searches are served at full speed", registry=self._registry
         )
-        ready.set_function(lambda: float(engine.not_ready is None))
+        ready.set_function(lambda: float(engine.catalog.not_ready is None))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note an answered request; `route` is the template, so that paths are not labels."""
@@ -72,4 +71,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it in the text format."""
+        self._documents.clear()
+        for name in self._catalog.names:
+            self._documents.labels(name).set(self._catalog.reader(name).n_documents)
         return generate_latest(self._registry)

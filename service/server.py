@@ -17,7 +17,8 @@ import uvicorn
 
 from lsr.errors import StorageError
 from lsr.service.app import create_app
-from lsr.service.engine import SearchEngine, collection_names
+from lsr.service.catalog import Catalog, collection_names
+from lsr.service.engine import SearchEngine
 from lsr.service.settings import Settings
 
 __all__ = ["serve"]
@@ -48,7 +49,8 @@ def serve(
                 "%s can be reached from other machines, and this service asks for no key",
                 settings.host,
             )
-        engine = SearchEngine.open(named, settings.limits)
+        catalog = Catalog.open(named)
+        engine = SearchEngine(catalog, settings.limits)
         config = uvicorn.Config(
             create_app(engine, settings),
             log_config=None,
@@ -57,7 +59,7 @@ def serve(
             timeout_graceful_shutdown=settings.shutdown_seconds,
         )
         server = _AnnouncingServer(config, lambda: announce(_url(settings.host, listener)))
-        with closing(engine), _stopping(server):
+        with closing(catalog), _stopping(server):
             server.run(sockets=[listener])
 
 

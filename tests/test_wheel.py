@@ -105,9 +105,11 @@ def test_the_command_line_runs_from_it(python: Path, tmp_path: Path) -> None:
 from pathlib import Path
 from fastapi.testclient import TestClient
 from lsr.service.app import create_app
+from lsr.service.catalog import Catalog
 from lsr.service.engine import SearchEngine
 from lsr.service.settings import Settings
-client = TestClient(create_app(SearchEngine.open({"my-index": Path("my-index")}), Settings()))
+engine = SearchEngine(Catalog.open({"my-index": Path("my-index")}))
+client = TestClient(create_app(engine, Settings()))
 print(client.get("/", params={"q": "rotate"}).text, client.get("/docs").status_code)
 """
     said = run(python, tmp_path, "-W", "ignore", "-c", page)

@@ -81,6 +81,7 @@ class Manifest:
         segments: at least one, in the order of their rows.
         tie_order: path of the array that orders the rows of several segments; None for one.
         files: path below the collection's folder to record.
+        log_seq: the last operation of the log that this generation holds; 0 without a log.
     """
 
     generation: int
@@ -93,6 +94,7 @@ class Manifest:
     segments: tuple[SegmentRecord, ...]
     tie_order: str | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
+    log_seq: int = 0
 
     @property
     def n_documents(self) -> int:

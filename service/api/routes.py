@@ -51,10 +51,14 @@ def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         responses=_UNUSABLE,
     )
     async def readyz() -> Health | Response:
-        if engine.not_ready is None:
+        if engine.catalog.not_ready is None:
             return Health(status="ready")
         return problem(
-            503, "not_ready", engine.not_ready, instance="/readyz", headers={"Retry-After": "1"}
+            503,
+            "not_ready",
+            engine.catalog.not_ready,
+            instance="/readyz",
+            headers={"Retry-After": "1"},
         )
 
     @router.get(
@@ -75,8 +79,7 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.get("", summary="List the collections")
     def list_collections() -> Collections:
-        names = sorted(engine.collections)
-        return Collections(collections=[_summary(engine, name) for name in names])
+        return Collections(collections=[_summary(engine, name) for name in engine.catalog.names])
 
     @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
     def read_collection(collection: str) -> CollectionSummary:

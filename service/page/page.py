@@ -32,8 +32,8 @@ def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.get("/")
     def home(request: Request) -> Response:
-        if len(engine.collections) == 1:
-            return page.search(next(iter(engine.collections)), request)
+        if len(engine.catalog.names) == 1:
+            return page.search(engine.catalog.names[0], request)
         return page.collections()
 
     @router.get("/c/{collection}")
@@ -62,13 +62,11 @@ class _Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["names"] = sorted(engine.collections)
 
     def collections(self) -> HTMLResponse:
         """A choice of collections."""
         sizes = {
-            name: self._engine.collections[name].n_documents
-            for name in sorted(self._engine.collections)
+            name: self._engine.collection(name).n_documents for name in self._engine.catalog.names
         }
         return self._render("collections.html", HTTPStatus.OK, sizes=sizes, collection=None)
 
@@ -176,7 +174,9 @@ class _Page:
         )
 
     def _render(self, template: str, status: HTTPStatus, **values: object) -> HTMLResponse:
-        text = self._environment.get_template(template).render(values)
+        text = self._environment.get_template(template).render(
+            names=self._engine.catalog.names, **values
+        )
         return HTMLResponse(text, status)
 
 

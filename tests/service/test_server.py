@@ -15,7 +15,8 @@ import pytest
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexMissingError, InputError, NotFoundError, StorageError
 from lsr.index.collection.build import build_collection
-from lsr.service.engine import Limits, SearchEngine, collection_names
+from lsr.service.catalog import Catalog, collection_names
+from lsr.service.engine import Limits, SearchEngine
 from lsr.service.server import serve
 from lsr.service.settings import Settings
 from lsr.types import Document
@@ -36,13 +37,13 @@ def test_names_of_collections(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be named 'two words'"):
         collection_names([tmp_path / "Two words"])
     with pytest.raises(InputError, match="no collection to serve"):
-        SearchEngine({})
+        Catalog({})
     with pytest.raises(IndexMissingError):
-        SearchEngine.open({"birds": folder, "gone": tmp_path / "gone"})
-    engine = SearchEngine.open({"b": folder})
+        (Catalog.open({"birds": folder, "gone": tmp_path / "gone"}))
+    engine = SearchEngine(Catalog.open({"b": folder}))
     with pytest.raises(NotFoundError, match="there is no collection 'x'; there are: b"):
         engine.examples("x")
-    engine.close()
+    engine.catalog.close()
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,11 +61,11 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_limits(folder: Path) -> None:
-    engine = SearchEngine.open({"b": folder}, Limits(hits=1))
+    engine = SearchEngine(Catalog.open({"b": folder}), Limits(hits=1))
     assert engine.search("b", "heron").limit == 1
     with pytest.raises(InputError, match="at most 1 hits; ask for 1 to 1"):
         engine.search("b", "heron", limit=2)
-    engine.close()
+    engine.catalog.close()
 
 
 def test_a_port_in_use_is_told(folder: Path) -> None:

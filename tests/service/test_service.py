@@ -19,7 +19,8 @@ from lsr.errors import LsrError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.service.app import create_app
-from lsr.service.engine import SearchEngine, collection_names
+from lsr.service.catalog import Catalog, collection_names
+from lsr.service.engine import SearchEngine
 from lsr.service.page.query_string import PageQuery, filter_text, filter_value
 from lsr.service.problems import STATUSES, status_of
 from lsr.service.settings import Settings
@@ -49,7 +50,7 @@ def client(folder: Path) -> Iterator[TestClient]:
 
 def _client(folder: Path, **settings: Any) -> TestClient:
     options = Settings(**settings)
-    engine = SearchEngine.open(collection_names([folder]), options.limits)
+    engine = SearchEngine(Catalog.open(collection_names([folder])), options.limits)
     return TestClient(create_app(engine, options))
 
 

@@ -23,7 +23,8 @@ from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.plan import INTERPOLATIONS, SearchPlan, plan_from
 from lsr.service.api.plan_schema import PlanFields
 from lsr.service.app import create_app
-from lsr.service.engine import SearchEngine, collection_names
+from lsr.service.catalog import Catalog, collection_names
+from lsr.service.engine import SearchEngine
 from lsr.service.settings import Settings
 from lsr.types import Query
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(folder: Path) -> Iterator[TestClient]:
-    engine = SearchEngine.open(collection_names([folder]), Settings().limits)
+    engine = SearchEngine(Catalog.open(collection_names([folder])), Settings().limits)
     with TestClient(create_app(engine, Settings())) as opened:
         yield opened
 
@@ -256,7 +257,7 @@ def test_a_failed_warm_up_is_told(
         raise errors.UnavailableError(f"{model} needs a package; install it")
 
     monkeypatch.setattr(lsr.index.collection.retrievers, "open_dense_encoder", missing)
-    engine = SearchEngine.open(collection_names([folder]), Settings().limits)
+    engine = SearchEngine(Catalog.open(collection_names([folder])), Settings().limits)
     with TestClient(create_app(engine, Settings())) as client:
         for _ in range(600):
             detail = client.get("/readyz").json()["detail"]

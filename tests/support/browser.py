@@ -27,6 +27,7 @@ from playwright.sync_api import (
 )
 
 from lsr.service.app import create_app
+from lsr.service.catalog import Catalog
 from lsr.service.engine import SearchEngine
 from lsr.service.settings import Settings
 
@@ -51,7 +52,7 @@ Open = Callable[..., Page]
 @contextmanager
 def served(paths: dict[str, Path]) -> Iterator[str]:
     """A server of collections by name, in a thread; gives its address when it is warm."""
-    engine = SearchEngine.open(paths)
+    engine = SearchEngine(Catalog.open(paths))
     config = uvicorn.Config(
         create_app(engine, Settings()), port=0, log_config=None, access_log=False
     )
@@ -59,7 +60,7 @@ def served(paths: dict[str, Path]) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        while not server.started or engine.not_ready:
+        while not server.started or engine.catalog.not_ready:
             assert thread.is_alive()
             threading.Event().wait(0.02)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"

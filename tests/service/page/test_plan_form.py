@@ -24,6 +24,7 @@ from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import MODES, Prf, SearchPlan
 from lsr.service.app import create_app
+from lsr.service.catalog import Catalog
 from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.page.curl import curl_command, search_body
 from lsr.service.page.feedback_view import feedback_view, notes
@@ -59,9 +60,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SearchEngine]:
         patch.setattr(
             lsr.index.collection.retrievers, "open_dense_encoder", lambda *_, **__: Topics()
         )
-        engine = SearchEngine.open({"shore": path})
+        engine = SearchEngine(Catalog.open({"shore": path}))
         yield engine
-        engine.close()
+        engine.catalog.close()
 
 
 @pytest.fixture
