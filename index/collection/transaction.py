@@ -46,7 +46,9 @@ class Transaction:
         names = {f"{record.name}/{name}" for record in segments for name in _IDENTIFIERS}
         names |= {record.deleted for record in segments if record.deleted is not None}
         self.check(names)
-        self.readers = open_readers(collection, self.before, opened)
+        self.readers = open_readers(collection, self.before)
+        for reader in self.readers:
+            opened.callback(reader.close)
         self._deletions = [Deletions(reader, staging.generation) for reader in self.readers]
         self._merged: set[str] = set()
 
