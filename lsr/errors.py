@@ -10,6 +10,8 @@
     │   ├── IndexVersionError     written by another version of the format
     │   └── IndexCorruptError     bytes differ from what was written
     ├── StorageError          the machine said no: disk full, no permission, port in use, lock held
+    ├── TaskCancelledError    long work was stopped before its end; nothing was changed (HTTP 409)
+    ├── OverloadedError       more is waiting than can be kept; try again later (HTTP 503)
     ├── UnavailableError      an optional part is not installed; names the install line
     ├── RetrieverError        one side of a search failed, for a reason that may pass (HTTP 503)
     └── ModelError            a model gave numbers that are not finite (HTTP 500)
@@ -34,9 +36,11 @@ __all__ = [
     "LsrError",
     "ModelError",
     "NotFoundError",
+    "OverloadedError",
     "QueryError",
     "RetrieverError",
     "StorageError",
+    "TaskCancelledError",
     "UnavailableError",
 ]
 
@@ -105,6 +109,18 @@ class StorageError(LsrError):
     """The machine refused: disk full, no permission, port in use, lock held."""
 
     code = "storage"
+
+
+class TaskCancelledError(LsrError):
+    """Long work was stopped before its end; nothing was changed."""
+
+    code = "task_cancelled"
+
+
+class OverloadedError(LsrError):
+    """More is waiting than can be kept; the same request may succeed later."""
+
+    code = "overloaded"
 
 
 class UnavailableError(LsrError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lsr.errors import InputError, LsrError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
+from lsr.index.live.live_collection import LiveCollection
 
 __all__ = ["Catalog", "collection_names"]
 
@@ -17,6 +18,8 @@ _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 class Catalog:
     """Named collections. All methods may be called from many threads.
+
+    Every collection is followed: whoever changes it, searches that begin later see the change.
 
     Args:
         collections: opened collections by name; the catalog closes them.
@@ -28,7 +31,7 @@ class Catalog:
         InputError: a name is not 1 to 64 of a-z, 0-9, `_` and `-`, or there are no collections.
     """
 
-    def __init__(self, collections: Mapping[str, CollectionReader]) -> None:
+    def __init__(self, collections: Mapping[str, LiveCollection]) -> None:
         if not collections:
             raise InputError("there is no collection to serve; name at least one index folder")
         for name in collections:
@@ -37,8 +40,11 @@ class Catalog:
         self.not_ready: str | None = "the collections are being warmed up; try again shortly"
 
     @classmethod
-    def open(cls, paths: Mapping[str, Path]) -> Catalog:
+    def open(cls, paths: Mapping[str, Path], *, keeper: bool = True, address: str = "") -> Catalog:
         """Open the collections at `paths`, comparing every file with its checksum.
+
+        Args:
+            keeper, address: as `LiveCollection`.
 
         Raises:
             InputError: as the constructor.
@@ -47,7 +53,7 @@ class Catalog:
         with ExitStack() as opened:
             collections = {}
             for name, path in paths.items():
-                collections[name] = CollectionReader.open(path)
+                collections[name] = LiveCollection.open(path, keeper=keeper, address=address)
                 opened.callback(collections[name].close)
             catalog = cls(collections)
             opened.pop_all()
@@ -67,6 +73,11 @@ class Catalog:
         if name not in self._collections:
             known = ", ".join(self.names)
             raise NotFoundError(f"there is no collection {name[:64]!r}; there are: {known}")
+        return self._collections[name].view
+
+    def live(self, name: str) -> LiveCollection:
+        """A collection's handle, to write to it. Raises as `reader`."""
+        self.reader(name)
         return self._collections[name]
 
     def warm_up(self) -> None:
@@ -85,7 +96,7 @@ class Catalog:
         self.not_ready = None
 
     def close(self) -> None:
-        """Close every collection. Searches that are running fail."""
+        """Close every collection. Searches that are running end on what they have."""
         self.not_ready = "the service is shutting down; try another"
         for collection in self._collections.values():
             collection.close()

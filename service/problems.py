@@ -17,8 +17,10 @@ from lsr.errors import (
     InputError,
     LsrError,
     NotFoundError,
+    OverloadedError,
     RetrieverError,
     StorageError,
+    TaskCancelledError,
     UnavailableError,
 )
 
@@ -33,6 +35,8 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (RetrieverError, HTTPStatus.SERVICE_UNAVAILABLE),
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
+    (TaskCancelledError, HTTPStatus.CONFLICT),
+    (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 """The first line whose class an error is of."""
@@ -51,6 +55,8 @@ _TITLES = {
     "index_version": "Collection of another version",
     "index_corrupt": "Collection damaged",
     "storage": "Storage refused",
+    "task_cancelled": "Task cancelled",
+    "overloaded": "Too much at once",
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",

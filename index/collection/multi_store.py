@@ -33,13 +33,21 @@ class MultiStore:
         """Documents that can be found."""
         return self._segment.n_documents
 
-    def documents(self, rows: Sequence[int]) -> list[Document]:
-        """As `DocumentStore.documents`."""
-        found: dict[int, Document] = {}
+    def stored(self, rows: Sequence[int]) -> list[tuple[Document, int]]:
+        """As `DocumentStore.stored`."""
+        found: dict[int, tuple[Document, int]] = {}
         for reader, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
-            documents = self._stores[reader].documents(local.tolist())
+            documents = self._stores[reader].stored(local.tolist())
             found.update(zip(places.tolist(), documents, strict=True))
         return [found[place] for place in range(len(rows))]
+
+    def versions(self, rows: Sequence[int]) -> list[int]:
+        """As `DocumentStore.versions`."""
+        return [version for _, version in self.stored(rows)]
+
+    def documents(self, rows: Sequence[int]) -> list[Document]:
+        """As `DocumentStore.documents`."""
+        return [document for document, _ in self.stored(rows)]
 
     def document(self, row: int) -> Document:
         """As `DocumentStore.document`."""

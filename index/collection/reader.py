@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore
 from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
+from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.search.block_searcher import BlockSearcher
@@ -58,6 +59,7 @@ class CollectionReader:
         dense: its dense model, where that is loaded already.
 
     Attributes:
+        readers: the segments one by one.
         segment, store: vectors and documents of all segments, under one numbering of rows.
         hybrid: both sides, or the one there is, behind one search.
     """
@@ -76,6 +78,7 @@ class CollectionReader:
         self.encoder = encoder
         self.tuned_plan = tuned_plan
         self._snapshot = snapshot
+        self.readers = snapshot.readers
         self.segment: AnySegment = snapshot.segment
         self.store: AnyStore = snapshot.store
         self.sparse = SparseRetriever(encoder, snapshot.searcher, self.segment, self.store)
@@ -84,7 +87,13 @@ class CollectionReader:
 
     @classmethod
     def open(
-        cls, path: Path, *, verify: bool = True, dense: DenseEncoder | None = None
+        cls,
+        path: Path,
+        *,
+        verify: bool = True,
+        dense: DenseEncoder | None = None,
+        encoder: Encoder | None = None,
+        known: Iterable[SegmentReader] = (),
     ) -> CollectionReader:
         """Open the newest generation in a folder.
 
@@ -93,6 +102,8 @@ class CollectionReader:
             verify: compare every file with its checksum first. Leave it on unless the files are
                 trusted: a damaged index may give wrong answers.
             dense: its dense model, where that is loaded already; not used if it is another.
+            encoder: its sparse encoder, where that is loaded already.
+            known: segments of another generation; those that did not change are shared.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
@@ -103,10 +114,10 @@ class CollectionReader:
                 if verify:
                     for damage in manifest.damage(path):
                         raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
-                encoder = load_encoder(path, manifest)
+                own = load_encoder(path, manifest) if encoder is None else encoder
                 tuned_plan = TunedPlan.read(path)
-                snapshot = Snapshot.open(path, manifest)
-                return cls(path, manifest, snapshot, encoder, tuned_plan, dense)
+                snapshot = Snapshot.open(path, manifest, known)
+                return cls(path, manifest, snapshot, own, tuned_plan, dense)
             except IndexCorruptError:  # a writer may have published while it was opened
                 if Manifest.read(path).generation == manifest.generation:
                     raise
@@ -197,11 +208,8 @@ class CollectionReader:
         assert part.blocks is not None
         searcher = BlockSearcher(part.blocks, part.segment.tie_order)
         if texts is None:
-            rng = np.random.default_rng(0)
-            live = part.live_rows()
-            drawn = rng.choice(live, min(len(live), MOST_QUERIES), replace=False)
-            vectors = part.store.sparse_vectors(np.sort(drawn).tolist(), self.encoder.n_terms)
-            queries, source = pseudo_queries(vectors), "queries made of documents"
+            drawn = part.drawn_vectors(MOST_QUERIES, self.encoder.n_terms)
+            queries, source = pseudo_queries(drawn), "queries made of documents"
         else:
             queries, source = self.encoder.encode_queries(texts), "given queries"
         found = calibrate(searcher, queries, target_recall, k=k, source=source, progress=progress)
@@ -379,10 +387,14 @@ class CollectionReader:
 
     def document(self, doc_id: str) -> Document:
         """A document by id. Raises NotFoundError when there is none."""
+        return self.stored(doc_id)[0]
+
+    def stored(self, doc_id: str) -> tuple[Document, int]:
+        """A document by id, and its version. Raises NotFoundError when there is none."""
         row = self.store.row(doc_id)
         if row is None:
             raise NotFoundError(f"there is no document {doc_id!r} in {self.path.name}")
-        return self.store.document(row)
+        return self.store.stored([row])[0]
 
     def close(self) -> None:
         """Close the databases. Searches that are running fail."""

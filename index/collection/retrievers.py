@@ -165,12 +165,17 @@ class DenseRetriever:
         """The model, once it was needed."""
         return self._encoder
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Query vectors, shape (n_texts, dimension)."""
+    @property
+    def model(self) -> DenseEncoder:
+        """The model; loaded with the first use."""
         with self._loading:
             if self._encoder is None:
                 self._encoder = open_model(self._identity, self._onnx)
-        return self._encoder.encode_queries(texts)
+            return self._encoder
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Query vectors, shape (n_texts, dimension)."""
+        return self.model.encode_queries(texts)
 
     def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None

@@ -204,6 +204,12 @@ class SegmentReader:
             return np.arange(self.record.n_rows, dtype=np.int32)
         return np.flatnonzero(self.alive).astype(np.int32)
 
+    def drawn_vectors(self, most: int, n_terms: int) -> CSR:
+        """Sparse vectors of some documents, always the same; the width is `n_terms`."""
+        rows = self.live_rows()
+        drawn = np.random.default_rng(0).choice(rows, min(len(rows), most), replace=False)
+        return self.store.sparse_vectors(np.sort(drawn).tolist(), n_terms)
+
     def open_searcher(self) -> Searcher:
         """Sparse search over this segment: the one place where its engine is chosen.
 

@@ -117,6 +117,11 @@ class SegmentWriter:
         else:
             self._sparse = take_sparse(self._store, encoder, vectors)
 
+    def take_dense(self, vectors: NDArray[np.float32]) -> None:
+        """Give all documents so far dense vectors that are made already."""
+        self._store.add_dense(vectors)
+        self._dense.append((vectors, None))
+
     def encode_dense(self, model: DenseEncoder, kept: Path) -> None:
         """Give all documents so far their dense vectors; see `encode_dense`."""
         self._dense.append((encode_dense(self._store, model, kept, self._progress), None))

@@ -42,16 +42,22 @@ class DocumentStore:
     newer one replaces the file. Each document and vector is compared with its checksum when it is
     fetched; databases of index format 2 have none, and their documents have version 0.
 
+    Args:
+        path: the file; None for a database in memory.
+        connection: to that; may be used from many threads, one at a time.
+
     Raises:
         IndexCorruptError: the file is not such a database (also from every method).
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, connection: sqlite3.Connection | None = None) -> None:
+        self._path = path or Path(":memory:")
         self._lock = threading.Lock()
         try:
-            uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-            self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            if connection is None:
+                uri = f"{self._path.resolve().as_uri()}?mode=ro&immutable=1"
+                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+            self._connection = connection
             self._connection.execute("PRAGMA mmap_size = 0")  # a truncated map is a SIGBUS
         except _DAMAGE as error:
             raise self._unreadable(error) from error

@@ -65,14 +65,19 @@ _BATCH = 1_000
 class StoreWriter:
     """Fills a new database. Nothing is durable before `close`.
 
+    Args:
+        path: the file to make; None for a database in memory.
+
     Raises:
         StorageError: the machine refuses to write (also from every method).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.n_documents = 0
         with _refusals():
-            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection = sqlite3.connect(
+                path or ":memory:", isolation_level=None, check_same_thread=path is not None
+            )
             self._connection.execute("PRAGMA journal_mode = OFF")
             self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.executescript(_SCHEMA)
@@ -245,6 +250,11 @@ class StoreWriter:
             self._connection.execute("COMMIT")
             self._connection.execute("ANALYZE")
         self._connection.close()
+
+    def reader(self) -> DocumentStore:
+        """The finished database, of one that is in memory."""
+        self._execute("COMMIT", ())
+        return DocumentStore(None, self._connection)
 
     def abandon(self) -> None:
         """Close without caring for what was written."""

@@ -1,0 +1,139 @@
+"""`Buffer`: documents that are in the log and not in segments, ready to be searched, in memory.
+
+They lie in segments of their own, each of some operations, that are joined as they become many: a
+document is copied a few times at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.index.collection.segment_reader import SegmentFiles, SegmentReader
+from lsr.index.live.encoding import dense_of, sparse_of
+from lsr.index.live.log import Entry
+from lsr.index.live.operation import document_of
+from lsr.index.storage.document_store import DocumentStore
+from lsr.index.storage.document_store_writer import StoreWriter
+from lsr.index.storage.manifest import SegmentRecord
+from lsr.index.storage.segment import Segment
+from lsr.sparse import CSR
+from lsr.types import Document
+
+__all__ = ["Buffer"]
+
+_GROWTH = 4
+"""A chunk is joined with the one before it when that has no more than this many times its rows."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Documents of some operations: what they are made from, and the segment made of them."""
+
+    entries: tuple[Entry, ...]
+    reader: SegmentReader
+
+
+class Buffer:
+    """The newest version of every document that the log holds with its vectors. Immutable.
+
+    Args:
+        chunks: segments in memory.
+        newest: of every document that is in the log, the last operation.
+        n_terms, dimension: widths of the vectors; dimension 0 without a dense side.
+
+    Attributes:
+        newest: likewise; deletions too, so that older versions in the segments are hidden.
+    """
+
+    def __init__(
+        self,
+        chunks: Sequence[_Chunk] = (),
+        newest: dict[str, int] | None = None,
+        dimension: int = 0,
+    ) -> None:
+        self._chunks = tuple(chunks)
+        self.newest = newest or {}
+        self._dimension = dimension
+
+    @property
+    def readers(self) -> tuple[SegmentReader, ...]:
+        """The segments, without documents that were replaced or deleted since."""
+        return tuple(chunk.reader for chunk in self._chunks if chunk.reader.record.n_documents)
+
+    def plus(self, entries: Sequence[Entry], n_terms: int) -> Buffer:
+        """The buffer with more operations, in the order of their numbers.
+
+        Args:
+            n_terms: the width of the vocabulary as it is now.
+        """
+        newest = self.newest | {entry.doc_id: entry.seq for entry in entries}
+        changed = {entry.doc_id for entry in entries}
+        chunks = [_without(chunk, newest, changed) for chunk in self._chunks]
+        puts = tuple(
+            entry
+            for entry in entries
+            if entry.body is not None and newest[entry.doc_id] == entry.seq
+        )
+        if puts:
+            chunks.append(self._chunk(puts, n_terms))
+        while len(chunks) > 1 and _rows(chunks[-2]) <= _GROWTH * _rows(chunks[-1]):
+            last, before = chunks.pop(), chunks.pop()
+            alive = [
+                entry
+                for entry in (*before.entries, *last.entries)
+                if newest[entry.doc_id] == entry.seq
+            ]
+            if alive:
+                chunks.append(self._chunk(tuple(alive), n_terms))
+        return Buffer(chunks, newest, self._dimension)
+
+    def _chunk(self, entries: tuple[Entry, ...], n_terms: int) -> _Chunk:
+        documents = [document_of(entry.doc_id, entry.body or b"") for entry in entries]
+        sparse = sparse_of(entries, n_terms)
+        dense = dense_of(entries, self._dimension) if self._dimension else None
+        store = _store(documents, [entry.seq for entry in entries], sparse, dense)
+        segment = Segment.build([document.doc_id for document in documents], sparse, dense)
+        record = SegmentRecord(
+            name=f"buffer-{entries[-1].seq}",
+            n_rows=len(entries),
+            n_deleted=0,
+            n_terms=segment.n_terms,
+            n_postings=segment.n_postings,
+            deleted=None,
+            is_exact=False,
+        )
+        return _Chunk(entries, SegmentReader(record, SegmentFiles({}, segment, store)))
+
+
+def _rows(chunk: _Chunk) -> int:
+    return len(chunk.entries)
+
+
+def _without(chunk: _Chunk, newest: dict[str, int], changed: set[str]) -> _Chunk:
+    """The chunk without documents of which there is a newer version."""
+    rows = [
+        row
+        for row, entry in enumerate(chunk.entries)
+        if entry.doc_id in changed and newest[entry.doc_id] != entry.seq
+    ]
+    return _Chunk(chunk.entries, chunk.reader.without(np.array(rows, np.int32)))
+
+
+def _store(
+    documents: Sequence[Document],
+    versions: Sequence[int],
+    sparse: CSR,
+    dense: NDArray[np.float32] | None,
+) -> DocumentStore:
+    """A database in memory."""
+    writer = StoreWriter(None)
+    for _ in writer.add_documents(documents, versions):
+        pass
+    writer.add_sparse(sparse)
+    if dense is not None:
+        writer.add_dense(dense)
+    return writer.reader()

@@ -1,0 +1,162 @@
+"""Vectors of operations: made by a collection's own models, in batches, as the log keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.protocols import DenseEncoder, Encoder, LearningEncoder
+from lsr.errors import InputError, ModelError
+from lsr.index.live.log import Entry, Vectors
+from lsr.index.live.operation import Operation, document_of
+from lsr.sparse import CSR
+
+__all__ = ["Given", "checked_given", "dense_of", "encoded", "given_of", "learn", "sparse_of"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Vectors of the caller's, in the collection's own spaces."""
+
+    terms: NDArray[np.int32] | None
+    weights: NDArray[np.float32] | None
+    dense: NDArray[np.float32] | None
+
+
+def encoded(
+    entries: Sequence[Entry], encoder: Encoder, dense: DenseEncoder | None, dimension: int
+) -> list[Vectors]:
+    """The vectors of operations, in their order.
+
+    Only the last version of a document is encoded. The models sort texts by length themselves. An
+    encoder that learns does so in the order of the operations, as `learn` would.
+
+    Args:
+        dense: the dense model; None where no text needs it.
+        dimension: of the dense vectors; 0 without a dense side.
+
+    Raises:
+        ModelError: a model gave numbers that cannot be indexed.
+    """
+    newest = {entry.doc_id: entry.seq for entry in entries}
+    puts = [each for each in entries if each.body is not None and newest[each.doc_id] == each.seq]
+    given = {entry.seq: checked_given(entry.given, encoder, dimension) for entry in puts}
+    texts = {entry.seq: _text(entry) for entry in puts}
+    sparse_parts: dict[int, tuple[bytes, bytes]] = {}
+    dense_parts: dict[int, bytes] = {}
+    own = [entry.seq for entry in puts if given[entry.seq].terms is None]
+    if own:
+        vectors = encoder.encode_corpus([[texts[seq] for seq in own]])
+        try:
+            vectors.validate()
+        except InputError as error:
+            raise ModelError(
+                f"the sparse encoder {encoder.identity.name!r} gave vectors that cannot be "
+                f"indexed ({error}); the documents are kept and wait, so check the model"
+            ) from error
+        for row, seq in enumerate(own):
+            vector = vectors.row(row)
+            sparse_parts[seq] = _bytes(vector.terms, vector.weights)
+    asked = [entry.seq for entry in puts if given[entry.seq].dense is None] if dimension else []
+    if asked:
+        assert dense is not None
+        matrix = dense.encode_documents([texts[seq] for seq in asked])
+        if not np.isfinite(matrix).all():
+            raise ModelError(
+                f"the dense model {dense.identity.name!r} gave numbers that are not finite; the "
+                "documents are kept and wait, so check the model"
+            )
+        for row, seq in enumerate(asked):
+            dense_parts[seq] = matrix[row].astype("<f4").tobytes()
+    for seq, each in given.items():
+        if each.terms is not None and each.weights is not None:
+            sparse_parts[seq] = _bytes(each.terms, each.weights)
+        if each.dense is not None:
+            dense_parts[seq] = each.dense.astype("<f4").tobytes()
+    learned = set(own)
+    found = []
+    for entry in entries:
+        terms, weights = sparse_parts.get(entry.seq, (None, None))
+        found.append(
+            Vectors(entry.seq, terms, weights, dense_parts.get(entry.seq), entry.seq in learned)
+        )
+    return found
+
+
+def learn(entries: Sequence[Entry], encoder: Encoder) -> None:
+    """Let an encoder know of operations that were encoded by another of its kind."""
+    if isinstance(encoder, LearningEncoder):
+        encoder.learn([_text(entry) for entry in entries if entry.learned])
+
+
+def given_of(operation: Operation) -> str | None:
+    """Vectors of the caller's as JSON, or None."""
+    if operation.sparse is None and operation.dense is None:
+        return None
+    sparse = None if operation.sparse is None else dict(operation.sparse)
+    dense = None if operation.dense is None else list(operation.dense)
+    return json.dumps({"sparse": sparse, "dense": dense})
+
+
+def checked_given(given: str | None, encoder: Encoder, dimension: int) -> Given:
+    """Vectors of the caller's as the collection takes them.
+
+    Raises:
+        InputError: a term is not in the vocabulary, or the dense vector has another length.
+    """
+    if given is None:
+        return Given(None, None, None)
+    content: dict[str, Any] = json.loads(given)
+    terms = weights = dense = None
+    if content["sparse"] is not None:
+        names = list(content["sparse"])
+        known = encoder.find_terms(names)
+        missing = [name for name, term in zip(names, known, strict=True) if term is None]
+        if missing:
+            raise InputError(
+                f"vectors.sparse: the vocabulary of this collection has no term {missing[0][:64]!r}"
+                f" (and lacks {len(missing):,} of {len(names):,} in all)"
+            )
+        order = np.argsort(np.array(known, np.int64))
+        terms = np.array(known, np.int32)[order]
+        weights = np.array(list(content["sparse"].values()), np.float32)[order]
+    if content["dense"] is not None:
+        dense = np.array(content["dense"], np.float32)
+        if dense.shape != (dimension,):
+            raise InputError(
+                f"vectors.dense has {dense.size:,} numbers and this collection needs {dimension:,}"
+            )
+        length = float(np.linalg.norm(dense.astype(np.float64)))
+        dense = (dense / length).astype(np.float32) if length else dense
+    return Given(terms, weights, dense)
+
+
+def sparse_of(entries: Sequence[Entry], n_terms: int) -> CSR:
+    """The sparse vectors of entries, one row each."""
+    indptr = np.zeros(len(entries) + 1, np.int64)
+    np.cumsum([len(entry.terms or b"") // 4 for entry in entries], out=indptr[1:])
+    terms = np.frombuffer(b"".join(entry.terms or b"" for entry in entries), "<i4")
+    weights = np.frombuffer(b"".join(entry.weights or b"" for entry in entries), "<f4")
+    return CSR(indptr, terms.astype(np.int32), weights.astype(np.float32), n_terms)
+
+
+def dense_of(entries: Sequence[Entry], dimension: int) -> NDArray[np.float32]:
+    """The dense vectors of entries, shape (n_entries, dimension); zeros where there is none."""
+    vectors = np.zeros((len(entries), dimension), np.float32)
+    for row, entry in enumerate(entries):
+        if entry.dense is not None:
+            vectors[row] = np.frombuffer(entry.dense, "<f4")
+    return vectors
+
+
+def _bytes(terms: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[bytes, bytes]:
+    return terms.astype("<i4").tobytes(), weights.astype("<f4").tobytes()
+
+
+def _text(entry: Entry) -> str:
+    return document_of(entry.doc_id, entry.body or b"").full_text

@@ -1,0 +1,172 @@
+"""`Follower`: the newest view of a collection, whoever changes it.
+
+It looks at the manifest and at the log. What did not change is kept open: segments, the encoder,
+the dense model. A view is immutable; whoever took one works on it to the end, and its files are
+closed when nobody holds them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from lsr.encoders.protocols import Encoder
+from lsr.index.collection.encoder_registry import load_encoder
+from lsr.index.collection.reader import CollectionReader
+from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
+from lsr.index.live.buffer import Buffer
+from lsr.index.live.encoding import learn
+from lsr.index.live.log import OperationLog
+from lsr.index.live.view import ViewBuilder
+from lsr.index.search.calibration_file import CALIBRATION_FILE
+from lsr.index.storage.manifest import MANIFEST, Manifest
+
+__all__ = ["Follower"]
+
+_WATCHED = (MANIFEST, CALIBRATION_FILE, TUNED_PLAN_FILE)
+
+Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class Follower:
+    """The view of one process.
+
+    Args:
+        published: the newest generation, opened.
+        open_log: gives the log; None as long as nothing was ever written to it.
+
+    Attributes:
+        encoder: the sparse encoder of the view. It has learned from all operations up to
+            `learned`; the keeper of the collection lets it learn from more.
+        view: the newest view.
+        searchable: the last operation that is in it.
+    """
+
+    def __init__(
+        self, published: CollectionReader, open_log: Callable[[], OperationLog | None]
+    ) -> None:
+        self._path = published.path
+        self._open_log = open_log
+        self._builder = ViewBuilder(published)
+        self._signature: Signature | None = None
+        self._epoch = -1
+        self._buffer = _empty_buffer(published)
+        self.encoder: Encoder = published.encoder
+        self.learned = self.searchable = published.manifest.log_seq
+        self.view = published
+        self._shown = self.searchable
+        self.lock = threading.RLock()
+        """Held while the view changes, and by whoever lets the encoder learn."""
+        self._changes = threading.Condition(self.lock)
+
+    @property
+    def published(self) -> CollectionReader:
+        """The newest generation, without what is in the log alone."""
+        return self._builder.published
+
+    def follow(self) -> bool:
+        """Bring the view up to date; whether it changed.
+
+        Raises:
+            IndexStateError: the folder is gone or cannot be read; the view stays as it was.
+            StorageError: the log cannot be read; likewise.
+        """
+        with self.lock:
+            is_newer = self._follow_manifest()
+            has_more = self._follow_log()
+            if is_newer or has_more:
+                self.view = self._builder.view(self._buffer)
+                self._shown = self.searchable
+                self._changes.notify_all()
+            return is_newer or has_more
+
+    def wait(self, seq: int, timeout: float) -> bool:
+        """Wait until an operation is in the view; whether it is."""
+        with self._changes:
+            return self._changes.wait_for(lambda: self._shown >= seq, timeout)
+
+    def reset(self) -> None:
+        """Take encoder and log from the disk again: the encoder has learned what the log lacks."""
+        with self.lock:
+            self._take_encoder(load_encoder(self._path, self.published.manifest))
+            self._epoch = -1
+
+    def _follow_manifest(self) -> bool:
+        signature = _signature(self._path)
+        if signature == self._signature:
+            return False
+        before = self.published
+        manifest = Manifest.read(self._path)
+        plans = self._signature is None or signature[1:] == self._signature[1:]
+        if manifest == before.manifest and plans:
+            self._signature = signature
+            return False
+        grown = self._grown_encoder(manifest)
+        published = CollectionReader.open(
+            self._path,
+            verify=False,
+            dense=before.loaded_dense,
+            known=before.readers if plans else (),
+            encoder=grown,
+        )
+        if published.manifest != manifest:
+            return self._follow_manifest()  # overtaken while it was opened
+        self._signature = signature
+        self._builder = ViewBuilder(published)
+        if grown is None:
+            self._take_encoder(published.encoder)
+        self.searchable = manifest.log_seq
+        self._buffer = _empty_buffer(published)
+        return True
+
+    def _grown_encoder(self, manifest: Manifest) -> Encoder | None:
+        """The encoder that is open, if the new generation's is the same, or what it grew from."""
+        before = self.published.manifest
+        if (manifest.sparse, manifest.log_seq) == (before.sparse, before.log_seq):
+            return self.encoder
+        log = self._open_log()
+        known = log is not None and log.knows_encoder(manifest.log_seq, manifest.sparse.sha256)
+        return self.encoder if known and self.learned >= manifest.log_seq else None
+
+    def _take_encoder(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        self.learned = self.published.manifest.log_seq
+        self._builder.published.encoder = encoder
+
+    def _follow_log(self) -> bool:
+        log = self._open_log()
+        manifest = self.published.manifest
+        if log is None or not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
+            return False
+        state = log.state()
+        is_new = state.epoch != self._epoch
+        if is_new:
+            self._epoch = state.epoch
+            self._builder = ViewBuilder(self.published)
+            self._buffer = _empty_buffer(self.published)
+            self.searchable = manifest.log_seq
+        if state.encoded <= self.searchable:
+            return is_new
+        entries = log.entries(self.searchable, state.encoded)
+        learn([entry for entry in entries if entry.seq > self.learned], self.encoder)
+        self.learned = max(self.learned, state.encoded)
+        self._builder.hide(entry.doc_id for entry in entries)
+        self._buffer = self._buffer.plus(entries, self.encoder.n_terms)
+        self.searchable = state.encoded
+        return True
+
+
+def _empty_buffer(published: CollectionReader) -> Buffer:
+    return Buffer(dimension=published.segment.dimension)
+
+
+def _signature(collection: Path) -> Signature:
+    found: list[tuple[int, int, int] | None] = []
+    for name in _WATCHED:
+        try:
+            at = (collection / name).stat()
+            found.append((at.st_ino, at.st_size, at.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return tuple(found)

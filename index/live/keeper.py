@@ -1,0 +1,235 @@
+"""`Keeper`: the one process of a collection that encodes what is written, and publishes it.
+
+It holds a lock beside the log. When it ends, another process takes its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lsr.encoders.protocols import DenseEncoder
+from lsr.errors import LsrError, TaskCancelledError
+from lsr.index.live.encoding import encoded
+from lsr.index.live.follower import Follower
+from lsr.index.live.log import OperationLog
+from lsr.index.live.worker import Worker
+
+__all__ = ["LOCK_FILE", "Keeper", "keeper_address"]
+
+LOCK_FILE = "log.lock"
+"""In the collection's folder: locked by its keeper, whose address it holds."""
+
+_LEAST_AT_ONCE, _MOST_AT_ONCE = 16, 2_000
+_SECONDS_AT_ONCE = 0.25
+"""What one batch may take to encode, by the speed of the batch before it."""
+_PUBLISHED_FROM = 1_000
+_PUBLISHED_BYTES = 16 << 20
+_PUBLISHED_SECONDS = 30.0
+_TRIMMED_SECONDS = 60.0
+"""Operations stay in the log for this time after their publication, as others may look there."""
+_PAUSE_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Encodes and publishes, in two threads, while it holds the lock.
+
+    Args:
+        collection: the folder.
+        follower: the view of this process, whose encoder is used.
+        open_log: gives the log; None as long as nothing was ever written to it.
+        worker: where publication runs.
+        changed: called when the log has vectors, or the folder a generation, that are new.
+
+    Attributes:
+        error: why the last attempt to encode or publish failed; None when it did not.
+    """
+
+    def __init__(
+        self,
+        collection: Path,
+        follower: Follower,
+        open_log: Callable[[], OperationLog | None],
+        worker: Worker,
+        changed: Callable[[], None],
+    ) -> None:
+        self._path = collection / LOCK_FILE
+        self._follower = follower
+        self._open_log = open_log
+        self._worker = worker
+        self._changed = changed
+        self._lock: int | None = None
+        self._closing = False
+        self._wakes = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._rate = float(_LEAST_AT_ONCE) / _SECONDS_AT_ONCE
+        self._waiting: tuple[float, int] | None = None
+        self._applied: list[tuple[float, int]] = []
+        self.error: str | None = None
+
+    @property
+    def is_keeper(self) -> bool:
+        """Whether this process is the one."""
+        return self._lock is not None
+
+    def take_over(self, address: str) -> bool:
+        """Become the keeper, if there is none; whether this is it now.
+
+        Args:
+            address: where others reach the service; noted for them.
+        """
+        if self._lock is not None:
+            return True
+        try:
+            lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError:
+            return False  # a folder that is read only has no keeper
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, json.dumps({"pid": os.getpid(), "address": address}).encode(), 0)
+        self._lock = lock
+        for run in (self._feed, self._publish):
+            thread = threading.Thread(target=run, name=run.__name__.strip("_"), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return True
+
+    def wake(self) -> None:
+        """Look at the log now."""
+        with self._wakes:
+            self._wakes.notify_all()
+
+    def close(self) -> None:
+        """Stop, and let another process take over."""
+        self._closing = True
+        self.wake()
+        for thread in self._threads:
+            thread.join()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _feed(self) -> None:
+        while not self._closing:
+            try:
+                n_encoded = self._encode()
+                self.error = None if n_encoded else self.error
+            except LsrError as error:
+                self._complain("encode", error)
+                n_encoded = 0
+            if n_encoded == 0:
+                self._wait(_PAUSE_SECONDS)
+
+    def _encode(self) -> int:
+        """Give the next operations their vectors; how many there were."""
+        log = self._open_log()
+        if log is None:
+            return 0
+        follower = self._follower
+        follower.follow()
+        manifest = follower.published.manifest
+        with follower.lock:
+            if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
+                follower.reset()
+                log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
+                follower.follow()
+        state = log.state()
+        if state.last <= state.encoded:
+            return 0
+        most = int(min(max(self._rate * _SECONDS_AT_ONCE, _LEAST_AT_ONCE), _MOST_AT_ONCE))
+        entries = log.entries(max(state.encoded, manifest.log_seq), state.last, most)
+        if not entries:
+            return 0
+        begin = time.perf_counter()
+        if self._waiting is None or self._waiting[1] <= manifest.log_seq:
+            self._waiting = time.monotonic(), entries[0].seq
+        dense: DenseEncoder | None = None
+        dimension = follower.published.segment.dimension
+        if dimension:
+            dense = follower.published.dense.model
+        try:
+            vectors = encoded(entries, follower.encoder, dense, dimension)
+            follower.learned = entries[-1].seq
+            log.keep_vectors(vectors, entries[-1].seq)
+        except BaseException:
+            follower.reset()
+            raise
+        self._rate = len(entries) / max(time.perf_counter() - begin, 1e-6)
+        self._changed()
+        return len(entries)
+
+    def _publish(self) -> None:
+        while not self._closing:
+            self._wait(_PAUSE_SECONDS)
+            try:
+                if not self._closing and self._is_due():
+                    self._worker.run("publish")
+                    self._published()
+            except TaskCancelledError:
+                continue
+            except LsrError as error:
+                self._complain("publish", error)
+
+    def _is_due(self) -> bool:
+        log = self._open_log()
+        if log is None:
+            return False
+        count, n_bytes = log.unpublished(self._follower.published.manifest.log_seq)
+        since = 0.0 if self._waiting is None else self._waiting[0]  # left by another process
+        return count > 0 and (
+            count >= _PUBLISHED_FROM
+            or n_bytes >= _PUBLISHED_BYTES
+            or time.monotonic() - since >= _PUBLISHED_SECONDS
+        )
+
+    def _published(self) -> None:
+        """Follow to what was published, and trim what was published some time ago."""
+        self._follower.follow()
+        self._changed()
+        now, log = time.monotonic(), self._open_log()
+        log_seq = self._follower.published.manifest.log_seq
+        self._applied.append((now, log_seq))
+        old = [seq for since, seq in self._applied if now - since >= _TRIMMED_SECONDS]
+        self._applied = [each for each in self._applied if now - each[0] < _TRIMMED_SECONDS]
+        if log is not None and old:
+            log.trim(max(old))
+
+    def _wait(self, seconds: float) -> None:
+        with self._wakes:
+            if not self._closing:
+                self._wakes.wait(seconds)
+
+    def _complain(self, what: str, error: LsrError) -> None:
+        if str(error) != self.error:
+            _log.error("%s: cannot %s: %s", self._path.parent, what, error)
+        self.error = str(error)
+
+
+def keeper_address(collection: Path) -> str | None:
+    """The address of the service that keeps a collection; None when there is none."""
+    try:
+        lock = os.open(collection / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            address = json.loads(os.pread(lock, 4_096, 0))["address"]
+            return str(address) or None
+        except (ValueError, KeyError, TypeError):
+            return None
+    finally:
+        os.close(lock)
+    return None
