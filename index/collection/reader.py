@@ -101,8 +101,7 @@ class CollectionReader:
             path: the collection's folder.
             verify: compare every file with its checksum first. Leave it on unless the files are
                 trusted: a damaged index may give wrong answers.
-            dense: its dense model, where that is loaded already; not used if it is another.
-            encoder: its sparse encoder, where that is loaded already.
+            dense, encoder: its models, where they are open; another dense model is not used.
             known: segments of another generation; those that did not change are shared.
 
         Raises:
@@ -198,7 +197,7 @@ class CollectionReader:
         Raises:
             InputError: no segment has a block index, or see `lsr.index.search.calibrate.calibrate`.
         """
-        parts = [part for part in self._snapshot.readers if part.blocks is not None]
+        parts = [part for part in self.readers if part.blocks is not None]
         if not parts:
             raise InputError(
                 f"{self.path} has no blocks for approximate search, which small indexes do "
