@@ -22,6 +22,7 @@ from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer
+from lsr.retrieval.filter import Filter
 from lsr.retrieval.plan import Mode, SearchPlan
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Document, Qrels, Query
@@ -150,7 +151,7 @@ class Collection:
         k: int = 10,
         offset: int = 0,
         mode: Mode | None = None,
-        where: Mapping[str, object] | None = None,
+        where: Mapping[str, object] | Filter | None = None,
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,
         dense_vector: NDArray[np.float32] | None = None,

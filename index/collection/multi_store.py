@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lsr.index.collection.multi_segment import MultiSegment
-from lsr.index.storage.document_store import DocumentStore, checked_filter
+from lsr.index.storage.document_store import DocumentStore
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -16,17 +15,11 @@ __all__ = ["AnyStore", "MultiStore"]
 
 
 class MultiStore:
-    """Documents of all readers; those in deleted rows cannot be asked for by id.
-
-    Attributes:
-        fields: of the metadata, those of deleted documents included.
-    """
+    """Documents of all readers; those in deleted rows cannot be asked for by id."""
 
     def __init__(self, segment: MultiSegment) -> None:
         self._segment = segment
         self._stores = [reader.store for reader in segment.readers]
-        fields = (field for store in self._stores for field in store.fields)
-        self.fields: tuple[str, ...] = tuple(sorted(set(fields)))
 
     @property
     def n_documents(self) -> int:
@@ -71,17 +64,6 @@ class MultiStore:
             if row is not None and (reader.alive is None or reader.alive[row]):
                 return int(first) + row
         return None
-
-    def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
-        """As `DocumentStore.mask`; bool, shape (n_rows,)."""
-        wanted = dict(checked_filter(where, self.fields))
-        masks = [
-            store.mask(wanted)
-            if all(field in store.fields for field in wanted)
-            else np.zeros(store.n_documents, bool)
-            for store in self._stores
-        ]
-        return np.concatenate(masks)
 
 
 AnyStore = DocumentStore | MultiStore

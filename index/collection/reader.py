@@ -19,6 +19,7 @@ from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, Spa
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.metadata.collection_metadata import CollectionMetadata
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
@@ -26,6 +27,7 @@ from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
 from lsr.retrieval.explanation import Explanation, explain, query_terms
+from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
@@ -60,7 +62,7 @@ class CollectionReader:
 
     Attributes:
         readers: the segments one by one.
-        segment, store: vectors and documents of all segments, under one numbering of rows.
+        segment, store, metadata: of all segments, under one numbering of rows.
         hybrid: both sides, or the one there is, behind one search.
     """
 
@@ -81,6 +83,7 @@ class CollectionReader:
         self.readers = snapshot.readers
         self.segment: AnySegment = snapshot.segment
         self.store: AnyStore = snapshot.store
+        self.metadata = CollectionMetadata([reader.metadata for reader in snapshot.readers])
         self.sparse = SparseRetriever(encoder, snapshot.searcher, self.segment, self.store)
         self._dense = self._dense_side(dense)
         self.hybrid = HybridSearcher(self.sparse, self._dense, self.segment.tie_order)
@@ -200,8 +203,8 @@ class CollectionReader:
         parts = [part for part in self.readers if part.blocks is not None]
         if not parts:
             raise InputError(
-                f"{self.path} has no blocks for approximate search, which small indexes do "
-                "without: exact search is fast there; to try, build it with --blocks always"
+                f"{self.path} has no blocks for approximate search, which small indexes do without"
+                ": exact search is fast there; to try, build it with --blocks always"
             )
         part = max(parts, key=lambda each: each.record.n_rows)
         assert part.blocks is not None
@@ -268,7 +271,7 @@ class CollectionReader:
         k: int | None = None,
         offset: int = 0,
         mode: Mode | None = None,
-        where: Mapping[str, object] | None = None,
+        where: Mapping[str, object] | Filter | None = None,
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,
         dense_vector: NDArray[np.float32] | None = None,
@@ -280,7 +283,7 @@ class CollectionReader:
             k: hits wanted; 10 by default. Where fewer documents match, fewer come.
             offset: hits to leave out at the front. Pages put together are one long answer.
             mode: hybrid, sparse or dense; overrides the plan's.
-            where: metadata values that every hit must have.
+            where: a filter that every hit must pass, see `lsr.retrieval.filter`.
             plan: how to search; default: `default_plan`.
             sparse_vector, dense_vector: used in place of what the models would make of the text;
                 dense: float32, shape (dimension,), brought to unit length.
@@ -297,7 +300,7 @@ class CollectionReader:
         query = self._query(text, sparse_vector, dense_vector)
         k = DEFAULT_K if k is None else k
         self._check_page(plan, k, offset)
-        allowed = self.store.mask(where) if where else None
+        allowed = self.metadata.mask(where) if where else None
         watch.lap("filter")
         outcome = self.hybrid.search(query, plan, allowed, reach=offset + k)
         watch.lap("plan")

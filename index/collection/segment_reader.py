@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
 from lsr.index.blocks.block_index import BlockIndex
+from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
@@ -66,6 +67,9 @@ class SegmentFiles:
         blocks: the block index, where there is one.
         calibration: how that is searched; None for exact search.
         graph: the file of the graph of dense vectors, open; it is closed with the others.
+
+    Attributes:
+        metadata: of the documents, with what filters have made of it.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class SegmentFiles:
         self.records = dict(records)
         self.segment = segment
         self.store = store
+        self.metadata = SegmentMetadata(store)
         self.blocks = blocks
         self.calibration = calibration
         self._graph = graph
@@ -161,6 +166,7 @@ class SegmentReader:
         self.alive = alive
         self.segment = files.segment
         self.store = files.store
+        self.metadata = files.metadata
         self.blocks = files.blocks
 
     @classmethod

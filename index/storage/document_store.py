@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lsr.errors import IndexCorruptError, QueryError
+from lsr.errors import IndexCorruptError
 from lsr.files import is_text
 from lsr.index.storage.row_checksums import document_checksum, vector_checksum
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["DocumentStore", "Table", "canonical", "checked_filter"]
+__all__ = ["FLAT_METADATA", "DocumentStore", "Table"]
+
+FLAT_METADATA = 1
+"""SQLite's `user_version` of databases whose metadata lines have nested fields by dotted names."""
 
 Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
 
@@ -66,6 +68,8 @@ class DocumentStore:
         if names not in (_DOCUMENT, _CHECKED):
             raise self._unreadable(ValueError(f"a table with the columns {names}"))
         self._has_checksums = names == _CHECKED
+        (version,) = self._one("PRAGMA user_version", ())
+        self.is_flat = version >= FLAT_METADATA
         (self.n_documents,) = self._one("SELECT count(*) FROM documents", ())
         self.fields: tuple[str, ...] = tuple(
             field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())
@@ -153,26 +157,33 @@ class DocumentStore:
         except _DAMAGE as error:
             raise self._unreadable(error) from error
 
-    def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
-        """Mask of the rows with all these metadata values; a list field matches by any element.
+    def field_values(self, field: str) -> list[tuple[str, str]]:
+        """The distinct values of a metadata field, ascending, and the rows that have each.
 
-        Returns:
-            bool, shape (n_documents,).
-
-        Raises:
-            QueryError: a field occurs in no document, or a value is not a scalar.
+        Values are in canonical JSON, see `lsr.retrieval.scalar`; rows are numbers between commas.
         """
-        mask = np.ones(self.n_documents, bool)
-        for field, value in checked_filter(where, self.fields):
-            matching = np.zeros(self.n_documents, bool)
-            if is_text(canonical(value)):
-                rows = self._all(
-                    "SELECT row FROM metadata WHERE field = ? AND value = ?",
-                    (field, canonical(value)),
-                )
-                matching[[row for (row,) in rows]] = True
-            mask &= matching
-        return mask
+        return self._all(
+            "SELECT value, group_concat(row) FROM metadata WHERE field = ? GROUP BY value "
+            "ORDER BY value",
+            (field,),
+        )
+
+    def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Rows and metadata of documents whose nested fields are not among `fields`.
+
+        They are in databases of version 0.1 only.
+        """
+        if self.is_flat:
+            return
+        for row, metadata in self._all(
+            "SELECT row, metadata FROM documents WHERE instr(substr(metadata, 2), '{') "
+            "OR instr(metadata, '[[') ORDER BY row",
+            (),
+        ):
+            try:
+                yield row, json.loads(metadata)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise self._unreadable(error) from error
 
     def close(self) -> None:
         """Close the database."""
@@ -247,27 +258,3 @@ class DocumentStore:
         return IndexCorruptError(
             f"{self._path} cannot be read ({error}); run lsr index verify, and build again"
         )
-
-
-def checked_filter(
-    where: Mapping[str, object], fields: Collection[str]
-) -> Iterator[tuple[str, str | int | float]]:
-    """The fields and values of a filter.
-
-    Raises:
-        QueryError: there is no such field, or a value is not a scalar.
-    """
-    for field, value in where.items():
-        if field not in fields:
-            known = ", ".join(sorted(fields)) or "none"
-            raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
-        if not isinstance(value, str | int | float):
-            raise QueryError(f"the filter on {field!r} needs text, a number, true or false")
-        yield field, value
-
-
-def canonical(value: str | int | float) -> str:
-    """A scalar as text such that 2 and 2.0 are the same, and 2, "2" and true are not."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False)

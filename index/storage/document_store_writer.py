@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, StorageError
 from lsr.files import is_text
-from lsr.index.storage.document_store import DocumentStore, Table, canonical
+from lsr.index.storage.document_store import FLAT_METADATA, DocumentStore, Table
 from lsr.index.storage.row_checksums import document_checksum, vector_checksum
+from lsr.retrieval.scalar import canonical, flat_values
 from lsr.sparse import CSR
 from lsr.types import Document
 
 __all__ = ["StoreWriter", "readable"]
 
-_SCHEMA = """
+_SCHEMA = f"""
+PRAGMA user_version = {FLAT_METADATA};
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY,
     doc_id TEXT NOT NULL UNIQUE,
@@ -143,12 +145,7 @@ class StoreWriter:
                 f"{place} repeats the doc_id {document.doc_id!r} of an earlier one; "
                 "ids must be unique"
             ) from error
-        lines = {
-            (field, canonical(value), row)
-            for field, values in document.metadata.items()
-            for value in (values if isinstance(values, list | tuple) else [values])
-            if isinstance(value, str | int | float)
-        }
+        lines = {(field, canonical(value), row) for field, value in flat_values(document.metadata)}
         with _refusals():
             self._connection.executemany(_INSERT["metadata"], lines)
         self.n_documents += 1
@@ -210,7 +207,7 @@ class StoreWriter:
             at = 2 if table == "metadata" else 0
             lines = (
                 _summed(table, (*line[:at], places[line[at]], *line[at + 1 :]))
-                for line in store.lines(table)
+                for line in (_nested_lines(store) if table == "metadata" else store.lines(table))
                 if places[line[at]] >= 0
             )
             while batch := list(islice(lines, _BATCH)):
@@ -272,6 +269,19 @@ def _summed(table: Table, line: tuple[Any, ...]) -> tuple[Any, ...]:
     if table == "documents":
         return (*line, document_checksum(*line))
     return (*line, vector_checksum(*line))
+
+
+def _nested_lines(store: DocumentStore) -> Iterator[tuple[Any, ...]]:
+    """The metadata lines of a database, with nested fields also where it was made without them."""
+    nested = {
+        (field, canonical(value), row)
+        for row, metadata in store.nested_metadata()
+        for field, value in flat_values(metadata)
+    }
+    yield from nested
+    for line in store.lines("metadata"):
+        if line not in nested:
+            yield line
 
 
 def readable(documents: Iterable[Document], source: str) -> Iterator[Document]:

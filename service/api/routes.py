@@ -136,7 +136,7 @@ def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
         sparse_encoder=manifest.sparse.name,
         dense_encoder=manifest.dense.name if manifest.dense else None,
         default_plan=collection.default_plan.resolved(collection.modes),
-        fields=sorted(collection.store.fields),
+        fields=list(collection.metadata.fields),
     )
 
 

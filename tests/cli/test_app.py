@@ -81,6 +81,10 @@ def test_filters_by_metadata(index: Path) -> None:
     staff = json.loads(run("search", index, "books", "--filter", "topic=staff", "--json").stdout)
     assert 0 < len(staff["hits"]) < len(everything)
     assert {hit["metadata"]["topic"] for hit in staff["hits"]} == {"staff"}
+    few = run("search", index, "books", "--filter", "pages<3", "--filter", "topic!=staff", "--json")
+    pages = [hit["metadata"] for hit in json.loads(few.stdout)["hits"]]
+    assert pages
+    assert all(each["pages"] < 3 and each["topic"] != "staff" for each in pages)
     both = run("search", index, "books", "--filter", "topic=staff", "--filter", "pages=4", "--json")
     assert [hit["doc_id"] for hit in json.loads(both.stdout)["hits"]] == ["cataloguing"]
 

@@ -113,8 +113,11 @@ def test_filters(client: TestClient) -> None:
         return sorted(_ids(_search(client, text="heron fish swims", filter=where)))
 
     assert found() == ["4", "birds/1", "birds/2", "mammals 3?"]
-    assert found(year=2021) == found(year=2021.0) == ["birds/2", "mammals 3?"]
-    assert found(year="2021") == ["4"]
+    assert found(year=2021) == found(year=2021.0) == ["4", "birds/2", "mammals 3?"]
+    assert found(year="2021") == found(year=2021), "a text that writes the number"
+    assert found(year="02021") == []
+    assert found(year={"gt": 2020}, tags={"not": "fish"}) == found(must=[{"year": {"gte": 2021}}])
+    assert found(must_not=[{"year": 2021}]) == ["birds/1"]
     assert found(year=2021, wet=True) == ["mammals 3?"]
     assert found(tags="bird") == ["birds/1"]
     assert found(wet=1) == []
@@ -146,8 +149,9 @@ def test_filters(client: TestClient) -> None:
         ({"text": "a", "mode": "x"}, "invalid_query", "mode is 'x'; choose hybrid, sparse, dense"),
         ({"text": "a", "mode": 1}, "invalid_request", "body.mode"),
         ({"text": "a", "filter": {"colour": 1}}, "invalid_query", "field 'colour'"),
-        ({"text": "a", "filter": {"year": [1]}}, "invalid_query", "filter on 'year'"),
-        ({"text": "a", "filter": {"year": None}}, "invalid_query", "filter on 'year'"),
+        ({"text": "a", "filter": {"year": [1]}}, "invalid_query", "filter.year is a list"),
+        ({"text": "a", "filter": {"year": {"ge": 1}}}, "invalid_query", "filter.year has the"),
+        ({"text": "a", "filter": {"must": 3}}, "invalid_query", "'must'"),
         ({"text": "a", "filter": []}, "invalid_request", "body.filter"),
         ({"text": "a", "filter": {str(i): i for i in range(33)}}, "invalid_query", "33 fields"),
         ({"text": "\ud800"}, "invalid_query", "surrogate"),

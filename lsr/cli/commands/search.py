@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 from lsr.cli.console import complain, print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
-from lsr.errors import QueryError
+from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
@@ -39,7 +38,11 @@ def search(
     ] = False,
     where: Annotated[
         list[str] | None,
-        typer.Option("--filter", help="field=value that every hit must have; may be repeated."),
+        typer.Option(
+            "--filter",
+            help="field=value, field!=value, field>=value … that every hit must pass; may be "
+            "repeated.",
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option(help="Compare the index with its checksums first.", show_default=True)
@@ -52,7 +55,7 @@ def search(
     given = plan_fields(mode, weight_sparse, interpolate, settings)
     if explain:
         given.setdefault("explain", "full")
-    conditions = dict(_condition(part) for part in where or [])
+    conditions = filter_from_texts(where) if where else None
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
     answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan)
@@ -133,15 +136,3 @@ def _as_json(answer: Answer) -> dict[str, object]:
         ],
         "took_ms": answer.took_ms,
     }
-
-
-def _condition(text: str) -> tuple[str, object]:
-    """Parse `field=value`; a value that is no JSON scalar is text."""
-    field, equals, value = text.partition("=")
-    if not equals or not field:
-        raise QueryError(f"{text!r} is not a filter; write field=value")
-    try:
-        parsed = json.loads(value)
-    except ValueError:
-        return field, value
-    return field, parsed if isinstance(parsed, str | int | float | bool) else value

@@ -263,7 +263,7 @@ def test_the_filter_holds_throughout(
         plan = replace(plan, prf=replace(plan.prf, sparse=SparseFeedback()))
     allowed = {"gate", "tower-1", "market"}
     mask = np.array([doc_id in allowed for doc_id in TEXTS])
-    monkeypatch.setattr(opened.collection.store, "mask", lambda where: mask)
+    monkeypatch.setattr(opened.collection.metadata, "mask", lambda where: mask)
     answer = opened.search("north tower", plan, where={"id": "any"})
     assert set(ids(answer)) == allowed
     assert {document.doc_id for document in answer.prf.feedback} <= allowed

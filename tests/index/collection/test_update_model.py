@@ -170,7 +170,7 @@ class Changes(RuleBasedStateMachine):
         self.build(found[::-1], self.folder / "fresh")
         with opened(self.folder / "fresh") as fresh:
             assert answers(collection, queries, SOME_PLANS) == answers(fresh, queries, SOME_PLANS)
-            if "odd" in fresh.store.fields:
+            if "odd" in fresh.metadata.fields:
                 where = {"odd": True}
                 expected = answers(fresh, queries, SOME_PLANS, where)
                 assert answers(collection, queries, SOME_PLANS, where) == expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.errors import IndexCorruptError, InputError, QueryError, StorageError
-from lsr.index.storage.document_store import DocumentStore, canonical
+from lsr.errors import IndexCorruptError, InputError, StorageError
+from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -27,17 +26,6 @@ def stored(path: Path, documents: list[Document]) -> DocumentStore:
         pass
     writer.close()
     return DocumentStore(path)
-
-
-def with_metadata(path: Path, *metadata: Mapping[str, object]) -> DocumentStore:
-    return stored(path, [Document(f"{i}", "", "", values) for i, values in enumerate(metadata)])
-
-
-def rows(store: DocumentStore, **where: object) -> list[int]:
-    mask = store.mask(where)
-    assert mask.dtype == np.bool_
-    assert mask.shape == (store.n_documents,)
-    return [int(row) for row in np.flatnonzero(mask)]
 
 
 scalars = st.none() | st.booleans() | st.integers() | texts(5) | st.floats(allow_nan=False)
@@ -73,108 +61,6 @@ def test_documents_come_back(
     with pytest.raises(IndexCorruptError):
         store.document(len(documents))
     store.close()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    metadata=st.lists(
-        st.dictionaries(
-            st.sampled_from("ab"),
-            st.sampled_from([0, 1, 2, 2.0, 2.5, True, False, "2", "true", "é", None, [2, "x"]]),
-        ),
-        min_size=1,
-        max_size=8,
-    ),
-    where=st.dictionaries(
-        st.sampled_from("ab"),
-        st.sampled_from([0, 1, 1.0, 2, 2.0, 2.5, True, False, "2", "true", "é", "x", -0.0]),
-    ),
-)
-def test_mask_is_equality(
-    metadata: list[dict[str, object]],
-    where: dict[str, object],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    """A plain twin: equal values of the same sort; 2 and 2.0 are equal, true is no number."""
-
-    def matches(value: object, wanted: object) -> bool:
-        if isinstance(value, list):
-            return any(matches(element, wanted) for element in value)
-        sorts = [
-            bool if isinstance(v, bool) else str if isinstance(v, str) else float
-            for v in (value, wanted)
-        ]
-        return value is not None and sorts[0] is sorts[1] and value == wanted
-
-    store = with_metadata(tmp_path_factory.mktemp("store") / "s.sqlite", *metadata)
-    known = {field for values in metadata for field, value in values.items() if value is not None}
-    if set(where) <= known:
-        assert rows(store, **where) == [
-            row
-            for row, values in enumerate(metadata)
-            if all(f in values and matches(values[f], v) for f, v in where.items())
-        ]
-    else:
-        with pytest.raises(QueryError, match="no document has a metadata field"):
-            store.mask(where)
-    store.close()
-
-
-def test_filters_by_example(tmp_path: Path) -> None:
-    store = with_metadata(
-        tmp_path / "s.sqlite",
-        {"year": 2, "tags": ["red", "blue", 5]},
-        {"year": 2.0, "tags": "red"},
-        {"year": "2", "größe": "groß 😀"},
-        {"year": True, "tags": []},
-        {"year": 2.5, "nested": {"a": 1}},
-        {"year": 10**30, "nothing": None},
-    )
-    assert rows(store, year=2) == rows(store, year=2.0) == [0, 1]
-    assert rows(store, year="2") == [2]
-    assert rows(store, year=True) == [3]
-    assert rows(store, year=1) == []
-    assert rows(store, year=2.5) == [4]
-    assert rows(store, year=10**30) == [5]
-    assert rows(store, year=1e30) == [], "the float next to it is another number"
-    assert rows(store, tags="red") == [0, 1]
-    assert rows(store, tags="blue", year=2) == [0]
-    assert rows(store, tags="blue", year="2") == []
-    assert rows(store, tags=5) == [0]
-    assert rows(store, größe="groß 😀") == [2]
-    assert rows(store, year=math.nan) == rows(store, year=math.inf) == []
-    with pytest.raises(
-        QueryError, match="no document has a metadata field 'colour'; fields: größe, tags, year"
-    ):
-        store.mask({"colour": 1})
-    for value in (None, ["red"], {"a": 1}, b"red"):
-        with pytest.raises(QueryError, match="the filter on 'tags' needs text, a number"):
-            store.mask({"tags": value})
-    assert store.mask({}).all()
-    store.close()
-
-
-def test_no_metadata_at_all(tmp_path: Path) -> None:
-    store = with_metadata(tmp_path / "s.sqlite", {}, {})
-    with pytest.raises(QueryError, match="'year'; fields: none"):
-        store.mask({"year": 1})
-    store.close()
-
-
-def test_half_a_surrogate_pair_matches_nothing(tmp_path: Path) -> None:
-    """JSON can bring one in a request; SQLite cannot even be asked for it."""
-    store = with_metadata(tmp_path / "s.sqlite", {"lang": "de"})
-    assert rows(store, lang="\ud800") == []
-    assert store.row("\ud800") is None
-    with pytest.raises(QueryError, match="no document has a metadata field"):
-        store.mask({"\ud800": 1})
-    store.close()
-
-
-def test_canonical() -> None:
-    assert canonical(2) == canonical(2.0) == "2"
-    assert canonical(-0.0) == canonical(0) == "0"
-    assert len({canonical(value) for value in (1, "1", True, "true", 1.5, "1.5")}) == 6
 
 
 def deep() -> object:
@@ -336,7 +222,7 @@ def test_many_threads_share_a_reader(tmp_path: Path) -> None:
 
     def read(seed: int) -> None:
         for row in np.random.default_rng(seed).integers(0, 200, 300).tolist():
-            if store.document(row) != documents[row] or store.mask({"odd": True}).sum() != 100:
+            if store.document(row) != documents[row]:
                 wrong.append(row)
 
     threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]

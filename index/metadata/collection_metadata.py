@@ -1,0 +1,62 @@
+"""`CollectionMetadata`: the metadata of all segments, rows numbered consecutively."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.errors import QueryError
+from lsr.index.metadata.segment_metadata import SegmentMetadata
+from lsr.index.storage.segment import frozen
+from lsr.retrieval.filter import Filter, parse_filter
+
+__all__ = ["CollectionMetadata"]
+
+_SHOWN_FIELDS = 50
+
+
+class CollectionMetadata:
+    """Filters over the segments of one generation, each of which keeps what it has made.
+
+    Args:
+        segments: in the order of their rows; at least one.
+    """
+
+    def __init__(self, segments: Sequence[SegmentMetadata]) -> None:
+        self.segments = tuple(segments)
+        self.edges = np.cumsum([0, *(segment.n_rows for segment in segments)])
+
+    @property
+    def n_rows(self) -> int:
+        """Deleted rows included."""
+        return int(self.edges[-1])
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of all documents, those of deleted ones included; ascending."""
+        return tuple(sorted(frozenset().union(*(segment.fields for segment in self.segments))))
+
+    def check(self, field: str) -> None:
+        """Raise QueryError, with the fields that there are, where no document has this one."""
+        if not any(segment.knows(field) for segment in self.segments):
+            known = ", ".join(self.fields[:_SHOWN_FIELDS]) or "none"
+            more = len(self.fields) - _SHOWN_FIELDS
+            known += f" and {more:,} more" if more > 0 else ""
+            raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
+
+    def mask(self, where: Filter | Mapping[str, object]) -> NDArray[np.bool_]:
+        """Mask of the rows that a filter passes.
+
+        Returns:
+            bool, read-only, shape (n_rows,). Deleted rows may pass.
+
+        Raises:
+            QueryError: the filter is wrong, or names a field that no document has.
+        """
+        where = where if isinstance(where, Filter) else parse_filter(where)
+        for field in sorted(where.fields):
+            self.check(field)
+        masks = [segment.mask(where) for segment in self.segments]
+        return masks[0] if len(masks) == 1 else frozen(np.concatenate(masks))
