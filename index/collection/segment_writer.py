@@ -70,15 +70,18 @@ class SegmentWriter:
         """The identifiers of the documents so far, in row order."""
         return self._store.doc_ids()
 
-    def read(self, documents: Iterable[Document], source: str) -> None:
+    def read(
+        self, documents: Iterable[Document], source: str, *, allow_empty: bool = False
+    ) -> None:
         """Store new documents.
 
         Raises:
-            InputError: there are none, an id is empty or repeated, or they cannot be read.
+            InputError: there are none and that is not allowed, an id is empty or repeated, or they
+                cannot be read.
         """
         for n_read in self._store.add_documents(readable(documents, source)):
             self._progress("read", n_read, None)
-        if self._store.n_documents == 0:
+        if self._store.n_documents == 0 and not allow_empty:
             raise InputError(
                 f"{source or 'the source'} holds no documents; there is nothing to build or to add"
             )

@@ -230,6 +230,7 @@ def test_unknown_routes_and_methods(client: TestClient) -> None:
 def test_every_error_has_a_status() -> None:
     kinds: list[type[LsrError]] = [getattr(errors, name) for name in errors.__all__]
     expected = {"QueryError": 422, "DataError": 422, "InputError": 422, "NotFoundError": 404}
+    expected |= dict.fromkeys(("ConflictError", "ExistsError", "VersionConflictError"), 409)
     expected |= {"StorageError": 507, "LsrError": 500, "ModelError": 500}
     for kind in kinds:
         error = kind.__new__(kind)
