@@ -71,15 +71,23 @@ class SegmentWriter:
         return self._store.doc_ids()
 
     def read(
-        self, documents: Iterable[Document], source: str, *, allow_empty: bool = False
+        self,
+        documents: Iterable[Document],
+        source: str,
+        versions: Iterable[int] | None = None,
+        *,
+        allow_empty: bool = False,
     ) -> None:
         """Store new documents.
+
+        Args:
+            versions: as `StoreWriter.add_documents`.
 
         Raises:
             InputError: there are none and that is not allowed, an id is empty or repeated, or they
                 cannot be read.
         """
-        for n_read in self._store.add_documents(readable(documents, source)):
+        for n_read in self._store.add_documents(readable(documents, source), versions):
             self._progress("read", n_read, None)
         if self._store.n_documents == 0 and not allow_empty:
             raise InputError(

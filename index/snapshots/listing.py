@@ -74,7 +74,9 @@ class Listing:
             versions = (content.pop("snapshot_version"), content.pop("format_version"))
         except (ValueError, KeyError) as error:
             raise _damaged(where) from error
-        if versions != (_VERSION, FORMAT_VERSION) and all(type(each) is int for each in versions):
+        if not all(type(each) is int for each in versions):
+            raise _damaged(where)
+        if versions[0] != _VERSION or versions[1] > FORMAT_VERSION:
             raise IndexVersionError(
                 f"{where} has snapshot format {versions[0]} and index format {versions[1]}, and "
                 f"this lsr reads {_VERSION} and {FORMAT_VERSION}; nothing was changed, so install "
