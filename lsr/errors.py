@@ -4,7 +4,10 @@
     ├── InputError            what was asked for cannot be done as asked (exit code 2, HTTP 422)
     │   ├── DataError         a file or record to be read is wrong; names file and line
     │   ├── QueryError        a search request is wrong: empty text, k out of range, unknown field
-    │   └── NotFoundError     a named collection or document does not exist (HTTP 404)
+    │   ├── NotFoundError     a named collection or document does not exist (HTTP 404)
+    │   └── ConflictError     what is there stands against it (HTTP 409)
+    │       ├── ExistsError           something of that name is there already
+    │       └── VersionConflictError  a document has another version than the writer expects
     ├── IndexStateError       a collection folder cannot be used
     │   ├── IndexMissingError     no index there, or an unfinished one
     │   ├── IndexVersionError     written by another version of the format
@@ -27,7 +30,9 @@ from pathlib import Path
 from typing import ClassVar
 
 __all__ = [
+    "ConflictError",
     "DataError",
+    "ExistsError",
     "IndexCorruptError",
     "IndexMissingError",
     "IndexStateError",
@@ -42,6 +47,7 @@ __all__ = [
     "StorageError",
     "TaskCancelledError",
     "UnavailableError",
+    "VersionConflictError",
 ]
 
 
@@ -79,6 +85,24 @@ class NotFoundError(InputError):
     """A named collection or document does not exist."""
 
     code = "not_found"
+
+
+class ConflictError(InputError):
+    """Something that is there stands against what was asked for."""
+
+    code = "conflict"
+
+
+class ExistsError(ConflictError):
+    """Something of that name is there already."""
+
+    code = "already_exists"
+
+
+class VersionConflictError(ConflictError):
+    """A document has another version than the writer expects."""
+
+    code = "version_conflict"
 
 
 class IndexStateError(LsrError):

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from lsr.errors import (
+    ConflictError,
     IndexStateError,
     InputError,
     LsrError,
@@ -30,6 +31,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
+    (ConflictError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (IndexStateError, HTTPStatus.SERVICE_UNAVAILABLE),
     (UnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -44,6 +46,9 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
 _TITLES = {
     "not_found": "Not found",
     "method_not_allowed": "Method not allowed",
+    "conflict": "Conflict",
+    "already_exists": "Already there",
+    "version_conflict": "Version conflict",
     "invalid_input": "Invalid request",
     "invalid_query": "Invalid search request",
     "invalid_data": "Invalid data",

@@ -69,8 +69,9 @@ def _check_command(line: str) -> None:
     words = shlex.split(line)
     if words in (["lsr"], ["lsr", "index"], ["lsr", "--version"]):
         return
-    name = " ".join(words[:3] if words[1] == "index" else words[:2])
-    assert name in COMMANDS, line
+    names = (" ".join(words[:length]) for length in (4, 3, 2))
+    name = next((name for name in names if name in COMMANDS), "")
+    assert name, line
     known = _options(name)
     for word in words:
         if word.startswith("-") and not word.startswith("-H"):

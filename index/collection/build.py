@@ -33,6 +33,8 @@ def build_collection(
     limits: BuildLimits | None = None,
     source: str = "",
     vector_cache: Path | None = None,
+    versions: Iterable[int] | None = None,
+    allow_empty: bool = False,
     progress: Progress = no_progress,
 ) -> Manifest:
     """Build a collection and publish it at `target`, replacing one that is there.
@@ -42,7 +44,7 @@ def build_collection(
     those of a learned model.
 
     Args:
-        documents: read once; at least one.
+        documents: read once; at least one, or see `allow_empty`.
         target: the collection's folder, or where it shall be.
         sparse: gives the vectors of the inverted lists; keeps its statistics in the collection.
         dense: gives dense vectors as well.
@@ -52,6 +54,8 @@ def build_collection(
         limits: of building it; default: those of `BuildLimits`.
         source: what the documents are, for people.
         vector_cache: a folder where such vectors stay after the build, for later builds.
+        versions: of the documents, in their order, as in `add_documents`; default: 0.
+        allow_empty: whether a collection without documents is made, to be added to later.
 
     Raises:
         InputError: no documents, an id that is empty or repeated, vectors that do not fit,
@@ -61,7 +65,7 @@ def build_collection(
     try:
         kept = resumable(sparse, target, vector_cache) if vectors is None else nullcontext()
         with Staging(target) as staging, SegmentWriter(staging, progress) as draft, kept:
-            draft.read(documents, source)
+            draft.read(documents, source, versions, allow_empty=allow_empty)
             draft.encode_sparse(sparse, vectors)
             encoder = numbered(ENCODER, staging.generation)
             (staging.folder / encoder).mkdir()

@@ -71,7 +71,12 @@ class SegmentWriter:
         return self._store.doc_ids()
 
     def read(
-        self, documents: Iterable[Document], source: str, versions: Iterable[int] | None = None
+        self,
+        documents: Iterable[Document],
+        source: str,
+        versions: Iterable[int] | None = None,
+        *,
+        allow_empty: bool = False,
     ) -> None:
         """Store new documents.
 
@@ -79,11 +84,12 @@ class SegmentWriter:
             versions: as `StoreWriter.add_documents`.
 
         Raises:
-            InputError: there are none, an id is empty or repeated, or they cannot be read.
+            InputError: there are none and that is not allowed, an id is empty or repeated, or they
+                cannot be read.
         """
         for n_read in self._store.add_documents(readable(documents, source), versions):
             self._progress("read", n_read, None)
-        if self._store.n_documents == 0:
+        if self._store.n_documents == 0 and not allow_empty:
             raise InputError(
                 f"{source or 'the source'} holds no documents; there is nothing to build or to add"
             )

@@ -89,7 +89,7 @@ def root(
 ) -> None:
     """Learned sparse retrieval: index documents, search them, evaluate and serve.
 
-    Exit codes: 0 done, 1 damage found by lsr index verify, 2 wrong input or refused by the
+    Exit codes: 0 done, 1 damage found by a verify command, 2 wrong input or refused by the
     machine, 130 interrupted.
     """
 

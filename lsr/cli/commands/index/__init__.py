@@ -11,6 +11,7 @@ from lsr.cli.commands.index.delete import delete
 from lsr.cli.commands.index.export import export
 from lsr.cli.commands.index.info import info
 from lsr.cli.commands.index.merge import merge
+from lsr.cli.commands.index.snapshot import app as snapshot_app
 from lsr.cli.commands.index.verify import verify
 
 __all__ = ["app"]
@@ -20,3 +21,4 @@ app = typer.Typer(
 )
 for command in (build, info, verify, add, delete, merge, calibrate, export):
     app.command(command.__name__)(command)
+app.add_typer(snapshot_app, name="snapshot")

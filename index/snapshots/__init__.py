@@ -1,0 +1,1 @@
+"""Snapshots: copies of a collection that are whole, checked, carried away and brought back."""
