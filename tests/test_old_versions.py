@@ -68,7 +68,7 @@ def test_the_tuned_plan_and_the_calibration_are_still_used(old: Path) -> None:
     assert collection.default_plan == collection.tuned_plan.plan
     collection.close()
     assert isinstance(
-        SegmentReader(
+        SegmentReader.open(
             old / "bm25", collection.manifest, collection.manifest.segments[0]
         ).open_searcher(),
         AutoSearcher,

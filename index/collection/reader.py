@@ -106,7 +106,8 @@ class CollectionReader:
                         raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
                 encoder = load_encoder(path, manifest)
                 tuned_plan = TunedPlan.read(path)
-                return cls(path, manifest, Snapshot(path, manifest), encoder, tuned_plan, dense)
+                snapshot = Snapshot.open(path, manifest)
+                return cls(path, manifest, snapshot, encoder, tuned_plan, dense)
             except IndexCorruptError:  # a writer may have published while it was opened
                 if Manifest.read(path).generation == manifest.generation:
                     raise
@@ -127,7 +128,7 @@ class CollectionReader:
     @property
     def n_documents(self) -> int:
         """Documents that can be found."""
-        return self.manifest.n_documents
+        return self.segment.n_documents
 
     def live_rows(self) -> NDArray[np.int32]:
         """The rows of all documents that can be found, ascending."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,15 +19,15 @@ from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.document_store import DocumentStore
-from lsr.index.storage.manifest import Manifest, SegmentRecord
-from lsr.index.storage.names import GRAPH_FILE, STORE_FILE
+from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord
+from lsr.index.storage.names import DELETED, GRAPH_FILE, STORE_FILE
 from lsr.index.storage.segment import Segment, frozen
 from lsr.index.storage.tombstones import load_tombstones
 from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["Searcher", "SegmentReader"]
+__all__ = ["Searcher", "SegmentFiles", "SegmentReader", "permanent_files"]
 
 
 class Searcher(Protocol):
@@ -50,52 +54,149 @@ class Searcher(Protocol):
     def warm_up(self) -> None: ...
 
 
-class SegmentReader:
-    """A segment's files, all opened at once, so that they can be read after they are removed.
+class SegmentFiles:
+    """Files of a segment, opened: they never change, and all generations that have it share them.
+
+    Everything is opened at once, so that it can be read after the files are removed, and closed
+    when nobody holds it any more.
 
     Args:
-        collection: the collection's folder.
-        manifest: the generation's.
-        record: which of its segments.
-
-    Attributes:
+        records: of the files, by name below the collection's folder: what makes two the same.
+        segment, store: its arrays and its documents.
         blocks: the block index, where there is one.
-        alive: which rows are not deleted: bool, shape (n_rows,); None when all are alive.
-
-    Raises:
-        IndexCorruptError: a file is missing, or is not what it should be.
+        calibration: how that is searched; None for exact search.
+        graph: the file of the graph of dense vectors, open; it is closed with the others.
     """
 
-    def __init__(self, collection: Path, manifest: Manifest, record: SegmentRecord) -> None:
-        self.record = record
-        self.folder = collection / record.name
-        self.segment = Segment.load(self.folder)
-        if self.segment.n_rows != record.n_rows:
+    def __init__(
+        self,
+        records: Mapping[str, FileRecord],
+        segment: Segment,
+        store: DocumentStore,
+        blocks: BlockIndex | None = None,
+        calibration: Calibration | None = None,
+        graph: BinaryIO | None = None,
+    ) -> None:
+        self.records = dict(records)
+        self.segment = segment
+        self.store = store
+        self.blocks = blocks
+        self.calibration = calibration
+        self._graph = graph
+        self._dense_index: DenseIndex | None = None
+        self._opening = threading.Lock()
+        with ExitStack() as opened:
+            opened.callback(store.close)
+            if graph is not None:
+                opened.callback(graph.close)
+            # also when nobody closes it: searches may still run on a generation that was replaced
+            self._close = weakref.finalize(self, opened.pop_all().close)
+
+    @classmethod
+    def open(cls, collection: Path, manifest: Manifest, record: SegmentRecord) -> SegmentFiles:
+        """Open the files of a segment.
+
+        Raises:
+            IndexCorruptError: a file is missing, or is not what it should be.
+        """
+        folder = collection / record.name
+        segment = Segment.load(folder)
+        if segment.n_rows != record.n_rows:
             raise IndexCorruptError(
-                f"{self.folder} has {self.segment.n_rows:,} rows and the manifest says "
+                f"{folder} has {segment.n_rows:,} rows and the manifest says "
                 f"{record.n_rows:,}; run lsr index verify"
             )
-        self.blocks: BlockIndex | None = None
-        self._calibration: Calibration | None = None
-        if BlockIndex.exists(self.folder):
-            self.blocks = BlockIndex.load(self.folder)
-            self._calibration = Calibration.read(collection)
-            if self.blocks.n_documents != record.n_rows:
+        blocks = calibration = None
+        if BlockIndex.exists(folder):
+            blocks = BlockIndex.load(folder)
+            calibration = Calibration.read(collection)
+            if blocks.n_documents != record.n_rows:
                 raise IndexCorruptError(
-                    f"{self.folder} has blocks of {self.blocks.n_documents:,} rows and the "
+                    f"{folder} has blocks of {blocks.n_documents:,} rows and the "
                     f"manifest says {record.n_rows:,}; run lsr index verify"
                 )
-        self.alive: NDArray[np.bool_] | None = None
+        with ExitStack() as opened:
+            graph: BinaryIO | None = None
+            if f"{record.name}/{GRAPH_FILE}" in manifest.files:
+                graph = opened.enter_context(_open(folder / GRAPH_FILE))
+            store = DocumentStore(folder / STORE_FILE)
+            opened.pop_all()
+            return cls(
+                permanent_files(manifest, record), segment, store, blocks, calibration, graph
+            )
+
+    def dense_index(self) -> DenseIndex:
+        """Dense search, opened with the first use. Raises UnavailableError without faiss."""
+        with self._opening:
+            if self._dense_index is None:
+                graph = None if self._graph is None else Path(f"/dev/fd/{self._graph.fileno()}")
+                self._dense_index = DenseIndex(self.segment.vectors, self.segment.tie_order, graph)
+            return self._dense_index
+
+    def close(self) -> None:
+        """Close the database. Arrays stay readable."""
+        self._close()
+
+
+def permanent_files(manifest: Manifest, record: SegmentRecord) -> dict[str, FileRecord]:
+    """The files of a segment without tombstones, by name below the collection's folder."""
+    files = manifest.files_below(record.name)
+    return {name: each for name, each in files.items() if f"/{DELETED}-" not in name}
+
+
+class SegmentReader:
+    """A segment as one generation has it: its files, and which of its rows are deleted.
+
+    Args:
+        record: which segment it is, and how many of its rows are deleted.
+        files: opened; perhaps shared with other generations.
+        alive: which rows are not deleted: bool, shape (n_rows,); None when all are alive.
+    """
+
+    def __init__(
+        self, record: SegmentRecord, files: SegmentFiles, alive: NDArray[np.bool_] | None = None
+    ) -> None:
+        self.record = record
+        self.files = files
+        self.alive = alive
+        self.segment = files.segment
+        self.store = files.store
+        self.blocks = files.blocks
+
+    @classmethod
+    def open(
+        cls,
+        collection: Path,
+        manifest: Manifest,
+        record: SegmentRecord,
+        known: Mapping[str, SegmentFiles] | None = None,
+    ) -> SegmentReader:
+        """Open a segment of a generation.
+
+        Args:
+            collection: the collection's folder.
+            known: segments of another generation by name, used where their files are the same.
+
+        Raises:
+            IndexCorruptError: a file is missing, or is not what it should be.
+        """
+        files = (known or {}).get(record.name)
+        if files is None or files.records != permanent_files(manifest, record):
+            files = SegmentFiles.open(collection, manifest, record)
+        alive = None
         if record.deleted is not None:
             path = collection / record.deleted
-            self.alive = frozen(~load_tombstones(path, record.n_rows, record.n_deleted))
-        with ExitStack() as opened:
-            self._graph: BinaryIO | None = None
-            if f"{record.name}/{GRAPH_FILE}" in manifest.files:
-                self._graph = opened.enter_context(_open(self.folder / GRAPH_FILE))
-            self.store = DocumentStore(self.folder / STORE_FILE)
-            opened.callback(self.store.close)
-            self._opened = opened.pop_all()
+            alive = frozen(~load_tombstones(path, record.n_rows, record.n_deleted))
+        return cls(record, files, alive)
+
+    def without(self, rows: NDArray[np.int32]) -> SegmentReader:
+        """The same segment with more rows deleted."""
+        if len(rows) == 0:
+            return self
+        alive = np.ones(self.record.n_rows, bool) if self.alive is None else self.alive.copy()
+        alive[rows] = False
+        n_deleted = self.record.n_rows - int(np.count_nonzero(alive))
+        return SegmentReader(replace(self.record, n_deleted=n_deleted), self.files, frozen(alive))
 
     def live_rows(self) -> NDArray[np.int32]:
         """The rows that are not deleted, ascending."""
@@ -110,21 +211,20 @@ class SegmentReader:
         (`lsr.index.kernels.exact`). With one, the block index serves whatever is asked, exact
         search too, by its own 8-bit lists (`lsr.index.kernels.scan_search`).
         """
-        if self.blocks is None or self._calibration is None:
+        calibration = self.files.calibration
+        if self.blocks is None or calibration is None:
             return ExactSearcher(self.segment)
-        calibration = self._calibration
         return AutoSearcher(
             self.blocks, self.segment.tie_order, calibration.params, calibration.costs
         )
 
     def open_dense_index(self) -> DenseIndex:
         """Dense search over this segment. Raises UnavailableError when faiss is not installed."""
-        graph = None if self._graph is None else Path(f"/dev/fd/{self._graph.fileno()}")
-        return DenseIndex(self.segment.vectors, self.segment.tie_order, graph)
+        return self.files.dense_index()
 
     def close(self) -> None:
         """Close the database. Arrays stay readable."""
-        self._opened.close()
+        self.files.close()
 
 
 def _open(path: Path) -> BinaryIO:

@@ -70,13 +70,18 @@ class SegmentWriter:
         """The identifiers of the documents so far, in row order."""
         return self._store.doc_ids()
 
-    def read(self, documents: Iterable[Document], source: str) -> None:
+    def read(
+        self, documents: Iterable[Document], source: str, versions: Iterable[int] | None = None
+    ) -> None:
         """Store new documents.
+
+        Args:
+            versions: as `StoreWriter.add_documents`.
 
         Raises:
             InputError: there are none, an id is empty or repeated, or they cannot be read.
         """
-        for n_read in self._store.add_documents(readable(documents, source)):
+        for n_read in self._store.add_documents(readable(documents, source), versions):
             self._progress("read", n_read, None)
         if self._store.n_documents == 0:
             raise InputError(

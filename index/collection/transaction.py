@@ -46,7 +46,9 @@ class Transaction:
         names = {f"{record.name}/{name}" for record in segments for name in _IDENTIFIERS}
         names |= {record.deleted for record in segments if record.deleted is not None}
         self.check(names)
-        self.readers = open_readers(collection, self.before, opened)
+        self.readers = open_readers(collection, self.before)
+        for reader in self.readers:
+            opened.callback(reader.close)
         self._deletions = [Deletions(reader, staging.generation) for reader in self.readers]
         self._merged: set[str] = set()
 
@@ -106,6 +108,7 @@ class Transaction:
         encoder: tuple[Encoder, str] | None = None,
         *,
         forget_kept: bool = False,
+        log_seq: int | None = None,
     ) -> Manifest:
         """Write tombstones, and make the change visible.
 
@@ -115,6 +118,7 @@ class Transaction:
             new: the segment that was drafted.
             encoder: the sparse encoder and its folder, where they may have changed.
             forget_kept: as `Staging.commit`.
+            log_seq: as `commit`.
         """
         rest = [each for each in self._deletions if each.record.name not in self._merged]
         least = rest[-1:] if new is None else []
@@ -131,6 +135,7 @@ class Transaction:
             source=self.before.source,
             forget_kept=forget_kept,
             progress=self.progress,
+            log_seq=log_seq,
         )
 
 

@@ -52,10 +52,12 @@ def add_documents(
     collection: Path,
     documents: Iterable[Document],
     *,
+    versions: Iterable[int] | None = None,
     vectors: CSR | None = None,
     sparse: Encoder | None = None,
     dense: DenseEncoder | None = None,
     source: str = "",
+    log_seq: int | None = None,
     policy: MergePolicy | None = None,
     limits: BuildLimits | None = None,
     progress: Progress = no_progress,
@@ -69,10 +71,13 @@ def add_documents(
     Args:
         collection: the collection's folder.
         documents: read once; at least one, each doc_id once.
+        versions: of the documents, in their order: the numbers of their operations in the log;
+            default: 0.
         vectors: the documents' sparse vectors, in their order, where they were made elsewhere.
         sparse: the collection's sparse encoder with terms added, where `vectors` need them.
         dense: the collection's dense model, where it is loaded already.
         source: what the documents are, for people.
+        log_seq: the last operation of the log that is in the collection now; by default as before.
         policy: which segments are merged into the new one; default: that of `MergePolicy`.
         limits: of building blocks; default: those of `BuildLimits`.
 
@@ -87,7 +92,7 @@ def add_documents(
         SegmentWriter(change.staging, progress) as draft,
         ExitStack() as kept,
     ):
-        draft.read(documents, source)
+        draft.read(documents, source, versions)
         n_new = draft.n_documents
         change.check(change.before.files_below(change.before.encoder))
         encoder = load_encoder(collection, change.before)
@@ -105,7 +110,7 @@ def add_documents(
         new = draft.finish(
             encoder.n_terms, is_exact=False, blocks=change.had_blocks(), limits=limits
         )
-        manifest = change.commit(new, (encoder, folder), forget_kept=True)
+        manifest = change.commit(new, (encoder, folder), forget_kept=True, log_seq=log_seq)
     n_replaced = len(replaced)
     return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
 
@@ -115,12 +120,15 @@ def delete_documents(
     doc_ids: Iterable[str],
     *,
     ignore_missing: bool = False,
+    log_seq: int | None = None,
     progress: Progress = no_progress,
 ) -> Change:
     """Delete documents by id. They take space until their segment is merged.
 
     Args:
         ignore_missing: ids that are not there are no error.
+        log_seq: the last operation of the log that is in the collection now; by default as before.
+            A new generation is published where this alone changes.
 
     Raises:
         NotFoundError: there is no document of one of the ids; nothing was deleted.
@@ -137,7 +145,8 @@ def delete_documents(
                 f"there is no document {missing[0]!r} in {collection.name}{others}; nothing was "
                 "deleted, so check the ids, or ask to ignore those that are missing"
             )
-        manifest = change.commit() if found else change.before
+        is_changed = bool(found) or log_seq not in (None, change.before.log_seq)
+        manifest = change.commit(log_seq=log_seq) if is_changed else change.before
     return Change(manifest, n_deleted=len(found))
 
 

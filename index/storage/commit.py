@@ -32,6 +32,7 @@ def commit(
     source: str,
     forget_kept: bool,
     progress: Progress,
+    log_seq: int | None = None,
 ) -> Manifest:
     """Make a generation of segments visible, new ones and those of the generation before.
 
@@ -42,6 +43,8 @@ def commit(
         segments: in the order of their rows, with their arrays.
         encoder: the folder of the sparse encoder.
         forget_kept: as `Staging.commit`.
+        log_seq: the last operation of the log that these segments hold; by default that of the
+            generation before.
 
     Raises:
         InputError: more rows than fit.
@@ -74,6 +77,8 @@ def commit(
         files |= before.files_below(encoder)
         if tie_order in before.files:
             files[tie_order] = before.files[tie_order]
+    if log_seq is None:
+        log_seq = 0 if before is None else before.log_seq
     manifest = Manifest(
         generation=staging.generation,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,6 +90,7 @@ def commit(
         segments=records,
         tie_order=tie_order,
         files=dict(sorted((files | record_files(staging.folder)).items())),
+        log_seq=log_seq,
     )
     progress("publish", 0, None)
     staging.commit(manifest, forget_kept=forget_kept)

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import IndexCorruptError, InputError, QueryError
+from lsr.errors import IndexCorruptError, QueryError
 from lsr.files import is_text
+from lsr.index.storage.row_checksums import document_checksum, vector_checksum
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -28,13 +29,18 @@ _KEYS: dict[Table, str] = {
     "sparse_vectors": "row",
     "dense_vectors": "row",
 }
+_DAMAGE = (sqlite3.Error, MemoryError, OverflowError, ValueError)
+"""What SQLite and its texts in UTF-8 raise over a damaged page."""
+_DOCUMENT = "row, doc_id, title, text, metadata"
+_CHECKED = f"{_DOCUMENT}, version, crc"
 
 
 class DocumentStore:
     """Reads a finished database; may be used from many threads at once.
 
     One connection serves them all, opened at once, so that a reader keeps its generation when a
-    newer one replaces the file.
+    newer one replaces the file. Each document and vector is compared with its checksum when it is
+    fetched; databases of index format 2 have none, and their documents have version 0.
 
     Raises:
         IndexCorruptError: the file is not such a database (also from every method).
@@ -46,55 +52,62 @@ class DocumentStore:
         try:
             uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        except sqlite3.DatabaseError as error:
+            self._connection.execute("PRAGMA mmap_size = 0")  # a truncated map is a SIGBUS
+        except _DAMAGE as error:
             raise self._unreadable(error) from error
+        columns = self._all("SELECT name FROM pragma_table_info('documents')", ())
+        names = ", ".join(str(name) for (name,) in columns)
+        if names not in (_DOCUMENT, _CHECKED):
+            raise self._unreadable(ValueError(f"a table with the columns {names}"))
+        self._has_checksums = names == _CHECKED
         (self.n_documents,) = self._one("SELECT count(*) FROM documents", ())
         self.fields: tuple[str, ...] = tuple(
             field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())
         )
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
-        """The documents in rows, in their order. Raises IndexCorruptError when one is missing."""
-        found: dict[int, Document] = {}
-        for start in range(0, len(rows), _BATCH):  # a statement takes no more variables
-            part = tuple(rows[start : start + _BATCH])
-            marks = ", ".join("?" * len(part))
-            for row, doc_id, title, text, metadata in self._all(
-                f"SELECT row, doc_id, title, text, metadata FROM documents WHERE row IN ({marks})",
-                part,
-            ):
-                found[row] = Document(doc_id, text, title, json.loads(metadata))
-        if any(row not in found for row in rows):
-            raise self._incomplete()
-        return [found[row] for row in rows]
+        """The documents in rows, in their order.
+
+        Raises:
+            IndexCorruptError: one is missing, or has changed since it was written.
+        """
+        return [document for document, _ in self.stored(rows)]
 
     def document(self, row: int) -> Document:
-        """The document in a row. Raises IndexCorruptError when there is none."""
+        """The document in a row. Raises as `documents`."""
         return self.documents([row])[0]
 
+    def versions(self, rows: Sequence[int]) -> list[int]:
+        """The versions of the documents in rows: the number of the last operation of the log on
+        each, or 0 when there was none. Raises as `documents`."""
+        return [version for _, version in self.stored(rows)]
+
+    def stored(self, rows: Sequence[int]) -> list[tuple[Document, int]]:
+        """Documents and versions together. Raises as `documents`."""
+        columns = _CHECKED if self._has_checksums else f"{_DOCUMENT}, 0"
+        found = self._by_row(f"SELECT {columns} FROM documents", rows)
+        return [self._document(found[row]) for row in rows]
+
     def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
-        """The sparse vectors of rows, in their order. Raises IndexCorruptError for a missing one.
+        """The sparse vectors of rows, in their order.
 
         Args:
             n_terms: the width of the vocabulary.
+
+        Raises:
+            IndexCorruptError: one is missing, has changed, or does not fit the vocabulary.
         """
-        found: dict[int, tuple[bytes, bytes]] = {}
-        for start in range(0, len(rows), _BATCH):
-            part = tuple(rows[start : start + _BATCH])
-            marks = ", ".join("?" * len(part))
-            for row, terms, weights in self._all(
-                f"SELECT row, terms, weights FROM sparse_vectors WHERE row IN ({marks})", part
-            ):
-                found[row] = (terms, weights)
-        if any(row not in found for row in rows):
-            raise self._incomplete()
-        vectors = [found[row] for row in rows]
+        found = self._by_row("SELECT * FROM sparse_vectors", rows)
+        vectors = [self._checked("sparse_vectors", found[row]) for row in rows]
         indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(terms) // 4 for terms, _ in vectors], out=indptr[1:])
-        terms = np.frombuffer(b"".join(terms for terms, _ in vectors), "<i4").astype(np.int32)
-        weights = np.frombuffer(b"".join(each for _, each in vectors), "<f4").astype(np.float32)
-        if len(terms) and terms.max() >= n_terms:
-            raise InputError(f"a stored vector has a term outside 0..{n_terms - 1}")
+        np.cumsum([len(terms) // 4 for _, terms, _ in vectors], out=indptr[1:])
+        terms = np.frombuffer(b"".join(terms for _, terms, _ in vectors), "<i4").astype(np.int32)
+        weights = np.frombuffer(b"".join(each for _, _, each in vectors), "<f4").astype(np.float32)
+        if len(terms) and not 0 <= terms.min() <= terms.max() < n_terms:
+            raise IndexCorruptError(
+                f"{self._path}: a stored vector has a term outside 0..{n_terms - 1}; run lsr index "
+                "verify, and build again"
+            )
         return CSR(indptr, terms, weights, n_terms)
 
     def row(self, doc_id: str) -> int | None:
@@ -115,10 +128,23 @@ class DocumentStore:
         return found
 
     def lines(self, table: Table) -> Iterator[tuple[Any, ...]]:
-        """Every line of a table as it is stored, ordered by key. For one thread at a time."""
+        """Every line of a table, checked, without its checksum, ordered by key.
+
+        Documents end with their version. For one thread at a time.
+
+        Raises:
+            IndexCorruptError: a line has changed since it was written.
+        """
+        columns = "*"
+        if table == "documents" and not self._has_checksums:
+            columns = f"{_DOCUMENT}, 0"
         try:
-            yield from self._connection.execute(f"SELECT * FROM {table} ORDER BY {_KEYS[table]}")
-        except sqlite3.DatabaseError as error:
+            lines = self._connection.execute(
+                f"SELECT {columns} FROM {table} ORDER BY {_KEYS[table]}"
+            )
+            for line in lines:
+                yield self._checked(table, line)
+        except _DAMAGE as error:
             raise self._unreadable(error) from error
 
     def mask(self, where: Mapping[str, object]) -> NDArray[np.bool_]:
@@ -147,6 +173,46 @@ class DocumentStore:
         with self._lock:
             self._connection.close()
 
+    def _document(self, line: tuple[Any, ...]) -> tuple[Document, int]:
+        _, doc_id, title, text, metadata, version = self._checked("documents", line)[:6]
+        try:
+            return Document(doc_id, text, title, json.loads(metadata)), version
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self._changed("documents", line) from error
+
+    def _checked(self, table: Table, line: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A line as it was written, without its checksum if it has one."""
+        if table == "metadata":
+            return line
+        try:
+            if table == "sparse_vectors" and (len(line[1]) % 4 or len(line[1]) != len(line[2])):
+                raise ValueError("lengths")
+            if not self._has_checksums:
+                return line
+            *fields, crc = line
+            found = (
+                document_checksum(*fields)
+                if table == "documents"
+                else vector_checksum(fields[0], *fields[1:])
+            )
+        except (TypeError, ValueError) as error:
+            raise self._changed(table, line) from error
+        if found != crc:
+            raise self._changed(table, line)
+        return tuple(fields)
+
+    def _by_row(self, statement: str, rows: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+        """Lines that begin with their row, by it. Raises IndexCorruptError when one is missing."""
+        found: dict[int, tuple[Any, ...]] = {}
+        for start in range(0, len(rows), _BATCH):  # a statement takes no more variables
+            part = tuple(rows[start : start + _BATCH])
+            marks = ", ".join("?" * len(part))
+            for line in self._all(f"{statement} WHERE row IN ({marks})", part):
+                found[line[0]] = line
+        if any(row not in found for row in rows):
+            raise self._incomplete()
+        return found
+
     def _one(self, statement: str, values: tuple[object, ...]) -> tuple[Any, ...]:
         lines = self._all(statement, values)
         if len(lines) != 1:
@@ -157,13 +223,21 @@ class DocumentStore:
         try:
             with self._lock:
                 return self._connection.execute(statement, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             raise self._unreadable(error) from error
 
     def _incomplete(self) -> IndexCorruptError:
         return IndexCorruptError(f"{self._path}: a document is missing; run: lsr index verify")
 
-    def _unreadable(self, error: sqlite3.DatabaseError) -> IndexCorruptError:
+    def _changed(self, table: Table, line: tuple[Any, ...]) -> IndexCorruptError:
+        name = f" {str(line[1])[:60]!r}" if table == "documents" else ""
+        what = "document" if table == "documents" else "vector of the document"
+        return IndexCorruptError(
+            f"{self._path}: the {what}{name} in row {line[0]} has changed since it was written; "
+            "restore the file from a copy, or build again"
+        )
+
+    def _unreadable(self, error: Exception) -> IndexCorruptError:
         return IndexCorruptError(
             f"{self._path} cannot be read ({error}); run lsr index verify, and build again"
         )

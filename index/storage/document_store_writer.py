@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from lsr.errors import IndexCorruptError, InputError, StorageError
 from lsr.files import is_text
 from lsr.index.storage.document_store import DocumentStore, Table, canonical
+from lsr.index.storage.row_checksums import document_checksum, vector_checksum
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -29,7 +31,9 @@ CREATE TABLE documents (
     doc_id TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL,
     text TEXT NOT NULL,
-    metadata TEXT NOT NULL
+    metadata TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    crc INTEGER NOT NULL
 );
 CREATE TABLE metadata (
     field TEXT NOT NULL,
@@ -37,14 +41,23 @@ CREATE TABLE metadata (
     row INTEGER NOT NULL,
     PRIMARY KEY (field, value, row)
 ) WITHOUT ROWID;
-CREATE TABLE sparse_vectors (row INTEGER PRIMARY KEY, terms BLOB NOT NULL, weights BLOB NOT NULL);
-CREATE TABLE dense_vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE sparse_vectors (
+    row INTEGER PRIMARY KEY,
+    terms BLOB NOT NULL,
+    weights BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE dense_vectors (
+    row INTEGER PRIMARY KEY,
+    vector BLOB NOT NULL,
+    crc INTEGER NOT NULL
+);
 """
-_COLUMNS: dict[Table, tuple[str, ...]] = {
-    "documents": ("row", "doc_id", "title", "text", "metadata"),
-    "metadata": ("field", "value", "row"),
-    "sparse_vectors": ("row", "terms", "weights"),
-    "dense_vectors": ("row", "vector"),
+_INSERT: dict[Table, str] = {
+    "documents": "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "metadata": "INSERT INTO metadata VALUES (?, ?, ?)",
+    "sparse_vectors": "INSERT INTO sparse_vectors VALUES (?, ?, ?, ?)",
+    "dense_vectors": "INSERT INTO dense_vectors VALUES (?, ?, ?)",
 }
 _BATCH = 1_000
 
@@ -65,20 +78,30 @@ class StoreWriter:
             self._connection.executescript(_SCHEMA)
             self._connection.execute("BEGIN")
 
-    def add_documents(self, documents: Iterable[Document]) -> Iterator[int]:
+    def add_documents(
+        self, documents: Iterable[Document], versions: Iterable[int] | None = None
+    ) -> Iterator[int]:
         """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
 
+        Args:
+            versions: one for each document, as `DocumentStore.versions` has them; default: 0.
+
         Raises:
+            ValueError: there are more or fewer versions than documents.
             InputError: something is no document, an id is empty or was seen before, or metadata
                 cannot be written as JSON.
         """
-        stream = iter(documents)
+        stream = (
+            ((document, 0) for document in documents)
+            if versions is None
+            else zip(documents, versions, strict=True)
+        )
         while batch := list(islice(stream, _BATCH)):
-            for document in batch:
-                self._add(document)
+            for document, version in batch:
+                self._add(document, version)
             yield self.n_documents
 
-    def _add(self, document: Document) -> None:
+    def _add(self, document: Document, version: int) -> None:
         row = self.n_documents
         place = f"document {row + 1} of the source"
         for name in ("doc_id", "title", "text"):
@@ -109,7 +132,7 @@ class StoreWriter:
                 f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
             )
         try:
-            self._execute("INSERT INTO documents VALUES (?, ?, ?, ?, ?)", (row, *fields))
+            self._execute(_INSERT["documents"], _summed("documents", (row, *fields, version)))
         except sqlite3.IntegrityError as error:
             raise InputError(
                 f"{place} repeats the doc_id {document.doc_id!r} of an earlier one; "
@@ -122,7 +145,7 @@ class StoreWriter:
             if isinstance(value, str | int | float)
         }
         with _refusals():
-            self._connection.executemany("INSERT INTO metadata VALUES (?, ?, ?)", lines)
+            self._connection.executemany(_INSERT["metadata"], lines)
         self.n_documents += 1
 
     def texts(self) -> Iterator[list[str]]:
@@ -143,19 +166,21 @@ class StoreWriter:
             (row, vector.terms.astype("<i4").tobytes(), vector.weights.astype("<f4").tobytes())
             for row, vector in enumerate(vectors)
         )
-        with _refusals():
-            self._connection.executemany("INSERT INTO sparse_vectors VALUES (?, ?, ?)", lines)
+        self._add_vectors("sparse_vectors", lines)
 
     def add_dense(self, vectors: NDArray[np.float32]) -> None:
         """Store the dense vector of each row: float32, little-endian."""
         lines = ((row, vector.astype("<f4").tobytes()) for row, vector in enumerate(vectors))
+        self._add_vectors("dense_vectors", lines)
+
+    def _add_vectors(self, table: Table, lines: Iterable[tuple[object, ...]]) -> None:
         with _refusals():
-            self._connection.executemany("INSERT INTO dense_vectors VALUES (?, ?)", lines)
+            self._connection.executemany(_INSERT[table], (_summed(table, line) for line in lines))
 
     def copy(
         self, store: DocumentStore, rows: NDArray[np.int32], *, sparse: bool, dense: bool
     ) -> Iterator[int]:
-        """Take rows of a finished database over as the next rows, with their metadata.
+        """Take rows of a finished database over as the next rows, with metadata and versions.
 
         Args:
             rows: in any order; the order of the other database is kept.
@@ -177,16 +202,15 @@ class StoreWriter:
         if dense:
             tables.append("dense_vectors")
         for table in tables:
-            at = _COLUMNS[table].index("row")
-            marks = ", ".join("?" * len(_COLUMNS[table]))
+            at = 2 if table == "metadata" else 0
             lines = (
-                (*line[:at], places[line[at]], *line[at + 1 :])
+                _summed(table, (*line[:at], places[line[at]], *line[at + 1 :]))
                 for line in store.lines(table)
                 if places[line[at]] >= 0
             )
             while batch := list(islice(lines, _BATCH)):
                 with _refusals():
-                    self._insert(f"INSERT INTO {table} VALUES ({marks})", batch)
+                    self._insert(_INSERT[table], batch)
                 if table == "documents":
                     self.n_documents += len(batch)
                     yield self.n_documents - first
@@ -229,6 +253,15 @@ class StoreWriter:
     def _execute(self, statement: str, values: Sequence[object]) -> None:
         with _refusals():
             self._connection.execute(statement, values)
+
+
+def _summed(table: Table, line: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A line as it is stored: with its checksum."""
+    if table == "metadata":
+        return line
+    if table == "documents":
+        return (*line, document_checksum(*line))
+    return (*line, vector_checksum(*line))
 
 
 def readable(documents: Iterable[Document], source: str) -> Iterator[Document]:

@@ -26,7 +26,9 @@ __all__ = [
     "record_files",
 ]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE = (2, FORMAT_VERSION)
+"""Index formats that this version reads. In format 2 rows have neither versions nor checksums."""
 MANIFEST = "manifest.json"
 
 
@@ -82,6 +84,7 @@ class Manifest:
         tie_order: path of the array that orders the rows of several segments; None for one.
         files: path below the collection's folder to record.
         log_seq: the last operation of the log that this generation holds; 0 without a log.
+        format_version: of the file it was read from; it is written in the newest.
     """
 
     generation: int
@@ -95,6 +98,7 @@ class Manifest:
     tie_order: str | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     log_seq: int = 0
+    format_version: int = FORMAT_VERSION
 
     @property
     def n_documents(self) -> int:
@@ -128,8 +132,8 @@ class Manifest:
 
     def to_json(self) -> str:
         """The file's text, with format version and own checksum."""
-        content = {"format_version": FORMAT_VERSION, **asdict(self)}
-        return signed(content)
+        first = {"format_version": FORMAT_VERSION}
+        return signed(first | asdict(self) | first)
 
     @classmethod
     def read(cls, collection: Path) -> Manifest:
@@ -143,7 +147,7 @@ class Manifest:
         path = collection / MANIFEST
         try:
             content, is_intact = read_signed(path.read_text("utf-8"))
-            version = content.pop("format_version")
+            version = content["format_version"]
         except FileNotFoundError as error:
             what = "is not an index" if collection.exists() else "does not exist"
             if building_folder(collection.absolute()).exists():
@@ -162,10 +166,11 @@ class Manifest:
             raise IndexMissingError(f"no permission to read {path}") from error
         except (IsADirectoryError, ValueError, KeyError) as error:
             raise _damaged(path) from error
-        if version != FORMAT_VERSION and isinstance(version, int):
+        if version not in READABLE and isinstance(version, int):
             raise IndexVersionError(
-                f"{collection} has index format {version} and this lsr reads {FORMAT_VERSION}; "
-                "build the index again, or install the lsr that made it"
+                f"{collection} has index format {version} and this lsr reads "
+                f"{' and '.join(map(str, READABLE))}; build the index again, or install the lsr "
+                "that made it"
             )
         if not is_intact:
             raise _damaged(path)

@@ -93,7 +93,15 @@ class Bm25Encoder:
         On an encoder that has statistics already this appends: rows encoded earlier keep the
         impacts of their time, until they are encoded again by a `fresh` encoder.
         """
-        matrix = CSR.from_rows(self._count_growing(text) for batch in batches for text in batch)
+        return self._impacts(self._learned(text for batch in batches for text in batch))
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Add the texts to vocabulary and statistics, as `encode_corpus` does."""
+        self._learned(texts)
+
+    def _learned(self, texts: Iterable[str]) -> CSR:
+        """Counts of the texts, which the statistics hold from now on."""
+        matrix = CSR.from_rows(map(self._count_growing, texts))
         matrix = matrix._replace(n_terms=self.n_terms)
         lengths = _row_sums(matrix)
         grown = np.zeros(self.n_terms, np.int64)
@@ -102,7 +110,7 @@ class Bm25Encoder:
         self._document_frequency = grown
         self._n_documents += matrix.n_rows
         self._n_words += int(lengths.sum())
-        return self._impacts(matrix)
+        return matrix
 
     def encode_documents(self, texts: Sequence[str]) -> CSR:
         """Impacts under the present statistics; words outside the vocabulary are left out.
@@ -137,8 +145,9 @@ class Bm25Encoder:
         for stem in self.analyzer.terms(text):
             term = self._vocabulary.get(stem)
             if term is None:
-                term = self._vocabulary[stem] = len(self._terms)
+                term = len(self._terms)
                 self._terms.append(stem)
+                self._vocabulary[stem] = term  # at last, as others may encode queries meanwhile
             counts[term] += 1
         return counts
 

@@ -21,7 +21,12 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
-from lsr.encoders.protocols import CorpusEncoder, Encoder, ResumableEncoder
+from lsr.encoders.protocols import (
+    CorpusEncoder,
+    Encoder,
+    LearningEncoder,
+    ResumableEncoder,
+)
 from lsr.errors import InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
@@ -97,6 +102,13 @@ class LexicalEncoder(Generic[E]):
         words = self._words.encode_corpus(encoded())
         inner = CSR.concatenate(parts)._replace(n_terms=self._inner.n_terms)
         return side_by_side(inner, self._weighed(words))
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Add the texts to what both encoders know of the corpus, as `encode_corpus` does."""
+        known = list(texts)
+        if isinstance(self._inner, LearningEncoder):
+            self._inner.learn(known)
+        self._words.learn(known)
 
     def encode_documents(self, texts: Sequence[str]) -> CSR:
         """Vectors of documents, one row per text; a blank text is an empty row.

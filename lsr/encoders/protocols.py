@@ -21,6 +21,7 @@ __all__ = [
     "CorpusEncoder",
     "DenseEncoder",
     "Encoder",
+    "LearningEncoder",
     "ResumableEncoder",
 ]
 
@@ -77,6 +78,15 @@ class CorpusEncoder(Encoder, Protocol):
 
     def fresh(self) -> CorpusEncoder:
         """An encoder with the same options that has seen no corpus."""
+        ...
+
+
+@runtime_checkable
+class LearningEncoder(Encoder, Protocol):
+    """An encoder that keeps statistics or words of the corpus, and can take in texts alone."""
+
+    def learn(self, texts: Iterable[str]) -> None:
+        """Know of these texts what `encode_corpus` would, without making their vectors."""
         ...
 
 

@@ -60,7 +60,7 @@ def test_build_info_search_and_verify(index: Path) -> None:
 def test_json_is_one_document_and_nothing_else(index: Path, tmp_path: Path) -> None:
     built = run("index", "build", *BM25, LIBRARY, tmp_path / "new", "--json")
     assert json.loads(built.stdout)["n_documents"] == 12
-    assert json.loads(run("index", "info", index, "--json").stdout)["format_version"] == 2
+    assert json.loads(run("index", "info", index, "--json").stdout)["format_version"] == 3
     assert json.loads(run("index", "verify", index, "--json").stdout)["damage"] == []
     answer = json.loads(run("search", index, "torn page", "--json").stdout)
     assert answer["hits"][0]["doc_id"] == "repair"
@@ -146,9 +146,9 @@ def test_search_refuses_what_is_no_index(index: Path, tmp_path: Path) -> None:
 def test_another_version_says_what_to_do(tmp_path: Path) -> None:
     run("index", "build", *BM25, LIBRARY, tmp_path / "index")
     manifest = tmp_path / "index" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 9'))
+    manifest.write_text(manifest.read_text().replace('"format_version": 3', '"format_version": 9'))
     sentence = refused("search", tmp_path / "index", "book")
-    assert "index format 9 and this lsr reads 2; build the index again" in sentence
+    assert "index format 9 and this lsr reads 2 and 3; build the index again" in sentence
 
 
 def test_a_flipped_byte_is_found_and_refused(tmp_path: Path) -> None:

@@ -93,6 +93,10 @@ class LearnedEncoder:
             parts.append(self._documents.encode(batch))
         return CSR.concatenate(parts)._replace(n_terms=self.n_terms)
 
+    def learn(self, texts: Iterable[str]) -> None:
+        """Count the texts for the table, as `encode_corpus` does."""
+        self.queries.count(list(texts))
+
     def encode_documents(self, texts: Sequence[str]) -> CSR:
         """Vectors of documents, one row per text; a blank text is an empty row.
 

@@ -237,7 +237,7 @@ def test_vectors_are_little_endian_blobs(tmp_path: Path) -> None:
     writer.add_dense(np.array([[1, 2], [3, 4]], np.float32))
     writer.close()
     connection = sqlite3.connect(path)
-    ((_, terms, weights),) = connection.execute("SELECT * FROM sparse_vectors WHERE row = 1")
+    ((_, terms, weights, _),) = connection.execute("SELECT * FROM sparse_vectors WHERE row = 1")
     assert np.frombuffer(terms, "<i4").tolist() == [1, 300]
     assert np.frombuffer(weights, "<f4").tolist() == [0.5, 2.0]
     dense = connection.execute("SELECT vector FROM dense_vectors ORDER BY row").fetchall()
@@ -267,7 +267,7 @@ def test_sparse_vectors_come_back_in_the_order_asked(tmp_path: Path) -> None:
     for missing in ([4], [0, -1], [0, 9, 1]):
         with pytest.raises(IndexCorruptError, match="a document is missing; run: lsr index ver"):
             store.sparse_vectors(missing, 301)
-    with pytest.raises(InputError, match="a term outside"):
+    with pytest.raises(IndexCorruptError, match="a term outside"):
         store.sparse_vectors([0], 300)
     store.close()
 

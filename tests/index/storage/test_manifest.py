@@ -106,7 +106,7 @@ def test_another_version_says_what_to_do(tmp_path: Path, version: int) -> None:
     with pytest.raises(IndexVersionError) as caught:
         Manifest.read(tmp_path)
     message = str(caught.value)
-    assert f"has index format {version} and this lsr reads {FORMAT_VERSION}" in message
+    assert f"has index format {version} and this lsr reads 2 and {FORMAT_VERSION}" in message
     assert "build the index again, or install the lsr that made it" in message
 
 

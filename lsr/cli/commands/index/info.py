@@ -10,7 +10,7 @@ from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.search.calibration_file import Calibration
-from lsr.index.storage.manifest import FORMAT_VERSION, Manifest
+from lsr.index.storage.manifest import Manifest
 
 __all__ = ["described_index", "info"]
 
@@ -45,7 +45,7 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
 def described_index(manifest: Manifest) -> dict[str, object]:
     """The fields of a manifest, as plain values."""
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": manifest.format_version,
         "generation": manifest.generation,
         "created": manifest.created,
         "lsr_version": manifest.lsr_version,
