@@ -2,48 +2,114 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
-from collections.abc import Iterable, Iterator, Set
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Set
+from typing import NamedTuple
 
-from lsr.encoders.analysis import Analyzer, Token
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.encoders.analysis import Analyzer, character_kinds
 from lsr.encoders.protocols import Encoder
-from lsr.retrieval.snippet import MAX_SCANNED_CHARACTERS, Piece, highlight, snippet
+from lsr.retrieval.snippet import (
+    ELLIPSIS,
+    MAX_CHARACTERS,
+    MAX_SCANNED_CHARACTERS,
+    Piece,
+    Span,
+    cut,
+    joined,
+    window,
+)
+from lsr.service.word_scan import NO_TERM, find_words, most_matches, remember
 
-__all__ = ["QueryTerms", "WordMemory"]
+__all__ = ["Mark", "QueryTerms", "WordMemory", "beginning"]
 
+_BLANKS = re.compile(r"\s+")
 _MAX_WORD_CHARACTERS = 32
 _MAX_WORDS = 1 << 17
+_SLOTS = 1 << 18
+_BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
+
+
+class Mark(NamedTuple):
+    """A matching word: characters `start:end` of a text, and its term."""
+
+    start: int
+    end: int
+    term: str
+
+
+class WordTable:
+    """Words and the terms they are, as far as they were met: at most 131,072 words.
+
+    Words are put in by one thread at a time and read by many, which wait for nobody.
+    """
+
+    def __init__(self) -> None:
+        self.keys = np.zeros(_SLOTS, np.uint64)
+        self.values = np.zeros(_SLOTS, np.int32)
+        self.seed = np.uint64(secrets.randbits(64))
+        self.terms: dict[str, int] = {}
+        self.n_words = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more words are remembered."""
+        return self.n_words >= _MAX_WORDS
+
+    def term(self, text: str) -> int:
+        """The number of a term; a new one is given one."""
+        number = self.terms.get(text)
+        if number is None:
+            with self._lock:
+                number = self.terms.setdefault(text, len(self.terms))
+        return number
+
+    def add(self, word: str, term: int | None) -> None:
+        """Remember a word, unless it is long or the table is full."""
+        if len(word) > _MAX_WORD_CHARACTERS:
+            return
+        value = NO_TERM if term is None else term + 2
+        with self._lock:
+            if not self.is_full:
+                self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
 
 
 class WordMemory:
-    """Memory of the terms that words of a collection's texts hold, as far as they were met.
+    """Memory of the terms that words of a collection's texts are, as far as they were met.
 
-    A word is what stands between blanks, and no term reaches over a blank; so a text is analysed
-    once for each of its words, not for each place. Longer words are not remembered. May be used
-    from many threads. An encoder without an `Analyzer` is shown by English stems.
+    A word is analysed once, not at each place; long words are not remembered. May be used from many
+    threads. An encoder without an `Analyzer` is shown by English stems.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         own = getattr(encoder, "analyzer", None)
         self._has_own = isinstance(own, Analyzer)
         self.analyzer = own if isinstance(own, Analyzer) else Analyzer()
-        self._lock = threading.Lock()
-        self._known: set[str] = set()
-        self._words_with: dict[str, set[str]] = {}
+        self._table = WordTable()
 
-    def words_with(self, terms: Set[str], words: set[str]) -> set[str]:
-        """Those of `words` that hold one of `terms`, or may do so."""
-        with self._lock:
-            unknown = words - self._known
-            if len(self._known) + len(unknown) > _MAX_WORDS:
-                self._known, self._words_with, unknown = set(), {}, words
-            long = {word for word in unknown if len(word) > _MAX_WORD_CHARACTERS}
-            for word in unknown - long:
-                self._known.add(word)
-                for token in self.analyzer.tokens(word):
-                    self._words_with.setdefault(token.term, set()).add(word)
-            with_terms = (self._words_with.get(term, set()) for term in terms)
-            return long | words.intersection(set().union(*with_terms))
+    def table(self) -> WordTable:
+        """The table for a new query: another, empty one when the last is full."""
+        if self._table.is_full:
+            self._table = WordTable()
+        return self._table
+
+    def suits(self, encoder: Encoder) -> bool:
+        """Whether the memory holds for an encoder too."""
+        other = getattr(encoder, "analyzer", None)
+        if not isinstance(other, Analyzer):
+            return not self._has_own
+        return self._has_own and other.language == self.analyzer.language
+
+    def term_of(self, word: str) -> str | None:
+        """The term that a word is, or None."""
+        token = next(self.analyzer.tokens(word), None)
+        return token.term if token else None
 
     def analyzed(self, terms: Iterable[str]) -> Set[str]:
         """Terms of the encoder as the analyzer writes them."""
@@ -51,20 +117,9 @@ class WordMemory:
             return frozenset(terms)
         return frozenset(self.analyzer.terms(" ".join(terms)))
 
-    def spelling(self, terms: Set[str], text: str) -> dict[str, str]:
-        """Spellings of terms in a text: of each that it holds the shortest word, in lower case."""
-        found: dict[str, str] = {}
-        for word in self.words_with(terms, set(text[:MAX_SCANNED_CHARACTERS].split())):
-            for term, start, end in self.analyzer.tokens(word):
-                spelled = word[start:end].lower()
-                known = found.get(term)
-                if term in terms and (known is None or _by_length(spelled) < _by_length(known)):
-                    found[term] = spelled
-        return found
-
 
 class QueryTerms:
-    """The words of a query as its collection sees them. Made for one query, and dropped.
+    """The words of a query as its collection sees them. Made for one query, by one thread.
 
     Args:
         added: terms of the encoder that the search put to those of the text.
@@ -73,47 +128,165 @@ class QueryTerms:
     def __init__(self, text: str, memory: WordMemory, added: Iterable[str] = ()) -> None:
         self._memory = memory
         self._text = text
-        self._own = frozenset(memory.analyzer.terms(text))
-        self._added = memory.analyzed(added) - self._own
-        self._terms = self._own | self._added
+        own = dict.fromkeys(memory.analyzer.terms(text))
+        self._terms = [*own, *sorted(memory.analyzed(added) - own.keys())]
+        self._n_own = len(own)
+        self._table = memory.table()
+        self._wanted = _wanted(self._table, self._terms)
+        self._found: NDArray[np.int32] = np.empty((3, 0), np.int32)
+        self._unknown: NDArray[np.int32] = np.empty((2, 0), np.int32)
 
     def highlight(self, text: str) -> list[Piece]:
-        """The whole text with its matches told apart."""
-        return highlight(text, self._own, self, self._added)
+        """The whole text as it is, blanks and all, with its matches told apart."""
+        return list(cut(text, 0, len(text), self._spans(0, self._find(text))))
+
+    def marks(self, text: str) -> list[Mark]:
+        """The matches in a text, in order; in its first 20,000 characters."""
+        return [Mark(start, end, term) for start, end, term, _ in self._spans(0, self._find(text))]
 
     def snippet(self, text: str) -> list[Piece]:
-        """The passage of the text that matches best."""
-        return snippet(text, self._own, self, added=self._added)
+        """The passage of the text that matches best, as `lsr.retrieval.snippet.snippet` has it."""
+        text = text.strip()
+        start, end, n = self._window(text)
+        pieces = list(cut(text, start, end, self._spans(*self._inside(start, end, n))))
+        if start > 0:
+            pieces.insert(0, Piece(ELLIPSIS, False))
+        if end < len(text):
+            pieces.append(Piece(ELLIPSIS, False))
+        return joined(pieces)
+
+    def passage(self, text: str) -> str:
+        """The same passage without marks, in less time."""
+        text = text.strip()
+        start, end, _ = self._window(text)
+        return _shown(text, start, end)
+
+    def passage_marks(self, text: str) -> tuple[str, list[Mark]]:
+        """The same passage, and the matches in it."""
+        text = text.strip()
+        start, end, n = self._window(text)
+        at, length, marks = start, len(ELLIPSIS) * (start > 0), []
+        for span in self._spans(*self._inside(start, end, n)):
+            from_, to = max(span.start, at), min(span.end, end)
+            length += len(_BLANKS.sub(" ", text[at:from_]))
+            marks.append(Mark(length, length + to - from_, span.term))
+            length, at = length + to - from_, to
+        return _shown(text, start, end), marks
 
     def spelling(self, terms: Iterable[str], text: str) -> dict[str, str]:
         """Spellings of terms in the query, or else in a text; those in neither are left out."""
         wanted = frozenset(terms)
-        return self._memory.spelling(wanted, text) | self._memory.spelling(wanted, self._text)
+        return self._spelled(wanted, text) | self._spelled(wanted, self._text)
 
-    def tokens(self, text: str) -> Iterator[Token]:
-        """The tokens of a text that are terms of the query, in order."""
-        found = []
-        for word in self._memory.words_with(self._terms, set(text.split())):
-            tokens = list(self._memory.analyzer.tokens(word))
-            for at in _places(word, text):
-                found += [
-                    Token(term, at + start, at + end)
-                    for term, start, end in tokens
-                    if term in self._terms
-                ]
-        found.sort(key=lambda token: token.start)
-        return iter(found)
+    def _spelled(self, terms: Set[str], text: str) -> dict[str, str]:
+        """Of each term that a text holds the shortest word, in lower case."""
+        found: dict[str, str] = {}
+        marked = QueryTerms("", self._memory)
+        marked._terms, marked._n_own = sorted(terms), len(terms)
+        marked._wanted = _wanted(marked._table, marked._terms)
+        for start, end, term in marked.marks(text):
+            spelled = text[start:end].lower()
+            known = found.get(term)
+            if known is None or (len(spelled), spelled) < (len(known), known):
+                found[term] = spelled
+        return found
+
+    def _find(self, text: str) -> int:
+        """Fill `_found` with the matches in a text; how many there are."""
+        if not self._terms:
+            return 0
+        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
+        if len(codes) > self._found.shape[1]:
+            self._found = np.empty((3, len(codes) + 1_000), np.int32)
+            self._unknown = np.empty((2, len(codes) + 1_000), np.int32)
+        table = self._table
+        n, n_unknown = self._scan(codes)
+        if not n_unknown:
+            return n
+        places = self._unknown[:, :n_unknown].T.tolist()
+        for word in {text[start:end] for start, end in places}:
+            term = self._memory.term_of(word)
+            table.add(word, None if term is None else table.term(term))
+        n, n_unknown = self._scan(codes)
+        return self._with_unknown(text, n, n_unknown) if n_unknown else n
+
+    def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, int]:
+        table = self._table
+        n, n_unknown = find_words(
+            codes,
+            character_kinds(),
+            table.keys,
+            table.values,
+            table.seed,
+            self._wanted,
+            self._found,
+            self._unknown,
+        )
+        return int(n), int(n_unknown)
+
+    def _with_unknown(self, text: str, n: int, n_unknown: int) -> int:
+        """Put matches among words that are not remembered to those found; how many there are."""
+        numbers = {term: number for number, term in enumerate(self._terms)}
+        found = self._found[:, :n].T.tolist()
+        for start, end in self._unknown[:, :n_unknown].T.tolist():
+            term = self._memory.term_of(text[start:end])
+            if term in numbers:
+                found.append([start, end, numbers[term]])
+        found.sort()
+        if found:
+            self._found[:, : len(found)] = np.array(found, np.int32).T
+        return len(found)
+
+    def _window(self, text: str) -> tuple[int, int, int]:
+        """Start and end of the passage, and how many matches `_found` holds."""
+        n = self._find(text)
+        if len(text) <= MAX_CHARACTERS:
+            return 0, len(text), n
+        run = None
+        if n:
+            first, last = most_matches(self._found, n, self._n_own, len(self._terms), _BUDGET)
+            run = (int(self._found[0, first]), int(self._found[1, last]))
+        return *window(text, run, _BUDGET), n
+
+    def _inside(self, start: int, end: int, n: int) -> tuple[int, int]:
+        """First and last (exclusive) of the matches that reach into a window."""
+        found = self._found
+        return bisect_right(found[1, :n], start), bisect_left(found[0, :n], end)
+
+    def _spans(self, first: int, last: int) -> list[Span]:
+        return [
+            Span(start, end, self._terms[number], number >= self._n_own)
+            for start, end, number in self._found[:, first:last].T.tolist()
+        ]
 
 
-def _by_length(word: str) -> tuple[int, str]:
-    return len(word), word
+def beginning(text: str) -> str:
+    """A passage that nothing is sought for: the beginning of a text."""
+    start = text[: 4 * MAX_CHARACTERS].lstrip() or text.lstrip()[: 4 * MAX_CHARACTERS]
+    start = start.rstrip() if len(text) <= 4 * MAX_CHARACTERS else start
+    if len(start) <= MAX_CHARACTERS:
+        return _shown(start, 0, len(start))
+    return _shown(start, *window(start, None, _BUDGET))
 
 
-def _places(word: str, text: str) -> Iterator[int]:
-    """Offsets of a word between blanks in a text."""
-    at = text.find(word)
-    while at >= 0:
-        end = at + len(word)
-        if (at == 0 or text[at - 1].isspace()) and (end == len(text) or text[end].isspace()):
-            yield at
-        at = text.find(word, end)
+def _shown(text: str, start: int, end: int) -> str:
+    """A part of a text with runs of blanks made one, and ellipses where it is cut."""
+    part = text[start:end]
+    shown = " ".join(part.split())
+    if shown and part[-1].isspace():
+        shown += " "
+    if shown and part[0].isspace():
+        shown = f" {shown}"
+    return f"{ELLIPSIS if start > 0 else ''}{shown}{ELLIPSIS if end < len(text) else ''}"
+
+
+def _codes(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _wanted(table: WordTable, terms: Iterable[str]) -> NDArray[np.int32]:
+    """By term of a table its place in `terms`, or -1."""
+    numbers = [table.term(term) for term in terms]
+    wanted = np.full(max(numbers, default=-1) + 1, -1, np.int32)
+    wanted[numbers] = np.arange(len(numbers), dtype=np.int32)
+    return wanted

@@ -29,7 +29,7 @@ from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
 from lsr.retrieval.explanation import Explanation, explain, query_terms
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice
-from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from
+from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from, resolved
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.stopwatch import Stopwatch
 from lsr.types import Document
@@ -40,6 +40,7 @@ DEFAULT_K = 10
 UNIT_TOLERANCE = 1e-3
 """A caller's dense vector whose length differs more than this from 1 is brought to it."""
 
+_DEFAULT_PLAN = SearchPlan()
 _STALE = Notice(
     "tuned_plan_stale",
     "the tuned plan belongs to other models and is not used; run lsr tune again",
@@ -176,7 +177,7 @@ class CollectionReader:
         """The tuned plan, if there is one that fits, else the defaults."""
         if self.tuned_plan is not None and self.tuned_plan.fits(self.manifest):
             return self.tuned_plan.plan
-        return SearchPlan()
+        return _DEFAULT_PLAN
 
     def retriever(self, plan: SearchPlan) -> HybridRetriever:
         """A plan over this collection as a `Retriever`."""
@@ -343,7 +344,7 @@ class CollectionReader:
         if offset < 0:
             raise QueryError(f"the offset is {offset}; it must be 0 or more")
         reach = min(offset + k, self.n_documents)
-        if plan.resolved(self.modes).mode == "hybrid" and reach > plan.window:
+        if resolved(plan, self.modes).mode == "hybrid" and reach > plan.window:
             raise QueryError(
                 f"offset and limit reach hit {offset + k:,} and fusion looks at the best "
                 f"{plan.window:,} of each side; set window to at least {reach:,}, the same on "

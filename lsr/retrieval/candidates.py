@@ -88,6 +88,10 @@ def fused_list(
         sides: they give the scores that lists lack, when `fusion.missing` is exact.
         tie_order: int32, shape (n_documents,).
     """
+    if sparse is not None and dense is None and weight_sparse == 1 and fusion.norm == "none":
+        floors = (sides[0].floor, sides[1].floor if sides[1] else None)
+        if fusion.method == "convex" and _is_strict(sparse.scores):
+            return _sparse_alone(sparse, floors)
     shares = ((sparse, weight_sparse), (dense, 1 - weight_sparse))
     lists = [found.rows for found, share in shares if found is not None and share > 0]
     rows = _union(lists)
@@ -101,6 +105,29 @@ def fused_list(
     dense_raw = scores[1].raw if weight_sparse < 1 else np.zeros_like(scores[1].raw)
     order = fused_order(fused.score, dense_raw, tie_order[rows])
     return FusedList(rows, scores[0], scores[1], fused, order)
+
+
+def _is_strict(scores: NDArray[np.float32]) -> bool:
+    """Whether each score is below the one before, so that order needs no other word."""
+    return bool((scores[1:] < scores[:-1]).all())
+
+
+def _sparse_alone(
+    found: SideList[SparseVector], floors: tuple[float | None, float | None]
+) -> FusedList:
+    """What `fused_list` makes of one list of raw scores, to the bit, without the work for two."""
+    n = len(found.rows)
+    by_row = found.rows.argsort()
+    order = np.empty(n, np.intp)
+    order[by_row] = np.arange(n)
+    raw = found.scores[by_row]
+    rank = (by_row + 1).astype(np.int32)
+    norm = np.zeros((2, n))
+    norm[0] = raw
+    none = SideScores(np.zeros(n, np.float32), np.zeros(n, np.int32), np.zeros(n, bool), floors[1])
+    sparse = SideScores(raw, rank, np.ones(n, bool), floors[0])
+    fused = Fused(norm[0].copy(), norm, norm.copy(), (1.0, 0.0))
+    return FusedList(found.rows[by_row], sparse, none, fused, order)
 
 
 def _union(lists: list[NDArray[np.int32]]) -> NDArray[np.int32]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -27,7 +26,7 @@ from lsr.errors import (
 )
 from lsr.retrieval.candidates import FusedList, SideList, first_of_each, fused_list, side_list
 from lsr.retrieval.feedback import Expanded, Feedback
-from lsr.retrieval.plan import MODES, Mode, SearchPlan
+from lsr.retrieval.plan import MODES, Mode, SearchPlan, resolved
 from lsr.retrieval.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
 from lsr.stopwatch import Stopwatch
@@ -158,15 +157,10 @@ class HybridSearcher:
             ModelError: an encoder gave numbers that are not finite.
             RetrieverError: a side failed, and the plan does not allow partial answers.
         """
-        plan = _resolved(plan, self.modes)
+        plan = resolved(plan, self.modes)
         window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
         window = max(1, min(window, len(self.tie_order)))
         return _Search(self, plan, query, allowed, window).result()
-
-
-@lru_cache(maxsize=1024)
-def _resolved(plan: SearchPlan, modes: tuple[Mode, ...]) -> SearchPlan:
-    return plan.resolved(modes)
 
 
 class _Search:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from lsr.errors import QueryError
@@ -24,7 +25,16 @@ from lsr.options import check_options, option, read_options
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 
-__all__ = ["INTERPOLATIONS", "MODES", "Mode", "Prf", "SearchPlan", "Weights", "plan_from"]
+__all__ = [
+    "INTERPOLATIONS",
+    "MODES",
+    "Mode",
+    "Prf",
+    "SearchPlan",
+    "Weights",
+    "plan_from",
+    "resolved",
+]
 
 Mode = Literal["hybrid", "sparse", "dense"]
 Interpolation = Literal["none", "pre", "post", "both", "dense_only"]
@@ -181,6 +191,12 @@ class SearchPlan:
         return asdict(self)
 
 
+@lru_cache(maxsize=1024)
+def resolved(plan: SearchPlan, modes: tuple[Mode, ...]) -> SearchPlan:
+    """As `SearchPlan.resolved`, remembered: most requests are searched by one of a few plans."""
+    return plan.resolved(modes)
+
+
 def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -> SearchPlan:
     """Make a plan of a mapping, such as a request, on top of defaults.
 
@@ -196,6 +212,8 @@ def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -
         3
     """
     base = defaults or SearchPlan()
+    if not given:
+        return base
     fusion, prf = given.get("fusion"), given.get("prf")
     if isinstance(fusion, Mapping) and (
         fusion.get("norm", base.fusion.norm) != base.fusion.norm

@@ -9,19 +9,39 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from lsr.encoders.analysis import Token
 
-__all__ = ["MAX_SCANNED_CHARACTERS", "Piece", "Tokenizer", "highlight", "plain", "snippet"]
+__all__ = [
+    "ELLIPSIS",
+    "MAX_CHARACTERS",
+    "MAX_SCANNED_CHARACTERS",
+    "Piece",
+    "Span",
+    "Tokenizer",
+    "best_run",
+    "cut",
+    "highlight",
+    "joined",
+    "plain",
+    "snippet",
+    "window",
+]
+
+MAX_CHARACTERS = 280
+"""Length of a passage, its ellipses included."""
 
 MAX_SCANNED_CHARACTERS = 20_000
 """Matches are sought in this much of a text; what follows is context."""
 
-_ELLIPSIS = "…"
+ELLIPSIS = "…"
+"""Stands where a passage leaves text out."""
 _BLANKS = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?。!?][\"'”’)\]]*\s+")
+_UNSPACED = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD_START = re.compile(rf"(?<!\w)\w|(?<=[{_UNSPACED}])\w|[{_UNSPACED}]")
 _BOUNDARY_REACH = 40
 """Characters that a cut may move by to fall between words."""
 
@@ -40,7 +60,9 @@ class Piece(NamedTuple):
     is_added: bool = False
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
+    """A match in a text, `start:end`."""
+
     start: int
     end: int
     term: str
@@ -51,7 +73,7 @@ def snippet(
     text: str,
     terms: Collection[str],
     analyzer: Tokenizer,
-    max_characters: int = 280,
+    max_characters: int = MAX_CHARACTERS,
     added: Collection[str] = (),
 ) -> list[Piece]:
     """The passage with the most different terms, then the most matches, then the first.
@@ -68,21 +90,26 @@ def snippet(
     text = text.strip()
     spans = _spans(text, terms, added, analyzer)
     if len(text) <= max_characters:
-        return _joined(_cut(text, 0, len(text), spans))
-    start, end = _window(text, spans, max_characters - 2 * len(_ELLIPSIS))
-    pieces = list(_cut(text, start, end, spans))
+        return joined(cut(text, 0, len(text), spans))
+    budget = max_characters - 2 * len(ELLIPSIS)
+    run = None
+    if spans:
+        first, last = best_run(spans, budget)
+        run = (spans[first].start, spans[last].end)
+    start, end = window(text, run, budget)
+    pieces = list(cut(text, start, end, spans))
     if start > 0:
-        pieces.insert(0, Piece(_ELLIPSIS, False))
+        pieces.insert(0, Piece(ELLIPSIS, False))
     if end < len(text):
-        pieces.append(Piece(_ELLIPSIS, False))
-    return _joined(pieces)
+        pieces.append(Piece(ELLIPSIS, False))
+    return joined(pieces)
 
 
 def highlight(
     text: str, terms: Collection[str], analyzer: Tokenizer, added: Collection[str] = ()
 ) -> list[Piece]:
     """The whole text as it is, blanks and all, with its matches told apart."""
-    return list(_cut(text, 0, len(text), _spans(text, terms, added, analyzer)))
+    return list(cut(text, 0, len(text), _spans(text, terms, added, analyzer)))
 
 
 def plain(pieces: Iterable[Piece]) -> str:
@@ -92,23 +119,27 @@ def plain(pieces: Iterable[Piece]) -> str:
 
 def _spans(
     text: str, terms: Collection[str], added: Collection[str], analyzer: Tokenizer
-) -> list[_Span]:
+) -> list[Span]:
     own = frozenset(terms)
     wanted = own.union(added)
     if not wanted:
         return []
     tokens = analyzer.tokens(text[:MAX_SCANNED_CHARACTERS])
     return [
-        _Span(start, end, term, term not in own) for term, start, end in tokens if term in wanted
+        Span(start, end, term, term not in own) for term, start, end in tokens if term in wanted
     ]
 
 
-def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
-    """Start and end of the cut: at most `budget` characters around the best run of matches."""
-    if not spans:
+def window(text: str, run: tuple[int, int] | None, budget: int) -> tuple[int, int]:
+    """Start and end of a passage of at most `budget` characters. It does not start in a word.
+
+    Args:
+        text: without blanks at its ends, and longer than the budget.
+        run: start and end of the matches it is chosen for; None for the text's beginning.
+    """
+    if run is None:
         return 0, _before(text, budget, 0)
-    first, last = _best_run(spans, budget)
-    from_, to = spans[first].start, min(spans[last].end, spans[first].start + budget)
+    from_, to = run[0], min(run[1], run[0] + budget)
     free = budget - (to - from_)
     start = _opening(text, from_, free)
     end = min(len(text), start + budget)
@@ -121,7 +152,7 @@ def _window(text: str, spans: list[_Span], budget: int) -> tuple[int, int]:
     return start, end
 
 
-def _best_run(spans: list[_Span], budget: int) -> tuple[int, int]:
+def best_run(spans: Sequence[Span], budget: int) -> tuple[int, int]:
     """First and last index of the best run of spans that fits, found with two pointers."""
     inside: Counter[str] = Counter()
     different = [0, 0]  # own terms, added terms
@@ -156,11 +187,17 @@ def _opening(text: str, from_: int, free: int) -> int:
 
 
 def _after(text: str, place: int, limit: int) -> int:
-    """The first start of a word from `place` on, not past `limit`."""
+    """The first start of a word from `place` on, not past `limit`, where a word starts.
+
+    After a blank if one is near, else after what is no letter: never within a run of letters.
+    """
     if place == 0 or text[place - 1].isspace():
         return place
     blank = _BLANKS.search(text, place, min(limit, place + _BOUNDARY_REACH))
-    return blank.end() if blank else place
+    if blank:
+        return blank.end()
+    word = _WORD_START.search(text, place, limit)
+    return word.start() if word else limit
 
 
 def _before(text: str, place: int, limit: int) -> int:
@@ -174,7 +211,8 @@ def _before(text: str, place: int, limit: int) -> int:
     return place
 
 
-def _cut(text: str, start: int, end: int, spans: list[_Span]) -> Iterator[Piece]:
+def cut(text: str, start: int, end: int, spans: Iterable[Span]) -> Iterator[Piece]:
+    """The pieces of `text[start:end]`."""
     at = start
     for span in spans:
         if span.end <= at or span.start >= end:
@@ -188,12 +226,13 @@ def _cut(text: str, start: int, end: int, spans: list[_Span]) -> Iterator[Piece]
         yield Piece(text[at:end], False)
 
 
-def _joined(pieces: Iterable[Piece]) -> list[Piece]:
-    joined: list[Piece] = []
+def joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Pieces with neighbours of one kind made one, and runs of blanks one blank."""
+    together: list[Piece] = []
     for piece in pieces:
         text = _BLANKS.sub(" ", piece.text)
-        if joined and joined[-1][1:] == piece[1:]:
-            joined[-1] = piece._replace(text=joined[-1].text + text)
+        if together and together[-1][1:] == piece[1:]:
+            together[-1] = piece._replace(text=together[-1].text + text)
         else:
-            joined.append(piece._replace(text=text))
-    return joined
+            together.append(piece._replace(text=text))
+    return together

@@ -1,0 +1,1 @@
+"""What a request to the service costs, beside a route that does nothing."""
