@@ -17,6 +17,7 @@ from lsr.retrieval.plan import plan_from
 from lsr.retrieval.snippet import Piece
 from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
+from lsr.service.suggest import Suggestion, Vocabulary
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.sparse import SparseVector
 from lsr.stopwatch import Stopwatch
@@ -84,6 +85,7 @@ class SearchEngine:
         self.limits = limits or Limits()
         self._memories: dict[str, WordMemory] = {}
         self._examples: dict[str, tuple[int, tuple[str, ...]]] = {}
+        self._vocabularies: dict[str, tuple[int, Vocabulary]] = {}
 
     def collection(self, name: str) -> CollectionReader:
         """The newest state of a collection. Raises NotFoundError when there is none."""
@@ -105,6 +107,18 @@ class SearchEngine:
             generation, examples = collection.manifest.generation, example_queries(collection)
             self._examples[name] = (generation, examples)
         return examples
+
+    def suggest(self, name: str, text: str) -> Suggestion:
+        """What a text may have meant, from the words of a collection. Raises NotFoundError.
+
+        Its words are read when they are first needed, and anew when a tenth of it has changed.
+        """
+        collection = self.collection(name)
+        size, vocabulary = self._vocabularies.get(name, (0, None))
+        if vocabulary is None or abs(size - collection.n_documents) > 0.1 * size:
+            vocabulary = Vocabulary.of(collection, self._memory(name, collection).analyzer)
+            self._vocabularies[name] = (collection.n_documents, vocabulary)
+        return vocabulary.suggest(text)
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
         """Marker of the words of a query in texts of a collection. Raises NotFoundError."""
