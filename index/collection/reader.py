@@ -162,9 +162,7 @@ class CollectionReader:
             QueryError: the collection was built without one.
         """
         if self._dense is None:
-            raise QueryError(
-                f"{self.path} has no dense vectors; build it again with --dense, or search sparse"
-            )
+            raise QueryError(f"{self.path} has no dense vectors; build it with --dense")
         return self._dense
 
     @property
@@ -317,8 +315,7 @@ class CollectionReader:
         if dense is not None:
             if self._dense is None:
                 raise QueryError(
-                    "the query has a dense vector and this collection has none; build it again "
-                    "with --dense, or leave the vector out"
+                    "the query has a dense vector and this collection has none; leave it out"
                 )
             dimension = self.segment.dimension
             if dense.shape != (dimension,):
