@@ -76,7 +76,6 @@ _TITLES = {
     "index_corrupt": "Collection damaged",
     "storage": "Storage refused",
     "task_cancelled": "Task cancelled",
-    "overloaded": "Too much at once",
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
