@@ -33,6 +33,7 @@ from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
+from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, PrfReport
 from lsr.retrieval.filter import Filter
@@ -56,8 +57,7 @@ _STALE = Notice(
 class CollectionReader:
     """One generation of a collection, kept while newer ones are published.
 
-    A document is a row. Deleted rows have numbers too, and are never found. `open` reads a folder;
-    the constructor takes what it found.
+    A document is a row. Deleted rows have numbers too, and are never found. See also `open`.
 
     Args:
         path, manifest: the collection's folder, and what the generation is.
@@ -103,15 +103,16 @@ class CollectionReader:
         dense: DenseEncoder | None = None,
         encoder: Encoder | None = None,
         known: Iterable[SegmentReader] = (),
+        residence: Residence = "mapped",
     ) -> CollectionReader:
         """Open the newest generation in a folder.
 
         Args:
             path: the collection's folder.
-            verify: compare every file with its checksum first. Leave it on unless the files are
-                trusted: a damaged index may give wrong answers.
+            verify: compare every file with its checksum; damage may give wrong answers.
             dense, encoder: its models, where they are open; another dense model is not used.
             known: segments of another generation; those that did not change are shared.
+            residence: of arrays: the file, or a verified copy, which later damage cannot reach.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
@@ -120,11 +121,10 @@ class CollectionReader:
             manifest = Manifest.read(path)
             try:
                 if verify:
-                    for damage in manifest.damage(path):
-                        raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
-                own = load_encoder(path, manifest) if encoder is None else encoder
+                    manifest.check(path, not_copied(manifest, residence))
+                own = encoder or load_encoder(path, manifest, verify=residence != "mapped")
                 tuned_plan = TunedPlan.read(path)
-                snapshot = Snapshot.open(path, manifest, known)
+                snapshot = Snapshot.open(path, manifest, known, residence)
                 return cls(path, manifest, snapshot, own, tuned_plan, dense)
             except IndexCorruptError:  # a writer may have published while it was opened
                 if Manifest.read(path).generation == manifest.generation:
