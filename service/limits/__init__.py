@@ -1,0 +1,1 @@
+"""Limits of the service: connections, requests at once, rates, bodies, and deadlines."""
