@@ -59,6 +59,7 @@ class LogDatabase:
         self._own = threading.local()
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # threads queue here: SQLite would let them poll
         self._closed = False
         self._file: tuple[int, int] | None = None
         with self.speaking(), self._borrowed() as connection:
@@ -114,7 +115,7 @@ class LogDatabase:
         Args:
             durable: whether it is on disk when this ends; else perhaps some time later.
         """
-        with self.speaking(), self._borrowed() as connection:
+        with self._writing, self.speaking(), self._borrowed() as connection:
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             self._own.connection = connection

@@ -110,9 +110,7 @@ def test_connections_are_not_kept_for_every_thread(log: OperationLog) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-    opened = [
-        each for each in Path("/proc/self/fd").iterdir() if str(log.path) == _target(each)
-    ]
+    opened = [each for each in Path("/proc/self/fd").iterdir() if str(log.path) == _target(each)]
     assert len(opened) <= 40, "of 200 threads"
 
 
