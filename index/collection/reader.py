@@ -54,8 +54,7 @@ class CollectionReader:
     the constructor takes what it found.
 
     Args:
-        path: the collection's folder.
-        manifest: of the generation.
+        path, manifest: the collection's folder, and what the generation is.
         snapshot: its segments, opened.
         encoder: its sparse encoder.
         tuned_plan: what `lsr tune` stored, or None.

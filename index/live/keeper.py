@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lsr.encoders.protocols import DenseEncoder
+from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, TaskCancelledError
 from lsr.index.live.encoding import encoded
 from lsr.index.live.follower import Follower
-from lsr.index.live.log import OperationLog
+from lsr.index.live.log import OperationLog, Vectors
 from lsr.index.live.worker import Worker
 
 __all__ = ["LOCK_FILE", "Keeper", "keeper_address"]
@@ -137,16 +137,14 @@ class Keeper:
         if log is None:
             return 0
         follower = self._follower
-        follower.follow()
-        manifest = follower.published.manifest
         with follower.lock:
+            follower.follow()
+            manifest = follower.published.manifest
             if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
                 follower.reset()
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
-        state = log.state()
-        if state.last <= state.encoded:
-            return 0
+            state, encoder = log.state(), follower.encoder
         most = int(min(max(self._rate * _SECONDS_AT_ONCE, _LEAST_AT_ONCE), _MOST_AT_ONCE))
         entries = log.entries(max(state.encoded, manifest.log_seq), state.last, most)
         if not entries:
@@ -154,20 +152,31 @@ class Keeper:
         begin = time.perf_counter()
         if self._waiting is None or self._waiting[1] <= manifest.log_seq:
             self._waiting = time.monotonic(), entries[0].seq
-        dense: DenseEncoder | None = None
         dimension = follower.published.segment.dimension
-        if dimension:
-            dense = follower.published.dense.model
+        dense = follower.published.dense.model if dimension else None
         try:
-            vectors = encoded(entries, follower.encoder, dense, dimension)
-            follower.learned = entries[-1].seq
-            log.keep_vectors(vectors, entries[-1].seq)
+            vectors = encoded(entries, encoder, dense, dimension)
         except BaseException:
-            follower.reset()
+            follower.reset()  # it may have learned from some of them
             raise
         self._rate = len(entries) / max(time.perf_counter() - begin, 1e-6)
+        self._keep(log, follower, encoder, vectors)
         self._changed()
         return len(entries)
+
+    def _keep(
+        self, log: OperationLog, follower: Follower, encoder: Encoder, vectors: list[Vectors]
+    ) -> None:
+        """Store vectors, unless the collection has another encoder since they were begun."""
+        with follower.lock:
+            if follower.encoder is not encoder:
+                return
+            follower.learned = vectors[-1].seq
+            try:
+                log.keep_vectors(vectors, vectors[-1].seq)
+            except BaseException:
+                follower.reset()
+                raise
 
     def _publish(self) -> None:
         while not self._closing:

@@ -244,16 +244,16 @@ class LiveCollection:
         return int(result["generation"])
 
     def _check(self, operation: Operation) -> None:
-        encoder = self._follower.encoder
+        encoder, manifest = self._follower.encoder, self._follower.published.manifest
         given = given_of(operation)
         if given is not None:
             if operation.sparse is not None and isinstance(encoder, CorpusEncoder):
                 raise InputError(
-                    f"vectors.sparse: this collection's vectors are made by {encoder.identity.name}"
+                    f"vectors.sparse: this collection's vectors are made by {manifest.sparse.name}"
                     " from the text, and made again with every merge; leave them out"
                 )
             checked_given(given, encoder, self._follower.published.segment.dimension)
-        if encoder.identity.kind == "precomputed" and operation.kind != "delete":
+        if manifest.sparse.kind == "precomputed" and operation.kind != "delete":
             if operation.kind == "patch":
                 raise InputError(
                     "this collection is of vectors made elsewhere, so that a document cannot be "

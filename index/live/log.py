@@ -117,6 +117,7 @@ class OperationLog:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # threads queue here: SQLite would let them poll
         self.last_appended = 0
         """The last operation that this process appended."""
         with self._speaking():
@@ -151,7 +152,7 @@ class OperationLog:
         Args:
             durable: whether it is on disk when this ends; else perhaps some time later.
         """
-        with self._speaking():
+        with self._writing, self._speaking():
             connection = self._connection
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
