@@ -19,6 +19,9 @@ __all__ = ["Column"]
 
 Mask = NDArray[np.bool_]
 
+EMPTY = b'""'
+"""An empty text, as an empty cell of a table is: a value for filters, none for an order."""
+
 _ROWS = re.compile(r"[0-9]{1,18}(?:,[0-9]{1,18})*")
 
 
@@ -133,18 +136,19 @@ class Column:
 
     @cached_property
     def least_ranks(self) -> NDArray[np.int32]:
-        """The rank of each row's first value in order; -1 where there is none."""
+        """The rank of each row's first value in order; -1 where there is none, or empty text."""
         return self._row_ranks(-self.ranks)
 
     @cached_property
     def greatest_ranks(self) -> NDArray[np.int32]:
-        """The rank of each row's last value in order; -1 where there is none."""
+        """The rank of each row's last value in order; -1 where there is none, or empty text."""
         return self._row_ranks(self.ranks)
 
     def _row_ranks(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
         """Of a row's values, the rank of the one that is greatest by `order`."""
         found = np.full(self.n_rows, -1, np.int32)
         entries = np.argsort(order[self.entry_codes], kind="stable")
+        entries = entries[self.entry_codes[entries] != self.values.find(EMPTY)]
         found[self.rows[entries]] = self.ranks[self.entry_codes[entries]]
         return found
 

@@ -32,6 +32,8 @@ class MetadataStore(Protocol):
 
     def field_values(self, field: str) -> list[tuple[str, str]]: ...
 
+    def field_samples(self, field: str) -> list[str]: ...
+
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]: ...
 
 
@@ -104,6 +106,12 @@ class SegmentMetadata:
                     raise _unreadable(field, error) from error
             self._columns[field] = made
             return made
+
+    def samples(self, field: str) -> list[str]:
+        """Some values of a field, of every type that it has, in canonical JSON."""
+        if field in self._nested:
+            return self._nested[field].values.stored()
+        return self._store.field_samples(field)
 
     def _below(self, field: str) -> list[str]:
         prefix = f"{field}."

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import IndexCorruptError, QueryError
 from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.field_types import field_types
 from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.document_store_writer import StoreWriter
@@ -54,6 +55,9 @@ class InMemory:
     def field_values(self, field: str) -> list[tuple[str, str]]:
         values = self._lines[field]
         return [(v, ",".join(values[v])) for v in sorted(values, key=str.encode)]
+
+    def field_samples(self, field: str) -> list[str]:
+        return list(self._lines[field])
 
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
         if not self._flat:
@@ -221,6 +225,45 @@ def test_filters_by_example() -> None:
     assert rows(metadata, {"should": [{"year": 1}, {"tags": 5}], "must_not": [{"tags": "x"}]}) == [
         0
     ]
+
+
+def test_types_of_fields(tmp_path: Path) -> None:
+    store = stored(
+        tmp_path / "s.sqlite",
+        [
+            {
+                "n": 1,
+                "t": "a",
+                "csv": "1.10",
+                "at": "2020-05",
+                "b": True,
+                "mixed": 1,
+                "a": {"b": 2},
+            },
+            {
+                "n": -2.5,
+                "t": "2",
+                "csv": "7",
+                "at": "2020-05-31T10:00",
+                "mixed": "x",
+                "tags": ["a"],
+            },
+            *({"t": f"{i:04}", "many": f"{i}"} for i in range(500)),
+        ],
+    )
+    segments = [SegmentMetadata(store), SegmentMetadata(InMemory([{"n": False}]))]
+    assert field_types(CollectionMetadata(segments)) == {
+        "a.b": "number",
+        "at": "text of dates",
+        "b": "boolean",
+        "csv": "text of numbers",
+        "many": "text of numbers",
+        "mixed": "number, text",
+        "n": "boolean, number",
+        "t": "text",
+        "tags": "text",
+    }
+    store.close()
 
 
 def test_dates() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
+from lsr.errors import IndexStateError
 from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.field_types import field_types
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 
@@ -27,19 +31,33 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     if calibration is not None:
         recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
         described["calibration"] = recall
+    described["fields"] = _fields(index, manifest)
     if as_json:
         print_json(described)
         return
     del described["segments"]
     for name, value in described.items():
         shown = f"{value:,}" if isinstance(value, int) else value
-        if isinstance(value, dict):
+        if name == "fields" and isinstance(value, dict):
+            shown = "; ".join(f"{field}: {kind}" for field, kind in value.items()) or "none"
+        elif isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
             shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
         typer.echo(f"{name:14} {'none' if shown is None else shown}")
     for segment in manifest.segments:
         deleted = f", {segment.n_deleted:,} deleted" if segment.n_deleted else ""
         typer.echo(f"{segment.name:14} {segment.n_documents:,} documents{deleted}")
+
+
+def _fields(index: Path, manifest: Manifest) -> dict[str, str] | None:
+    """The metadata fields that a filter can name, with their types; None if damage hides them."""
+    from lsr.index.collection.snapshot import open_readers
+
+    try:
+        readers = open_readers(Path(index), manifest)
+        return field_types(CollectionMetadata([reader.metadata for reader in readers]))
+    except IndexStateError:
+        return None
 
 
 def described_index(manifest: Manifest) -> dict[str, object]:
