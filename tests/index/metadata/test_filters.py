@@ -56,9 +56,6 @@ class InMemory:
         values = self._lines[field]
         return [(v, ",".join(values[v])) for v in sorted(values, key=str.encode)]
 
-    def field_samples(self, field: str) -> list[str]:
-        return list(self._lines[field])
-
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
         if not self._flat:
             for row, values in enumerate(self._metadata):
@@ -404,7 +401,7 @@ def test_a_damaged_database(damage: str, tmp_path: Path) -> None:
         connection.execute(damage)
     connection.close()
     store = DocumentStore(tmp_path / "s.sqlite")
-    with pytest.raises(IndexCorruptError, match="'a' cannot be read"):
+    with pytest.raises(IndexCorruptError, match="metadata field 'a'"):
         SegmentMetadata(store).mask(parse_filter({"a": {"gte": 0}}))
     store.close()
 
