@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -51,6 +52,7 @@ class CollectionState:
         acknowledged: the last operation that is durable.
         is_keeper: whether this process encodes and publishes.
         error: why following, encoding or publishing does not get on, or None.
+        damage: a sentence on a file that was changed in place while it is served, or None.
     """
 
     generation: int
@@ -59,6 +61,7 @@ class CollectionState:
     acknowledged: int
     is_keeper: bool
     error: str | None
+    damage: str | None = None
 
 
 class LiveCollection:
@@ -84,6 +87,7 @@ class LiveCollection:
         self._opening = threading.Lock()
         self._closing = False
         self._error: str | None = None
+        self._damage: str | None = None
         self._follower = Follower(published, self._open_log)
         self._worker = Worker(self.path)
         self._keeper = Keeper(
@@ -139,6 +143,7 @@ class LiveCollection:
             manifest.log_seq if log is None else log.state().last,
             self._keeper.is_keeper,
             self._error or self._keeper.error,
+            self._damage,
         )
 
     def write(
@@ -329,8 +334,16 @@ class LiveCollection:
     def _look_now(self) -> None:
         self._looks.set()
 
+    def _look_at_files(self) -> None:
+        """See whether a file that is served was changed in place, and say so once."""
+        with suppress(LsrError):
+            damage = self._follower.damage()
+            if damage is not None and damage != self._damage:
+                _log.error("%s; restore it from a snapshot, or build again", damage)
+            self._damage = damage
+
     def _run(self) -> None:
-        took_over = 0.0
+        took_over = looked = 0.0
         while not self._closing:
             self._looks.wait(_LOOKS_SECONDS)
             self._looks.clear()
@@ -343,6 +356,9 @@ class LiveCollection:
                     _log.error("%s: cannot follow: %s", self.path, error, exc_info=trace)
                 self._error = str(error)
             now = time.monotonic()
+            if now - looked > _TAKES_OVER_SECONDS:
+                looked = now
+                self._look_at_files()
             if self._may_keep and now - took_over > _TAKES_OVER_SECONDS and not self._closing:
                 took_over = now
                 self._keeper.take_over(self._address)
