@@ -118,7 +118,7 @@ class SearchEngine:
         return examples
 
     def suggest(self, name: str, text: str) -> Suggestion:
-        """What a text may have meant, from the words of a collection. Raises NotFoundError.
+        """A text that may have been meant, from the words of a collection. Raises NotFoundError.
 
         Its words are read when they are first needed, and anew when a tenth of it has changed.
         """

@@ -31,7 +31,7 @@ _AT_A_TIME = 256
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a text may have meant.
+    """A text that may have been meant.
 
     Attributes:
         text: the text with words of the collection in place of those it lacks; None when it
@@ -110,7 +110,7 @@ class Vocabulary:
         return tuple(each[-1] for each in sorted(found)[:most])
 
     def suggest(self, text: str) -> Suggestion:
-        """What a text may have meant, where the collection lacks some of its words."""
+        """A text that may have been meant, where the collection lacks some of its words."""
         near = {
             word: found
             for word in dict.fromkeys(_WORD.findall(text))

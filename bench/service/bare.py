@@ -36,11 +36,11 @@ def bare_app(size: int) -> FastAPI:
     body = "x" * max(0, size - len('{"text":""}'))
 
     @app.post("/sync")
-    def threaded(question: Question) -> Said:
+    def threaded(question: Question) -> Said:  # noqa: ARG001
         return Said(text=body)
 
     @app.post("/async")
-    async def looped(question: Question) -> Said:
+    async def looped(question: Question) -> Said:  # noqa: ARG001
         return Said(text=body)
 
     return app
