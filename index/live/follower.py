@@ -141,6 +141,7 @@ class Follower:
             dense=before.loaded_dense,
             known=before.readers if plans else (),
             encoder=grown,
+            residence=before.readers[0].files.residence,
         )
         if published.manifest != manifest:
             return self._follow_manifest()  # overtaken while it was opened

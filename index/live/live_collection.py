@@ -27,6 +27,7 @@ from lsr.index.live.keeper import Keeper
 from lsr.index.live.log import LOG_FILE, OperationLog
 from lsr.index.live.operation import Operation, Stored, Written, document_of
 from lsr.index.live.worker import Worker
+from lsr.index.storage.resident import Residence
 from lsr.progress import Progress, no_progress
 
 __all__ = ["MOST_WAITING", "CollectionState", "LiveCollection"]
@@ -98,18 +99,25 @@ class LiveCollection:
 
     @classmethod
     def open(
-        cls, path: Path, *, verify: bool = True, keeper: bool = True, address: str = ""
+        cls,
+        path: Path,
+        *,
+        verify: bool = True,
+        keeper: bool = True,
+        address: str = "",
+        residence: Residence = "mapped",
     ) -> LiveCollection:
         """Open the collection in a folder.
 
         Args:
             verify: compare every file with its checksum first.
             keeper, address: as the constructor.
+            residence: as `CollectionReader.open`, also of generations to come.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
         """
-        published = CollectionReader.open(path, verify=verify)
+        published = CollectionReader.open(path, verify=verify, residence=residence)
         try:
             return cls(published, keeper=keeper, address=address)
         except BaseException:
