@@ -38,6 +38,8 @@ MOST_WAITING = 1_000_000
 _LOOKS_SECONDS = 0.1
 """Between two looks at what others have published or written."""
 _TAKES_OVER_SECONDS = 1.0
+_STUCK_SECONDS = 10.0
+"""Nothing was encoded for this time: what is encoded is published without the rest."""
 _log = logging.getLogger(__name__)
 
 
@@ -203,12 +205,15 @@ class LiveCollection:
         return self._follower.follow()
 
     def publish(self, progress: Progress = no_progress) -> int:
-        """Publish what is encoded, in a process of its own. Returns the generation.
+        """Publish what is acknowledged, in a process of its own. Returns the generation.
+
+        Operations that wait for their vectors are waited for, as long as the keeper gets on.
 
         Raises:
             StorageError: the disk is full, or another writer is at work.
             TaskCancelledError: it was cancelled.
         """
+        self._wait_encoded(progress)
         return self._task("publish", progress)
 
     def merge(self, progress: Progress = no_progress) -> int:
@@ -218,7 +223,7 @@ class LiveCollection:
             StorageError: the disk is full, or another writer is at work.
             TaskCancelledError: it was cancelled.
         """
-        self._task("publish", progress)
+        self.publish(progress)
         return self._task("merge", progress)
 
     def cancel(self) -> None:
@@ -261,6 +266,24 @@ class LiveCollection:
         result = self._worker.run(task, progress=progress)
         self.follow()
         return int(result["generation"])
+
+    def _wait_encoded(self, progress: Progress) -> None:
+        log = self._open_log()
+        if log is None:
+            return
+        last, deadline, seen = log.state().last, time.monotonic() + _STUCK_SECONDS, -1
+        while time.monotonic() < deadline and not self._closing:
+            self.follow()
+            manifest = self._follower.published.manifest
+            is_known = log.knows_encoder(manifest.log_seq, manifest.sparse.sha256)
+            encoded = max(manifest.log_seq, log.state().encoded if is_known else 0)
+            if encoded >= last:
+                return
+            if encoded > seen:
+                seen, deadline = encoded, time.monotonic() + _STUCK_SECONDS
+            progress("encode", encoded, last)
+            self._keeper.wake()
+            time.sleep(_LOOKS_SECONDS / 5)
 
     def _check(self, operation: Operation) -> None:
         encoder, manifest = self._follower.encoder, self._follower.published.manifest
