@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from lsr.retrieval.snippet import plain
 from lsr.service.api.schemas import (
@@ -22,6 +22,7 @@ from lsr.service.api.schemas import (
 from lsr.service.engine import SearchEngine, SearchResult, Vectors
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
+from lsr.service.security.grant import grant_of
 
 __all__ = ["api_router", "health_router"]
 
@@ -78,8 +79,11 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     router = APIRouter(prefix="/v1/collections", tags=["search"])
 
     @router.get("", summary="List the collections")
-    def list_collections() -> Collections:
-        return Collections(collections=[_summary(engine, name) for name in engine.catalog.names])
+    def list_collections(http: Request) -> Collections:
+        grant = grant_of(http.scope)
+        grant.asked = True  # names and counts alone
+        names = grant.visible(engine.catalog.names)
+        return Collections(collections=[_summary(engine, name) for name in names])
 
     @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
     def read_collection(collection: str) -> CollectionSummary:
@@ -90,13 +94,14 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         summary="Search a collection",
         responses={**_MISSING, **_INVALID, **_FAILED, **_UNUSABLE},
     )
-    def search(collection: str, request: SearchRequest) -> SearchAnswer:
+    def search(collection: str, request: SearchRequest, http: Request) -> SearchAnswer:
         result = engine.search(
             collection,
             request.text,
             limit=request.limit,
             offset=request.offset,
             where=request.filter,
+            within=grant_of(http.scope).filter_for(collection),
             plan=request.plan_fields(),
             vectors=_vectors(request),
             snippets=request.snippet,
@@ -109,8 +114,8 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         summary="Read a document; its id may hold slashes",
         responses=_MISSING,
     )
-    def read_document(collection: str, doc_id: str) -> FoundDocument:
-        document = engine.document(collection, doc_id)
+    def read_document(collection: str, doc_id: str, http: Request) -> FoundDocument:
+        document = engine.document(collection, doc_id, grant_of(http.scope).filter_for(collection))
         return FoundDocument(
             doc_id=document.doc_id,
             title=document.title,
