@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsr.cli.console import complain, print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
+from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
+from lsr.cli.remote_answer import local_answer
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
     from lsr.retrieval.answer import Answer, Collapsed, Hit
     from lsr.retrieval.explanation import Explanation, SidePart
+    from lsr.retrieval.filter import Filter
 
 __all__ = ["search"]
 
@@ -62,15 +66,46 @@ def search(
     verify: Annotated[
         bool, typer.Option(help="Compare the index with its checksums first.", show_default=True)
     ] = True,
+    url: ServiceUrl = None,
+    key: ServiceKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Search an index and print the best documents."""
-    from lsr.index.collection.reader import CollectionReader
-
     given = plan_fields(mode, weight_sparse, interpolate, settings)
     if explain:
         given.setdefault("explain", "full")
     conditions = filter_from_texts(where) if where else None
+    with remote_collection(index, url, key, writes=False) as remote:
+        if remote is not None:
+            refuse_options(remote, {"--no-verify": not verify})
+            answer = local_answer(
+                text,
+                remote.search(
+                    text,
+                    limit=k,
+                    offset=offset or None,
+                    filter=conditions.as_json() if conditions else None,
+                    plan=given,
+                    fields=("title", "text", "metadata"),
+                    snippet=False,
+                ),
+            )
+        else:
+            answer = _search(index, verify, text, k, offset, conditions, given)
+    _print_answer(answer, offset, explain, as_json)
+
+
+def _search(
+    index: Path,
+    verify: bool,
+    text: str,
+    k: int | None,
+    offset: int,
+    conditions: Filter | None,
+    given: Mapping[str, Any],
+) -> Answer:
+    from lsr.index.collection.reader import CollectionReader
+
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
     answer = collection.search(
@@ -86,6 +121,10 @@ def search(
         count=count,
     )
     collection.close()
+    return answer
+
+
+def _print_answer(answer: Answer, offset: int, explain: bool, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(answer))
         return

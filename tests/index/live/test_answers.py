@@ -167,9 +167,7 @@ def random_entries() -> Iterator[tuple[list[list[Entry]], Bm25Encoder]]:
         vectors = encoded(batch, encoder, None, 0)
         batches.append(
             [
-                Entry(
-                    each.seq, each.doc_id, each.body, None, made.terms, made.weights, made.dense
-                )
+                Entry(each.seq, each.doc_id, each.body, None, made.terms, made.weights, made.dense)
                 for each, made in zip(batch, vectors, strict=True)
             ]
         )

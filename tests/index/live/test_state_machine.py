@@ -171,7 +171,9 @@ class Living(RuleBasedStateMachine):
                 stored = live.stored(doc_id)
                 known = None if stored is None else (stored.document, stored.version)
                 assert known == self.here.get(doc_id)
-            changed = {i for i, (document, _) in self.here.items() if document.metadata.get("patched")}
+            changed = {
+                i for i, (document, _) in self.here.items() if document.metadata.get("patched")
+            }
             if changed:
                 found = view.search("north east tower gate", k=50, where={"patched": True}).hits
                 assert {hit.document.doc_id for hit in found} <= changed
