@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass
 
-from lsr.errors import InputError, LsrError, StorageError
+from lsr.errors import ConflictError, LsrError, StorageError
 from lsr.index.live.encoding import given_of
 from lsr.index.live.log import OperationLog
 from lsr.index.live.operation import Operation, Stored, Written, body_of, checked, patched
@@ -147,7 +147,7 @@ class Committer:
             digest = request.digest()
             known = self._log.answered(request.key)
             if known is not None and known[0] != digest:
-                return InputError(
+                return ConflictError(
                     f"the idempotency key {request.key[:64]!r} belongs to another request; give "
                     "every request a key of its own"
                 )
