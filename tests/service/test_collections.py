@@ -116,7 +116,8 @@ def test_aliases(rest: Rest) -> None:
 def test_a_rebuild_loses_nothing_that_is_written_meanwhile(rest: Rest) -> None:
     rest.make("big")
     rest.put("big", {f"d{n}": f"heron {n}" for n in range(300)})
-    stop, written = threading.Event(), []
+    stop = threading.Event()
+    written: list[str] = []
 
     def write() -> None:
         while not stop.is_set():
@@ -163,7 +164,8 @@ def test_merge_publish_calibrate_and_cancel(rest: Rest) -> None:
     assert kinds == ["calibrate", "merge", "publish"]
     rest.refused("POST", "collections/none/merge", 404, "not_found")
     rest.refused("POST", "collections/work/merge", 422, "invalid_input", json={"x": 1})
-    for body in ({"recall": 0}, {"recall": 2}, {"queries": []}, {"k": 1}):
+    wrong: list[dict[str, Any]] = [{"recall": 0}, {"recall": 2}, {"queries": []}, {"k": 1}]
+    for body in wrong:
         answer = rest.client.post("/v1/collections/work/calibrate", json=body)
         assert answer.status_code == 422, body
     rest.ask("DELETE", "collections/work")

@@ -111,7 +111,7 @@ SCIFACT = Path(os.environ.get("LSR_DATA", "")) / "eval" / "scifact"
 @pytest.mark.skipif(not SCIFACT.is_dir(), reason="scifact is not here")
 def test_a_restored_collection_finds_the_same_to_the_bit(rest: Rest) -> None:
     folder = BeirFolder(SCIFACT)
-    documents = list(folder.documents())[:1_000]
+    documents = list(folder.documents())[:300]
     queries = [query.text for query in folder.queries()][:100]
     rest.make("scifact")
     for start in range(0, len(documents), 500):
