@@ -44,7 +44,8 @@ class Catalog:
     when they are first needed. One that cannot be opened makes only its own requests fail. A folder
     that another process replaces is opened again with the next request.
 
-    Every collection is followed: whoever changes it, searches that begin later see the change.
+    Every collection is followed: whoever changes it, searches that begin later see the change. Its
+    arrays are in memory that processes share, so that damaged files crash nothing.
 
     Args:
         paths: index folders by name.
@@ -79,7 +80,9 @@ class Catalog:
             if root is not None and (root / name / MANIFEST).exists():
                 raise InputError(f"{path} and {root / name} have the same name; rename one")
         self.root = root
-        self._opens = partial(LiveCollection.open, keeper=keeper, address=address)
+        self._opens = partial(
+            LiveCollection.open, keeper=keeper, address=address, residence="shared"
+        )
         self.aliases = Aliases(None if root is None else root / ALIASES_FILE)
         self._lock = threading.RLock()
         self._entries = {name: Entry(path, self._opens) for name, path in paths.items()}
@@ -242,10 +245,6 @@ class Catalog:
             raise ExistsError(f"there is a collection {name!r} already; delete it first")
         if name in self.aliases.all():
             raise ExistsError(f"{name!r} is an alias already; remove that first")
-
-    def is_free_name(self, name: str) -> bool:
-        """Whether this could be the name of a new collection."""
-        return is_name(name) and name not in self.names and name not in self.aliases.all()
 
     @contextmanager
     def reserved(self, name: str) -> Iterator[None]:

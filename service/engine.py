@@ -13,10 +13,12 @@ from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.retrieval.answer import Answer, Hit
 from lsr.retrieval.explanation import Explanation
+from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.retrieval.plan import plan_from
 from lsr.retrieval.snippet import Piece
 from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
+from lsr.service.security.document_filter import passes
 from lsr.service.suggest import Suggestion, Vocabulary
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.sparse import SparseVector
@@ -91,13 +93,20 @@ class SearchEngine:
         """The newest state of a collection. Raises NotFoundError when there is none."""
         return self.catalog.reader(name)
 
-    def document(self, name: str, doc_id: str) -> Document:
-        """A document by id. Raises NotFoundError when there is none, or no such collection."""
+    def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:
+        """A document by id, if it passes a key's filter.
+
+        Raises:
+            NotFoundError: there is none, or none within the filter, or no such collection.
+        """
         collection = self.collection(name)
         try:
-            return collection.document(doc_id)
+            document = collection.document(doc_id)
         except NotFoundError as error:
             raise NotFoundError(f"there is no document {doc_id!r} in collection {name}") from error
+        if within is not None and not passes(within, document.metadata):
+            raise NotFoundError(f"there is no document {doc_id!r} in collection {name}")
+        return document
 
     def examples(self, name: str) -> tuple[str, ...]:
         """A few queries that find something, always the same. Raises NotFoundError."""
@@ -137,6 +146,7 @@ class SearchEngine:
         limit: int | None = None,
         offset: int = 0,
         where: Mapping[str, object] | None = None,
+        within: Filter | None = None,
         plan: Mapping[str, object] | None = None,
         vectors: Vectors | None = None,
         snippets: bool = True,
@@ -147,6 +157,7 @@ class SearchEngine:
             limit: hits wanted, 10 by default; fewer come where fewer match.
             offset: hits to leave out at the front.
             where: metadata values that every hit must have.
+            within: the filter of a key, which every hit must pass too.
             plan: fields of a `SearchPlan`; others are as the collection's default.
             vectors: override what the models would make of the text.
 
@@ -164,7 +175,7 @@ class SearchEngine:
             text,
             k=limit,
             offset=offset,
-            where=where,
+            where=where if within is None else both(parse_filter(where or {}), within),
             plan=plan_from(plan or {}, collection.default_plan),
             sparse_vector=sparse,
             dense_vector=dense,

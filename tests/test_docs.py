@@ -32,12 +32,14 @@ from lsr.service.api.document_schemas import (
     DocumentPatch,
 )
 from lsr.service.api.documents import documents_router
+from lsr.service.api.keys import NewKey, keys_router
 from lsr.service.api.routes import api_router, health_router
 from lsr.service.api.schemas import SearchRequest
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.task_schemas import RestoreBody, SnapshotBody
 from lsr.service.api.tasks import tasks_router
 from lsr.service.page.page import page_router
+from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
 from lsr.training.config.presets import PRESETS
 from lsr.training.config.yaml_file import config_of
@@ -250,7 +252,9 @@ def _routes() -> dict[str, str]:
         snapshots_router(jobs),
         aliases_router(nothing),
         tasks_router(nothing),
+        keys_router(nothing),
         page_router(engine, nothing),
+        sign_in_router(nothing),
     ]
     found = {}
     for route in (route for router in routers for route in router.routes):
@@ -273,6 +277,7 @@ BODIES: dict[str, type[BaseModel]] = {
     f"POST {_ONE}/documents/delete": DeleteRequest,
     f"POST {_ONE}/snapshots": SnapshotBody,
     f"POST {_ONE}/restore": RestoreBody,
+    "POST /v1/keys": NewKey,
 }
 """Models of what examples send."""
 
@@ -316,8 +321,14 @@ def test_every_request_field_and_setting_stands_in_the_docs() -> None:
     )
     rows = dict(re.findall(r"^\| `(LSR_\w+)` \| (\S+) \|", page.section("Settings"), re.M))
     assert rows == {
-        f"LSR_{name.upper()}": str(field.default) for name, field in Settings.model_fields.items()
+        f"LSR_{name.upper()}": _told(field.default) for name, field in Settings.model_fields.items()
     }
+
+
+def _told(default: object) -> str:
+    if default is None or default == ():
+        return "none"
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def test_every_error_code_stands_in_the_docs() -> None:

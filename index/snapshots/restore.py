@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lsr.errors import IndexCorruptError, IndexStateError, StorageError
 from lsr.files import sync, sync_tree
+from lsr.index.live.log import operation_checksum
 from lsr.index.snapshots.listing import Listing
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.staging import Staging
@@ -118,9 +119,14 @@ def raise_numbers(draft: Path, floor: int) -> None:
 
 
 def _renumber(connection: sqlite3.Connection, applied: int, more: int, last: int) -> None:
-    for table in ("operations", "encoders"):
-        connection.execute(f"UPDATE {table} SET seq = -seq - ? WHERE seq > ?", (more, applied))
-        connection.execute(f"UPDATE {table} SET seq = -seq WHERE seq < 0")
+    waiting = connection.execute(
+        "SELECT seq, doc_id, body, given FROM operations WHERE seq > ? ORDER BY seq DESC",
+        (applied,),
+    ).fetchall()
+    later = [(seq + more, operation_checksum(seq + more, *rest), seq) for seq, *rest in waiting]
+    connection.executemany("UPDATE operations SET seq = ?, crc = ? WHERE seq = ?", later)
+    connection.execute("UPDATE encoders SET seq = -seq - ? WHERE seq > ?", (more, applied))
+    connection.execute("UPDATE encoders SET seq = -seq WHERE seq < 0")
     connection.execute(
         "UPDATE state SET value = value + ? WHERE name = 'encoded' AND value > ?", (more, applied)
     )

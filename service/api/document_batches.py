@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from lsr.errors import InputError
 from lsr.index.live.operation import Operation
+from lsr.retrieval.filter import Filter
 from lsr.service.api.bodies import (
     JSON,
     NDJSON,
@@ -159,7 +160,10 @@ def _delete_of(rules: DocumentRules, value: object) -> Operation:
 
 
 def _delete_all(
-    catalog: Catalog, bulk: Bulk, doc_ids: list[str] | None, where: Mapping[str, Any] | None
+    catalog: Catalog,
+    bulk: Bulk,
+    doc_ids: list[str] | None,
+    where: Mapping[str, Any] | Filter | None,
 ) -> int:
     """Delete by id, or what passes a filter and does not change meanwhile. Returns the missing."""
     n_missing = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from lsr.retrieval.snippet import plain
 from lsr.service.api.schemas import (
@@ -18,6 +18,7 @@ from lsr.service.api.schemas import (
 from lsr.service.engine import SearchEngine, SearchResult, Vectors
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
+from lsr.service.security.grant import grant_of
 
 __all__ = ["api_router", "health_router"]
 
@@ -78,13 +79,14 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         summary="Search a collection",
         responses={**_MISSING, **_INVALID, **_FAILED, **_UNUSABLE},
     )
-    def search(collection: str, request: SearchRequest) -> SearchAnswer:
+    def search(collection: str, request: SearchRequest, http: Request) -> SearchAnswer:
         result = engine.search(
             collection,
             request.text,
             limit=request.limit,
             offset=request.offset,
             where=request.filter,
+            within=grant_of(http.scope).filter_for(collection),
             plan=request.plan_fields(),
             vectors=_vectors(request),
             snippets=request.snippet,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 
+from lsr.retrieval.filter import Filter
 from lsr.service.collections.documents import Sees
-from lsr.service.security.document_filter import matches
+from lsr.service.security.document_filter import passes
 from lsr.service.security.grant import grant_of
 
 __all__ = ["may_see", "sees_of", "where_of"]
@@ -28,11 +30,11 @@ def sees_of(request: Request, collection: str) -> Sees | None:
         Refusal: 403, the key is not for this collection.
     """
     own = grant_of(request.scope).filter_for(collection)
-    return None if own is None else lambda metadata: matches(own, metadata)
+    return None if own is None else partial(passes, own)
 
 
 def where_of(
     request: Request, collection: str, where: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, Any] | Filter | None:
     """A request's filter, and that of its key beside it. Raises as `sees_of`."""
     return grant_of(request.scope).narrowed(collection, where)

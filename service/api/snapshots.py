@@ -28,6 +28,7 @@ from lsr.service.api.task_schemas import (
 from lsr.service.api.tasks import task_said
 from lsr.service.catalog import Catalog
 from lsr.service.collections.jobs import Jobs
+from lsr.service.collections.names import is_name
 
 __all__ = ["snapshots_router"]
 
@@ -139,7 +140,7 @@ def _of(catalog: Catalog, collection: str) -> Snapshots:
     try:
         return Snapshots(catalog.path(collection))
     except NotFoundError:
-        if catalog.root is not None and catalog.is_free_name(collection):
+        if catalog.root is not None and is_name(collection):
             snapshots = Snapshots(catalog.root / collection)
             if snapshots.names():
                 return snapshots

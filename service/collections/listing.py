@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError, QueryError
 from lsr.index.collection.reader import CollectionReader
+from lsr.retrieval.filter import Filter
 from lsr.types import Document
 
 __all__ = ["Page", "exported", "list_documents", "matching_ids", "picked"]
@@ -33,7 +34,7 @@ def list_documents(
     reader: CollectionReader,
     limit: int,
     cursor: str | None = None,
-    where: Mapping[str, object] | None = None,
+    where: Mapping[str, object] | Filter | None = None,
 ) -> Page:
     """A page of documents, ordered by doc_id.
 
@@ -59,7 +60,7 @@ def list_documents(
 
 
 def matching_ids(
-    reader: CollectionReader, where: Mapping[str, object]
+    reader: CollectionReader, where: Mapping[str, object] | Filter
 ) -> Iterator[list[tuple[str, int]]]:
     """Ids and versions of the documents that pass a filter, in batches. Raises QueryError."""
     rows = _rows(reader, where)
@@ -69,7 +70,7 @@ def matching_ids(
 
 
 def exported(
-    reader: CollectionReader, where: Mapping[str, object] | None = None
+    reader: CollectionReader, where: Mapping[str, object] | Filter | None = None
 ) -> Iterator[bytes]:
     """Every document of one state as a line of JSON, in parts of several lines.
 
@@ -113,7 +114,9 @@ def _line(document: Document, version: int) -> str:
     return json.dumps(picked(document, version, None), ensure_ascii=False) + "\n"
 
 
-def _rows(reader: CollectionReader, where: Mapping[str, object] | None) -> NDArray[np.int32]:
+def _rows(
+    reader: CollectionReader, where: Mapping[str, object] | Filter | None
+) -> NDArray[np.int32]:
     rows = reader.live_rows()
     return rows[reader.metadata.mask(where)[rows]] if where else rows
 
