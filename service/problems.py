@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from lsr.errors import (
+    AccessError,
     ConflictError,
     IndexStateError,
     InputError,
@@ -20,6 +21,7 @@ from lsr.errors import (
     NotFoundError,
     OverloadedError,
     RetrieverError,
+    ServiceError,
     StorageError,
     TaskCancelledError,
     UnavailableError,
@@ -38,6 +40,8 @@ __all__ = [
 MEDIA_TYPE = "application/problem+json"
 
 STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
+    (AccessError, HTTPStatus.FORBIDDEN),
+    (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -79,6 +83,7 @@ _TITLES = {
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
+    "unreachable": "Service unreachable",
     "internal": "Internal error",
 }
 _HTTP_CODES = {
