@@ -85,7 +85,7 @@ def run_server(
     Raises:
         IndexStateError: a collection cannot be used.
     """
-    catalog = Catalog.open(named)
+    catalog = Catalog.open(named, address=_url(settings, listener))
     with closing(catalog):
         stopping = Stopping()
         engine = SearchEngine(catalog, settings.limits)
