@@ -15,6 +15,7 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from lsr.errors import (
+    AccessError,
     ConflictError,
     IndexStateError,
     InputError,
@@ -22,6 +23,7 @@ from lsr.errors import (
     NotFoundError,
     OverloadedError,
     RetrieverError,
+    ServiceError,
     StorageError,
     TaskCancelledError,
     UnavailableError,
@@ -44,6 +46,8 @@ MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
+    (AccessError, HTTPStatus.FORBIDDEN),
+    (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -85,6 +89,7 @@ _TITLES = {
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
+    "unreachable": "Service unreachable",
     "internal": "Internal error",
 }
 _HTTP_CODES = {

@@ -245,6 +245,7 @@ def test_every_error_has_a_status() -> None:
     expected = {"QueryError": 422, "DataError": 422, "InputError": 422, "NotFoundError": 404}
     expected |= {"StorageError": 507, "LsrError": 500, "ModelError": 500, "TaskCancelledError": 409}
     expected |= dict.fromkeys(("ConflictError", "ExistsError", "VersionConflictError"), 409)
+    expected |= {"AccessError": 403}
     for kind in kinds:
         error = kind.__new__(kind)
         assert status_of(error) == expected.get(kind.__name__, 503)
