@@ -14,6 +14,7 @@
     │   └── IndexCorruptError     bytes differ from what was written
     ├── StorageError          the machine said no: disk full, no permission, port in use, lock held
     ├── TaskCancelledError    long work was stopped before its end; nothing was changed (HTTP 409)
+    ├── LateError             the time that was given is over (HTTP 504)
     ├── OverloadedError       more is waiting than can be kept; try again later (HTTP 503)
     ├── UnavailableError      an optional part is not installed; names the install line
     ├── RetrieverError        one side of a search failed, for a reason that may pass (HTTP 503)
@@ -38,6 +39,7 @@ __all__ = [
     "IndexStateError",
     "IndexVersionError",
     "InputError",
+    "LateError",
     "LsrError",
     "ModelError",
     "NotFoundError",
@@ -139,6 +141,12 @@ class TaskCancelledError(LsrError):
     """Long work was stopped before its end; nothing was changed."""
 
     code = "task_cancelled"
+
+
+class LateError(LsrError):
+    """The time that was given is over; more time may help, or a smaller request."""
+
+    code = "timeout"
 
 
 class OverloadedError(LsrError):

@@ -17,6 +17,7 @@ from fastapi_offline import FastAPIOffline
 
 from lsr.errors import LsrError
 from lsr.service.api.routes import api_router, health_router
+from lsr.service.api.search_routes import search_router
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.middleware import BodyLimit, Observer, SafetyHeaders
@@ -40,7 +41,7 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        warming = asyncio.create_task(asyncio.to_thread(engine.catalog.warm_up))
+        warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
         warming.add_done_callback(_report)
         try:
             yield
@@ -61,8 +62,9 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
     )
     metrics = Metrics(engine)
     install_handlers(app)
+    app.include_router(search_router(engine, metrics))  # tried first: most requests are searches
     app.include_router(health_router(engine, metrics))
-    app.include_router(api_router(engine, metrics))
+    app.include_router(api_router(engine))
     app.include_router(page_router(engine, metrics))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     # The last one added is the outermost.

@@ -16,6 +16,7 @@ from lsr.errors import (
     ConflictError,
     IndexStateError,
     InputError,
+    LateError,
     LsrError,
     NotFoundError,
     OverloadedError,
@@ -39,6 +40,7 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (TaskCancelledError, HTTPStatus.CONFLICT),
     (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LateError, HTTPStatus.GATEWAY_TIMEOUT),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 """The first line whose class an error is of."""
@@ -62,6 +64,8 @@ _TITLES = {
     "storage": "Storage refused",
     "task_cancelled": "Task cancelled",
     "overloaded": "Too much at once",
+    "timeout": "Too late",
+    "unsupported_media_type": "Content type not taken",
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
@@ -154,7 +158,7 @@ def _reason(error: Mapping[str, Any]) -> dict[str, str]:
         return {"path": "body", "message": why}
     if error["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
-    elif error["type"] in ("model_attributes_type", "dict_type"):
+    elif error["type"] in ("model_attributes_type", "model_type", "dict_type"):
         message = "this must be a JSON object"
     elif error["type"] == "missing":
         message = "this is required"

@@ -26,19 +26,18 @@ from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
+from lsr.retrieval.asked import LastHit, Part, checked_query, part_of
 from lsr.retrieval.explanation import Explanation, explain, query_terms
 from lsr.retrieval.filter import Filter
-from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice
+from lsr.retrieval.hybrid import HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from, resolved
-from lsr.sparse import CSR, MAX_TERMS, SparseVector
-from lsr.stopwatch import Stopwatch
+from lsr.sparse import SparseVector
+from lsr.stopwatch import Deadline, Stopwatch
 from lsr.types import Document
 
 __all__ = ["DEFAULT_K", "CollectionReader"]
 
 DEFAULT_K = 10
-UNIT_TOLERANCE = 1e-3
-"""A caller's dense vector whose length differs more than this from 1 is brought to it."""
 
 _DEFAULT_PLAN = SearchPlan()
 _STALE = Notice(
@@ -273,6 +272,9 @@ class CollectionReader:
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,
         dense_vector: NDArray[np.float32] | None = None,
+        min_score: float | None = None,
+        after: LastHit | None = None,
+        deadline: Deadline | None = None,
     ) -> Answer:
         """Search, and fetch the documents found.
 
@@ -285,6 +287,9 @@ class CollectionReader:
             plan: how to search; default: `default_plan`.
             sparse_vector, dense_vector: used in place of what the models would make of the text;
                 dense: float32, shape (dimension,), brought to unit length.
+            min_score: hits with a lower score are left out.
+            after: stands in place of `offset`, which then tells how far to look.
+            deadline: what has not begun by then is left out, and a warning names it.
 
         Raises:
             QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
@@ -295,44 +300,19 @@ class CollectionReader:
         plan = plan or self.default_plan
         if mode is not None:
             plan = plan_from({"mode": mode}, plan)
-        query = self._query(text, sparse_vector, dense_vector)
+        dimension = None if self._dense is None else self.segment.dimension
+        query = checked_query(text, sparse_vector, dense_vector, dimension)
         k = DEFAULT_K if k is None else k
+        plan = resolved(plan, self.modes)
         self._check_page(plan, k, offset)
         allowed = self.metadata.mask(where) if where else None
         watch.lap("filter")
-        outcome = self.hybrid.search(query, plan, allowed, reach=offset + k)
+        outcome = self.hybrid.search(query, plan, allowed, reach=offset + k, deadline=deadline)
         watch.lap("plan")
         watch.took_ms["plan"] -= sum(outcome.took_ms.values())
         watch.took_ms.update(outcome.took_ms)
-        return self._answer(outcome, offset, offset + k, watch)
-
-    def _query(
-        self, text: str, sparse: SparseVector | None, dense: NDArray[np.float32] | None
-    ) -> HybridQuery:
-        if not text.strip() and sparse is None and dense is None:
-            raise QueryError("the query is empty; write at least one word")
-        if dense is not None:
-            if self._dense is None:
-                raise QueryError(
-                    "the query has a dense vector and this collection has none; leave it out"
-                )
-            dimension = self.segment.dimension
-            if dense.shape != (dimension,):
-                raise QueryError(
-                    f"the dense vector has shape {dense.shape}; this collection needs "
-                    f"{dimension} numbers"
-                )
-            if not np.isfinite(dense).all():
-                raise QueryError("the dense vector holds a number that is not finite")
-            length = float(np.linalg.norm(dense.astype(np.float64)))
-            if length > 0 and abs(length - 1) > UNIT_TOLERANCE:
-                dense = (dense / length).astype(np.float32)
-        if sparse is not None:
-            try:
-                CSR.from_vectors([sparse], MAX_TERMS)
-            except InputError as error:
-                raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
-        return HybridQuery(text, sparse, dense)
+        part = part_of(outcome, offset, k, min_score, after, self.segment.doc_ids)
+        return self._answer(outcome, part, watch)
 
     def _check_page(self, plan: SearchPlan, k: int, offset: int) -> None:
         if k < 1:
@@ -340,14 +320,15 @@ class CollectionReader:
         if offset < 0:
             raise QueryError(f"the offset is {offset}; it must be 0 or more")
         reach = min(offset + k, self.n_documents)
-        if resolved(plan, self.modes).mode == "hybrid" and reach > plan.window:
+        if plan.mode == "hybrid" and reach > plan.window:
             raise QueryError(
                 f"offset and limit reach hit {offset + k:,} and fusion looks at the best "
                 f"{plan.window:,} of each side; set window to at least {reach:,}, the same on "
                 "every page"
             )
 
-    def _answer(self, outcome: HybridResult, first: int, last: int, watch: Stopwatch) -> Answer:
+    def _answer(self, outcome: HybridResult, part: Part, watch: Stopwatch) -> Answer:
+        first, last = part.first, part.last
         rows = outcome.rows[first:last]
         documents = self.store.documents(rows.tolist())
         watch.lap("fetch")
@@ -369,14 +350,13 @@ class CollectionReader:
         )
         if plan.explain != "none":
             watch.lap("explain")
-        total = len(outcome.final.rows)
-        total = min(total, plan.window) if plan.mode == "hybrid" else total
         stale = () if self.tuned_plan is None or self.tuned_plan.fits(self.manifest) else (_STALE,)
         return Answer(
             text=outcome.query.text,
             mode=plan.mode or "sparse",
             hits=hits,
-            total=total,
+            total=part.total,
+            first=first,
             plan=plan,
             generation=self.manifest.generation,
             prf=prf,

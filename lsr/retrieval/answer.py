@@ -54,6 +54,7 @@ class Answer:
         total: hits that can be paged through with this plan's window.
         plan: what was done, with nothing left open.
         took_ms: milliseconds by stage, and their total.
+        first: place of the first hit in the whole ranking, from 0.
     """
 
     text: str
@@ -65,3 +66,4 @@ class Answer:
     prf: PrfReport
     warnings: tuple[Notice, ...]
     took_ms: dict[str, float]
+    first: int = 0

@@ -92,4 +92,5 @@ class PlanFields(BaseModel):
 
     def plan_fields(self) -> dict[str, object]:
         """The fields that were given, nested, as `lsr.retrieval.plan.plan_from` reads them."""
-        return self.model_dump(include=set(PlanFields.model_fields), exclude_unset=True)
+        given = self.model_fields_set & PlanFields.model_fields.keys()
+        return self.model_dump(include=given, exclude_unset=True) if given else {}

@@ -1,4 +1,4 @@
-"""The REST API: health, collections, search, documents, metrics."""
+"""The REST API: health, metrics, collections, documents."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from lsr.retrieval.snippet import plain
 from lsr.service.api.schemas import (
-    AnswerWarning,
     Collections,
     CollectionSummary,
     FoundDocument,
     Health,
     Problem,
-    SearchAnswer,
-    SearchHit,
-    SearchRequest,
 )
-from lsr.service.engine import SearchEngine, SearchResult, Vectors
+from lsr.service.engine import SearchEngine
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
 
@@ -28,11 +23,6 @@ __all__ = ["api_router", "health_router"]
 Responses = dict[int | str, dict[str, Any]]
 
 _MISSING: Responses = {404: {"model": Problem, "description": "There is no such thing."}}
-_INVALID: Responses = {
-    422: {"model": Problem, "description": "The request cannot be done as asked."},
-    413: {"model": Problem, "description": "The request is too large."},
-}
-_FAILED: Responses = {500: {"model": Problem, "description": "A model gave no usable numbers."}}
 _UNUSABLE: Responses = {503: {"model": Problem, "description": "Not now; `detail` says why."}}
 
 
@@ -73,9 +63,9 @@ def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     return router
 
 
-def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
-    """Everything below `/v1`."""
-    router = APIRouter(prefix="/v1/collections", tags=["search"])
+def api_router(engine: SearchEngine) -> APIRouter:
+    """Collections and documents, below `/v1`."""
+    router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
     @router.get("", summary="List the collections")
     def list_collections() -> Collections:
@@ -84,25 +74,6 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
     def read_collection(collection: str) -> CollectionSummary:
         return _summary(engine, collection)
-
-    @router.post(
-        "/{collection}/search",
-        summary="Search a collection",
-        responses={**_MISSING, **_INVALID, **_FAILED, **_UNUSABLE},
-    )
-    def search(collection: str, request: SearchRequest) -> SearchAnswer:
-        result = engine.search(
-            collection,
-            request.text,
-            limit=request.limit,
-            offset=request.offset,
-            where=request.filter,
-            plan=request.plan_fields(),
-            vectors=_vectors(request),
-            snippets=request.snippet,
-        )
-        metrics.count_search(collection, result.answer.mode, result.answer.took_ms)
-        return _answer(result, request.snippet)
 
     @router.get(
         "/{collection}/documents/{doc_id:path}",
@@ -137,37 +108,4 @@ def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
         dense_encoder=manifest.dense.name if manifest.dense else None,
         default_plan=collection.default_plan.resolved(collection.modes),
         fields=list(collection.metadata.fields),
-    )
-
-
-def _vectors(request: SearchRequest) -> Vectors | None:
-    given = request.vectors
-    return Vectors(given.sparse, given.dense) if given is not None else None
-
-
-def _answer(result: SearchResult, snippets: bool) -> SearchAnswer:
-    hits = [
-        SearchHit(
-            doc_id=hit.document.doc_id,
-            score=hit.score,
-            title=hit.document.title,
-            snippet=plain(hit.snippet) if snippets else None,
-            metadata=dict(hit.document.metadata),
-            explanation=hit.explanation,
-        )
-        for hit in result.hits
-    ]
-    answer = result.answer
-    return SearchAnswer(
-        collection=result.collection,
-        generation=answer.generation,
-        mode=answer.mode,
-        limit=result.limit,
-        offset=result.offset,
-        total=answer.total,
-        plan=answer.plan,
-        prf=answer.prf,
-        warnings=[AnswerWarning(code=each.code, detail=each.detail) for each in answer.warnings],
-        hits=hits,
-        took_ms={stage: round(ms, 3) for stage, ms in answer.took_ms.items()},
     )

@@ -139,7 +139,13 @@ class _Page:
         if offset < window < offset + wanted:
             wanted = window - offset
         result = engine.search(
-            name, query.text, limit=wanted, offset=offset, where=query.where, plan=fields
+            name,
+            query.text,
+            limit=wanted,
+            offset=offset,
+            where=query.where,
+            plan=fields,
+            pieces=True,
         )
         answer = result.answer
         self._metrics.count_search(name, answer.mode, answer.took_ms)
