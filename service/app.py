@@ -10,37 +10,64 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
+from starlette.types import Scope
 
 from lsr.errors import LsrError
+from lsr.service.api.keys import keys_router
 from lsr.service.api.routes import api_router, health_router
 from lsr.service.api.search_routes import search_router
 from lsr.service.engine import SearchEngine
+from lsr.service.hosts import HostNames
+from lsr.service.limits.admission import Admission, Gate
+from lsr.service.limits.bodies import BodyRules
+from lsr.service.limits.rate_limit import RateLimit
+from lsr.service.logs import AccessLog
 from lsr.service.metrics import Metrics
-from lsr.service.middleware import BodyLimit, Observer, SafetyHeaders
+from lsr.service.middleware import Compression, Envelope, HeadAndOptions, Stopping
 from lsr.service.page.page import page_router
 from lsr.service.problems import MEDIA_TYPE, install_handlers
+from lsr.service.security.authenticator import Authenticator
+from lsr.service.security.guard import Checks, Guard
+from lsr.service.security.keys import KeyFile
+from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
 
 __all__ = ["create_app"]
 
 _DOCS_URL = "/docs"
 _STATIC = Path(__file__).parent / "static"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_LIGHT = 32
+"""Threads for requests that are under no cap."""
+
+_SENT = ["Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key", "X-Request-Id"]
+_SHOWN = ["Retry-After", "X-Request-Id"]
 _log = logging.getLogger(__name__)
 
 
-def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
+def create_app(
+    engine: SearchEngine, settings: Settings, stopping: Stopping | None = None
+) -> FastAPI:
     """An application that serves `engine` and closes it at the end.
 
     It answers at once and becomes ready when the engine has warmed up. Two applications in one
     process share nothing.
+
+    Args:
+        stopping: says that the service is about to stop.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threads = settings.max_searches + settings.max_writes + settings.max_heavy + _LIGHT
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
         warming.add_done_callback(_report)
         try:
@@ -61,18 +88,81 @@ def create_app(engine: SearchEngine, settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     metrics = Metrics(engine)
+    secret = settings.admin_key.get_secret_value() if settings.admin_key else None
+    keys = KeyFile(settings.keys) if settings.keys else None
+    authenticator = Authenticator(keys, secret, engine.catalog.resolve)
     install_handlers(app)
     app.include_router(search_router(engine, metrics))  # tried first: most requests are searches
     app.include_router(health_router(engine, metrics))
     app.include_router(api_router(engine))
+    app.include_router(keys_router(authenticator))
     app.include_router(page_router(engine, metrics))
+    app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(Observer, metrics=metrics)
-    app.add_middleware(SafetyHeaders, docs_url=_DOCS_URL)
+    _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
     _write_problems_as_such(app.openapi())
     return app
+
+
+def _add_middleware(
+    app: FastAPI,
+    settings: Settings,
+    authenticator: Authenticator,
+    metrics: Metrics,
+    stopping: Stopping,
+) -> None:
+    """All of it; the last one added is the outermost."""
+    app.add_middleware(Guard, checks=_checks(app, settings, authenticator))
+    app.add_middleware(HeadAndOptions, allowed=lambda scope: _methods_at(app, scope))
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=list(_METHODS),
+            allow_headers=_SENT,
+            expose_headers=_SHOWN,
+        )
+    if settings.gzip_bytes:
+        app.add_middleware(Compression, least=settings.gzip_bytes)
+    app.add_middleware(
+        Envelope,
+        metrics=metrics,
+        hosts=HostNames((settings.host, *settings.host_names)),
+        stopping=stopping,
+        log=AccessLog() if settings.access_log else None,
+        docs_url=_DOCS_URL,
+    )
+
+
+def _checks(app: FastAPI, settings: Settings, authenticator: Authenticator) -> Checks:
+    def gate(running: int) -> Gate:
+        return Gate(running, settings.max_waiting, settings.wait_seconds)
+
+    return Checks(
+        authenticator=authenticator,
+        rate=RateLimit(settings.max_per_minute),
+        bodies=BodyRules(settings.max_body_bytes, settings.max_bulk_bytes),
+        admission=Admission(
+            {
+                "search": gate(settings.max_searches),
+                "write": gate(settings.max_writes),
+                "heavy": gate(settings.max_heavy),
+            }
+        ),
+        seconds={"search": settings.request_seconds, "light": settings.request_seconds},
+        origins=frozenset(settings.cors),
+        is_route=lambda scope: scope["method"] in _methods_at(app, scope),
+    )
+
+
+def _methods_at(app: FastAPI, scope: Scope) -> frozenset[str]:
+    """The methods of the routes at a request's path."""
+    found = {
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    }
+    return frozenset(found | {"HEAD"} if "GET" in found else found)
 
 
 def _report(warming: asyncio.Task[None]) -> None:

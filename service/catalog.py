@@ -64,6 +64,10 @@ class Catalog:
         """The names of all collections, sorted."""
         return tuple(sorted(self._collections))
 
+    def resolve(self, name: str) -> str:
+        """The collection that a name stands for: itself, as long as there are no aliases."""
+        return name
+
     def reader(self, name: str) -> CollectionReader:
         """The newest state of a collection; a request takes it once, and works on it to its end.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -219,14 +219,26 @@ class SearchEngine:
                 found.append(result)
         return found
 
-    def explain(self, name: str, search: Search, doc_id: str) -> Explained:
+    def explain(
+        self,
+        name: str,
+        search: Search,
+        doc_id: str,
+        sees: Callable[[str, Mapping[str, object]], bool] | None = None,
+    ) -> Explained:
         """Why a document has its score in a search, also when it is not among the hits.
+
+        Args:
+            sees: whether a document of this collection, with this metadata, exists for the caller.
 
         Raises:
             NotFoundError: there is no such collection, or no such document.
             QueryError: as `answer`.
         """
         collection = self.collection(name)
+        document = self.document(name, doc_id)
+        if sees is not None and not sees(name, document.metadata):
+            raise NotFoundError(f"there is no document {doc_id!r} in collection {name}")
         check_search(search, 1 if search.limit is None else search.limit, self.limits)
         sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
         plan = plan_from(search.plan, collection.default_plan)

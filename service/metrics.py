@@ -1,32 +1,46 @@
-"""`Metrics`: counts and times of one application, for Prometheus."""
+"""`Metrics`: counts and times of one application, or of all workers together, for Prometheus."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from lsr.service.engine import SearchEngine
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "SHARED_FOLDER", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable of the folder where workers keep their counts; prometheus_client reads it
+when it is imported."""
+
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
-    """A registry of its own, so that two applications in one process share nothing."""
+    """A registry of its own, so that two applications in one process share nothing.
+
+    With several workers the counts of all of them are added up, those of workers that have died
+    too, so that no counter goes back.
+    """
 
     def __init__(self, engine: SearchEngine) -> None:
+        self._engine = engine
         self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "lsr_http_requests",
             "HTTP requests answered",
@@ -47,17 +61,6 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._documents = Gauge(
-            "lsr_collection_documents",
-            "Documents in a collection",
-            ["collection"],
-            registry=self._registry,
-        )
-        self._catalog = engine.catalog
-        ready = Gauge(
-            "lsr_ready", "1 when searches are served at full speed", registry=self._registry
-        )
-        ready.set_function(lambda: float(engine.catalog.not_ready is None))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note an answered request; `route` is the template, so that paths are not labels."""
@@ -71,7 +74,56 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it in the text format."""
-        self._documents.clear()
+        state = CollectorRegistry()
+        state.register(_State(self._engine))
+        folder = os.environ.get(SHARED_FOLDER)
+        if folder is None:
+            ProcessCollector(registry=state)
+            return generate_latest(self._registry) + generate_latest(state)
+        state.register(_Processes(Path(folder)))
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared, folder)
+        return generate_latest(shared) + generate_latest(state)
+
+
+class _State(Collector):
+    """The collections as they are now."""
+
+    def __init__(self, engine: SearchEngine) -> None:
+        self._catalog = engine.catalog
+
+    def collect(self) -> Iterator[Metric]:
+        documents = GaugeMetricFamily(
+            "lsr_collection_documents", "Documents in a collection", labels=["collection"]
+        )
         for name in self._catalog.names:
-            self._documents.labels(name).set(self._catalog.reader(name).n_documents)
-        return generate_latest(self._registry)
+            documents.add_metric([name], self._catalog.reader(name).n_documents)
+        yield documents
+        ready = float(self._catalog.not_ready is None)
+        yield GaugeMetricFamily("lsr_ready", "1 when searches are served at full speed", ready)
+
+
+class _Processes(Collector):
+    """What the workers use together."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        pids = {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("*.db")}
+        alive = sorted(pid for pid in pids if Path(f"/proc/{pid}/stat").exists())
+        yield GaugeMetricFamily("lsr_workers", "Processes that answer", len(alive))
+        totals: dict[str, Metric] = {}
+        for pid in alive:
+            for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                total = totals.setdefault(metric.name, metric)
+                if total is not metric:
+                    total.samples = [
+                        old._replace(value=_joined(old.name, old.value, new.value))
+                        for old, new in zip(total.samples, metric.samples, strict=True)
+                    ]
+        yield from totals.values()
+
+
+def _joined(name: str, one: float, other: float) -> float:
+    return min(one, other) if name == "process_start_time_seconds" else one + other

@@ -26,7 +26,15 @@ from lsr.errors import (
     UnavailableError,
 )
 
-__all__ = ["MEDIA_TYPE", "STATUSES", "install_handlers", "problem", "problem_of", "status_of"]
+__all__ = [
+    "MEDIA_TYPE",
+    "STATUSES",
+    "Refusal",
+    "install_handlers",
+    "problem",
+    "problem_of",
+    "status_of",
+]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -46,6 +54,8 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
 """The first line whose class an error is of."""
 
 _TITLES = {
+    "unauthorized": "Key needed",
+    "forbidden": "Not allowed",
     "not_found": "Not found",
     "method_not_allowed": "Method not allowed",
     "conflict": "Conflict",
@@ -55,7 +65,12 @@ _TITLES = {
     "invalid_query": "Invalid search request",
     "invalid_data": "Invalid data",
     "invalid_request": "Invalid request",
+    "timeout": "Out of time",
     "too_large": "Request too large",
+    "unsupported_media_type": "Body of an unknown kind",
+    "misdirected_host": "Unknown host",
+    "too_many_requests": "Too many requests",
+    "overloaded": "Overloaded",
     "not_ready": "Not ready",
     "index_unusable": "Collection unusable",
     "index_missing": "Collection missing",
@@ -63,16 +78,46 @@ _TITLES = {
     "index_corrupt": "Collection damaged",
     "storage": "Storage refused",
     "task_cancelled": "Task cancelled",
-    "overloaded": "Too much at once",
-    "timeout": "Too late",
-    "unsupported_media_type": "Content type not taken",
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
     "internal": "Internal error",
 }
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    421: "misdirected_host",
+    429: "too_many_requests",
+    503: "overloaded",
+    504: "timeout",
+}
 _log = logging.getLogger(__name__)
+
+
+class Refusal(HTTPException):
+    """A request that is refused for a reason of the service's own, not of a collection's.
+
+    Args:
+        code: stable; programs may rely on it.
+        detail: one or two sentences for people.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.code = code
+
+    def response(self, instance: str) -> Response:
+        """The problem that it is."""
+        return problem(
+            self.status_code, self.code, self.detail, instance=instance, headers=self.headers
+        )
 
 
 def status_of(error: LsrError) -> HTTPStatus:
@@ -136,6 +181,8 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         path, method = request.url.path, request.method
+        if isinstance(error, Refusal):
+            return error.response(path)
         status = error.status_code
         detail = str(error.detail)
         if status == HTTPStatus.NOT_FOUND:

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
-from lsr.errors import StorageError
+from lsr.errors import InputError, StorageError
 from lsr.service.app import create_app
 from lsr.service.catalog import Catalog, collection_names
 from lsr.service.engine import SearchEngine
+from lsr.service.limits.connections import ConnectionLimits, Connections, protocol_class
+from lsr.service.logs import drop_doubles
+from lsr.service.middleware import Stopping
 from lsr.service.settings import Settings
 
-__all__ = ["serve"]
+__all__ = ["run_server", "serve"]
 
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_FILES_OF_OUR_OWN = 96
+"""Descriptors kept free of connections: for files, databases, and connections about to close."""
+
+_FEWEST = 16
 _log = logging.getLogger(__name__)
 
 
@@ -39,39 +50,124 @@ def serve(
 
     Raises:
         StorageError: the port is in use, or may not be taken.
-        InputError: a folder's name cannot be a collection's, or two have the same.
+        InputError: a folder's name cannot be a collection's, or two have the same; or other
+            machines could come in without a key.
         IndexStateError: a collection is missing, damaged or of another version.
     """
     named = collection_names(paths)
+    _check_files(settings)
     with closing(_listen(settings.host, settings.port)) as listener:
-        if not _is_loopback(listener):
-            _log.warning(
-                "%s can be reached from other machines, and this service asks for no key",
-                settings.host,
-            )
-        catalog = Catalog.open(named)
+        _check_exposure(listener, settings)
+        if settings.workers > 1:
+            from lsr.service.workers import supervise
+
+            supervise(named, settings, listener, lambda: announce(_url(settings, listener)))
+        else:
+            run_server(named, settings, listener, lambda: announce(_url(settings, listener)))
+
+
+def run_server(
+    named: Mapping[str, Path],
+    settings: Settings,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    follow: Callable[[uvicorn.Server], None] | None = None,
+) -> None:
+    """Answer in this process until told to stop.
+
+    Args:
+        listener: may be shared with other processes.
+        follow: called with the server before it runs.
+
+    Raises:
+        IndexStateError: a collection cannot be used.
+    """
+    catalog = Catalog.open(named)
+    with closing(catalog):
+        stopping = Stopping()
         engine = SearchEngine(catalog, settings.limits)
+        connections = Connections(
+            ConnectionLimits(
+                _most_connections(settings.max_connections),
+                settings.header_seconds,
+                settings.body_seconds,
+            )
+        )
         config = uvicorn.Config(
-            create_app(engine, settings),
+            create_app(engine, settings, stopping),
+            http=protocol_class(connections),
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.idle_seconds,
             timeout_graceful_shutdown=settings.shutdown_seconds,
+            forwarded_allow_ips=list(settings.proxies),
+            proxy_headers=bool(settings.proxies),
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
         )
-        server = _AnnouncingServer(config, lambda: announce(_url(settings.host, listener)))
-        with closing(catalog), _stopping(server):
+        drop_doubles()
+        server = _Server(config, catalog, connections, stopping, settings.drain_seconds, announce)
+        if follow is not None:
+            follow(server)
+        with _stopping(server):
             server.run(sockets=[listener])
 
 
-class _AnnouncingServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+class _Server(uvicorn.Server):
+    """uvicorn's, which announces itself, watches its connections, and stops in stages."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        catalog: Catalog,
+        connections: Connections,
+        stopping: Stopping,
+        drain_seconds: float,
+        announce: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._catalog = catalog
+        self._connections = connections
+        self._stop = stopping
+        self._drain_seconds = drain_seconds
         self._announce = announce
+        self.is_urgent = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._report)
         await super().startup(sockets)
+        self._connections.watch(loop, self.server_state.connections)
         if self.started:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say that it stops, go on answering for a while, then stop."""
+        self._stop.has_begun = True
+        self._catalog.not_ready = "the service is shutting down; try another"
+        end = asyncio.get_running_loop().time() + self._drain_seconds
+        while not self.is_urgent and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.is_urgent = self.is_urgent or self.should_exit or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
+            self._connections.warn(
+                "files",
+                f"no connection can be accepted ({error.strerror}); raise ulimit -n, or lower "
+                "LSR_MAX_CONNECTIONS",
+            )
+        elif isinstance(error, ConnectionError):
+            _log.debug("a connection broke: %s", error)
+        else:
+            loop.default_exception_handler(context)
 
 
 @contextmanager
@@ -84,8 +180,8 @@ def _stopping(server: uvicorn.Server) -> Iterator[None]:
         yield
         return
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.handle_exit(number, frame)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -93,6 +189,52 @@ def _stopping(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _most_connections(wanted: int) -> int:
+    """Connections that the process has descriptors for, at most `wanted`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _FILES_OF_OUR_OWN + len(list(Path("/proc/self/fd").iterdir()))
+    if soft < needed and soft < hard:
+        soft = hard if hard != resource.RLIM_INFINITY and hard < needed else needed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft >= needed:
+        return wanted
+    most = max(_FEWEST, wanted - (needed - soft))
+    _log.warning(
+        "this process may open %s files, so it takes %s connections at once and not %s; raise "
+        "ulimit -n for more",
+        f"{soft:,}",
+        f"{most:,}",
+        f"{wanted:,}",
+    )
+    return most
+
+
+def _check_files(settings: Settings) -> None:
+    for path, what in (
+        (settings.keys, "file of keys"),
+        (settings.tls_cert, "certificate"),
+        (settings.tls_key, "private key"),
+    ):
+        if path is not None and not path.is_file():
+            more = f"; make it with: lsr keys create NAME --keys {path}" if what[0] == "f" else ""
+            raise InputError(f"there is no {what} at {path}{more}")
+
+
+def _check_exposure(listener: socket.socket, settings: Settings) -> None:
+    """Refuse to be reached from other machines without a key."""
+    if settings.has_keys or _is_loopback(listener):
+        return
+    if not settings.insecure:
+        raise InputError(
+            f"{settings.host} can be reached from other machines, and no keys are set; give "
+            "--keys FILE (see lsr keys create) or LSR_ADMIN_KEY, or --insecure to let everybody "
+            "read and write"
+        )
+    _log.warning(
+        "%s can be reached from other machines, and this service asks for no key", settings.host
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -132,6 +274,7 @@ def _is_loopback(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0].split("%")[0]).is_loopback
 
 
-def _url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"
+def _url(settings: Settings, listener: socket.socket) -> str:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{shown}:{listener.getsockname()[1]}"

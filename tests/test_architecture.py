@@ -124,13 +124,13 @@ def test_errors_are_drawn_and_have_codes_of_their_own() -> None:
 def test_formats_name_every_file_of_a_segment() -> None:
     from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
     from lsr.index.search.calibration_file import CALIBRATION_FILE
-    from lsr.index.storage.names import GRAPH_FILE, STORE_FILE
+    from lsr.index.storage.names import ARRAYS_FILE, GRAPH_FILE, STORE_FILE
     from lsr.index.storage.segment import Segment
 
     formats = (ROOT / "docs" / "formats.md").read_text("utf-8")
     for field in fields(Segment):
-        assert f"    {field.name}.npy" in formats
-    for name in (STORE_FILE, GRAPH_FILE, BYTES_FILE, HEADER_FILE):
+        assert f"      {field.name} " in formats
+    for name in (ARRAYS_FILE, STORE_FILE, GRAPH_FILE, BYTES_FILE, HEADER_FILE):
         assert f"    {name} " in formats
     for name in (TUNED_PLAN_FILE, CALIBRATION_FILE):
         assert f"  {name} " in formats

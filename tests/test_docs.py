@@ -22,7 +22,8 @@ import lsr.errors
 from lsr.cli.app import app
 from lsr.datasets.vectors.open import FORMATS
 from lsr.service.api.routes import api_router, health_router
-from lsr.service.api.schemas import SearchRequest
+from lsr.service.api.search_routes import search_router
+from lsr.service.api.searches import SearchRequest
 from lsr.service.page.page import page_router
 from lsr.service.settings import Settings
 from lsr.training.config.presets import PRESETS
@@ -228,7 +229,8 @@ def _routes() -> dict[str, str]:
     nothing: Any = None
     routers = [
         health_router(engine, nothing),
-        api_router(engine, nothing),
+        search_router(engine, nothing),
+        api_router(engine),
         page_router(engine, nothing),
     ]
     found = {}

@@ -9,11 +9,11 @@ from pathlib import Path
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import StorageError
 from lsr.index.collection.encode import resumable
+from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.commit import commit
 from lsr.index.storage.manifest import Manifest
-from lsr.index.storage.names import ENCODER, numbered
 from lsr.index.storage.staging import Staging
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
@@ -67,9 +67,7 @@ def build_collection(
         with Staging(target) as staging, SegmentWriter(staging, progress) as draft, kept:
             draft.read(documents, source, versions, allow_empty=allow_empty)
             draft.encode_sparse(sparse, vectors)
-            encoder = numbered(ENCODER, staging.generation)
-            (staging.folder / encoder).mkdir()
-            sparse.save(staging.folder / encoder)
+            encoder = save_encoder(sparse, staging.folder, staging.generation)
             if dense is not None:
                 if vector_cache is not None:
                     vector_cache.mkdir(parents=True, exist_ok=True)

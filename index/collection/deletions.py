@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.errors import IndexCorruptError
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.storage.manifest import SegmentRecord
 from lsr.index.storage.names import DELETED, numbered
@@ -33,8 +34,19 @@ class Deletions:
         self._file = f"{reader.record.name}/{numbered(DELETED, generation)}.npy"
 
     def delete(self, doc_ids: Sequence[str]) -> list[str]:
-        """Mark these documents deleted. Returns those that were here and alive."""
+        """Mark these documents deleted. Returns those that were here and alive.
+
+        Raises:
+            IndexCorruptError: the database and the arrays differ in a document's row.
+        """
         found = self.reader.store.rows(doc_ids)
+        rows = np.array(list(found.values()), np.int32)
+        is_within = len(rows) == 0 or (0 <= rows.min() <= rows.max() < self.reader.record.n_rows)
+        if not is_within or self.reader.segment.doc_ids(rows) != list(found):
+            raise IndexCorruptError(
+                f"{self.reader.record.name} has documents in other rows than its arrays say; run "
+                "lsr index verify, and restore it from a copy, or build again"
+            )
         deleted = [doc_id for doc_id, row in found.items() if self._alive[row]]
         self._alive[[found[doc_id] for doc_id in deleted]] = False
         return deleted

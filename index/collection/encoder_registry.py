@@ -8,18 +8,19 @@ from pathlib import Path
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.encoder import load_learned
 from lsr.encoders.precomputed import PrecomputedEncoder
-from lsr.encoders.protocols import Encoder
+from lsr.encoders.protocols import Encoder, FileEncoder
 from lsr.errors import IndexVersionError
 from lsr.index.storage.manifest import Manifest
+from lsr.index.storage.names import ENCODER, numbered
 
-__all__ = ["LOADERS", "load_encoder", "onnx_folder"]
+__all__ = ["LOADERS", "load_encoder", "onnx_folder", "save_encoder"]
 
 LOADERS: dict[str, Callable[[Path], Encoder]] = {
     "bm25": Bm25Encoder.load,
     "precomputed": PrecomputedEncoder.load,
     "learned": load_learned,
 }
-"""By `EncoderIdentity.kind`: what reads the folder that `Encoder.save` wrote."""
+"""By `EncoderIdentity.kind`: what reads that which `save_encoder` wrote."""
 
 _ONNX = "onnx"
 """Subfolder of a collection where its dense model may lie exported."""
@@ -36,6 +37,18 @@ def load_encoder(collection: Path, manifest: Manifest) -> Encoder:
     if kind not in LOADERS:
         raise IndexVersionError(f"{collection} needs an encoder {kind!r} that this lsr lacks")
     return LOADERS[kind](collection / manifest.encoder)
+
+
+def save_encoder(encoder: Encoder, folder: Path, generation: int) -> str:
+    """Write an encoder into a folder that stands for the collection's. Returns its name there."""
+    name = numbered(ENCODER, generation)
+    if isinstance(encoder, FileEncoder):
+        name = f"{name}.bin"
+        encoder.save_file(folder / name)
+    else:
+        (folder / name).mkdir()
+        encoder.save(folder / name)
+    return name
 
 
 def onnx_folder(collection: Path) -> Path | None:

@@ -9,18 +9,16 @@ from pathlib import Path
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexCorruptError, StorageError
 from lsr.index.collection.deletions import Deletions
+from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.collection.snapshot import open_readers
 from lsr.index.storage.commit import commit
 from lsr.index.storage.manifest import Manifest, SegmentRecord
-from lsr.index.storage.names import ENCODER, numbered
 from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
 from lsr.progress import Progress
 
 __all__ = ["Transaction", "transaction"]
-
-_IDENTIFIERS = ("id_bytes.npy", "id_indptr.npy", "tie_order.npy")
 
 
 class Transaction:
@@ -43,9 +41,7 @@ class Transaction:
         self.progress = progress
         self._collection = collection
         segments = self.before.segments
-        names = {f"{record.name}/{name}" for record in segments for name in _IDENTIFIERS}
-        names |= {record.deleted for record in segments if record.deleted is not None}
-        self.check(names)
+        self.check({record.deleted for record in segments if record.deleted is not None})
         self.readers = open_readers(collection, self.before)
         for reader in self.readers:
             opened.callback(reader.close)
@@ -94,13 +90,10 @@ class Transaction:
         return True if with_blocks & self._merged else None
 
     def save_encoder(self, encoder: Encoder) -> str:
-        """Write the encoder, if it has changed. Returns its folder's name."""
+        """Write the encoder, if it has changed. Returns the name of its folder or file."""
         if encoder.identity.sha256 == self.before.sparse.sha256:
             return self.before.encoder
-        name = numbered(ENCODER, self.staging.generation)
-        (self.staging.folder / name).mkdir()
-        encoder.save(self.staging.folder / name)
-        return name
+        return save_encoder(encoder, self.staging.folder, self.staging.generation)
 
     def commit(
         self,

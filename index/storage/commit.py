@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import numpy as np
-
 from lsr.errors import InputError
 from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord, record_files
-from lsr.index.storage.names import DELETED, TIE_ORDER, numbered
+from lsr.index.storage.names import DELETED
 from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
-from lsr.index.storage.tie_order import tie_order_of
 from lsr.progress import Progress
 from lsr.types import EncoderIdentity
 
@@ -58,14 +55,6 @@ def commit(
             "it first, or split it"
         )
     before = staging.before
-    tie_order = None
-    if len(records) > 1:
-        names = [record.name for record in records]
-        if before is not None and names == [record.name for record in before.segments]:
-            tie_order = before.tie_order
-        else:
-            tie_order = f"{numbered(TIE_ORDER, staging.generation)}.npy"
-            np.save(staging.folder / tie_order, tie_order_of([arrays for _, arrays in segments]))
     progress("checksum", 0, None)
     files: dict[str, FileRecord] = {}
     for record in records:
@@ -75,8 +64,6 @@ def commit(
             files[record.deleted] = old[record.deleted]
     if before is not None:
         files |= before.files_below(encoder)
-        if tie_order in before.files:
-            files[tie_order] = before.files[tie_order]
     if log_seq is None:
         log_seq = 0 if before is None else before.log_seq
     manifest = Manifest(
@@ -88,7 +75,6 @@ def commit(
         dense=dense,
         encoder=encoder,
         segments=records,
-        tie_order=tie_order,
         files=dict(sorted((files | record_files(staging.folder)).items())),
         log_seq=log_seq,
     )

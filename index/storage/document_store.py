@@ -74,7 +74,8 @@ class DocumentStore:
         self._has_checksums = names == _CHECKED
         (version,) = self._one("PRAGMA user_version", ())
         self.is_flat = version >= FLAT_METADATA
-        (self.n_documents,) = self._one("SELECT count(*) FROM documents", ())
+        (last,) = self._one("SELECT max(row) FROM documents", ())
+        self.n_documents = 0 if last is None else last + 1
         self.fields: tuple[str, ...] = tuple(
             field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())
         )

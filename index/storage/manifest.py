@@ -79,9 +79,9 @@ class Manifest:
         source: what the documents were read from, for people.
         sparse: the sparse encoder.
         dense: the dense model, or None.
-        encoder: the sparse encoder's folder, below the collection's.
+        encoder: the sparse encoder's folder, or its one file, below the collection's.
         segments: at least one, in the order of their rows.
-        tie_order: path of the array that orders the rows of several segments; None for one.
+        tie_order: of format 2, path of the array that orders the rows of several segments.
         files: path below the collection's folder to record.
         log_seq: the last operation of the log that this generation holds; 0 without a log.
         format_version: of the file it was read from; it is written in the newest.
@@ -126,9 +126,13 @@ class Manifest:
         return sum(record.size_bytes for record in self.files.values())
 
     def files_below(self, folder: str) -> dict[str, FileRecord]:
-        """The files of a folder, by path below the collection's."""
+        """The files of a folder, or one file, by path below the collection's."""
         inside = f"{folder}/"
-        return {name: record for name, record in self.files.items() if name.startswith(inside)}
+        return {
+            name: record
+            for name, record in self.files.items()
+            if name == folder or name.startswith(inside)
+        }
 
     def to_json(self) -> str:
         """The file's text, with format version and own checksum."""

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 __all__ = [
+    "ARRAYS_FILE",
     "DELETED",
     "ENCODER",
     "GRAPH_FILE",
@@ -26,13 +27,16 @@ ENCODER = "encoder"
 DELETED = "deleted"
 TIE_ORDER = "tie_order"
 
+ARRAYS_FILE = "arrays.bin"
+"""Arrays of a segment, in its folder."""
+
 STORE_FILE = "documents.sqlite"
 """In a segment's folder, beside its arrays."""
 
 GRAPH_FILE = "vectors.hnsw"
 """Graph in a segment's folder, where its dense vectors are enough to need one."""
 
-_OURS = re.compile(r"(?:segment|encoder|tie_order|generation)-(\d{6,})(?:\.npy)?")
+_OURS = re.compile(r"(?:segment|encoder|tie_order|generation)-(\d{6,})(?:\.npy|\.bin)?")
 """`generation-000001` is of format 1."""
 
 

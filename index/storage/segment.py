@@ -1,7 +1,7 @@
 """A segment: the inverted lists and identifiers of some documents, immutable, as plain arrays.
 
-On disk it is a folder of `.npy` files, opened by memory mapping. Rows count from 0 within the
-segment, in the order in which documents came.
+On disk it is one file, opened by memory mapping. Rows count from 0 within the segment, in the order
+in which documents came.
 """
 
 from __future__ import annotations
@@ -16,11 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
+from lsr.index.storage.arrays_file import Opener, mapped, npy_array, packed_arrays, write_arrays
 from lsr.index.storage.doc_ids import DocIds
 from lsr.index.storage.inverted_lists import inverted_lists
+from lsr.index.storage.names import ARRAYS_FILE
 from lsr.sparse import CSR
 
 __all__ = ["Segment", "frozen"]
+
+_TYPES = {
+    "list_indptr": (np.int64, 1),
+    "list_rows": (np.int32, 1),
+    "list_weights": (np.float32, 1),
+    "tie_order": (np.int32, 1),
+    "id_indptr": (np.int64, 1),
+    "id_bytes": (np.uint8, 1),
+    "vectors": (np.float32, 2),
+}
+"""Type and number of dimensions of each array."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,13 @@ class Segment:
         has_terms[self.list_rows] = True
         return frozen(has_terms)
 
+    @cached_property
+    def row_at_tie(self) -> NDArray[np.int32]:
+        """The rows in the order of their doc_ids, int32. Found with the first use."""
+        rows = np.empty(self.n_rows, np.int32)
+        rows[self.tie_order] = np.arange(self.n_rows, dtype=np.int32)
+        return frozen(rows)
+
     def doc_ids(self, rows: NDArray[np.int32]) -> list[str]:
         """The identifiers of rows, in their order."""
         return DocIds(self.tie_order, self.id_indptr, self.id_bytes).of(rows)
@@ -129,27 +149,52 @@ class Segment:
         )
 
     def save(self, folder: Path) -> None:
-        """Write one `.npy` file for each array into `folder`, which exists."""
-        for field in fields(self):
-            np.save(folder / f"{field.name}.npy", getattr(self, field.name))
+        """Write all arrays to one file in `folder`, which exists."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_arrays(folder / ARRAYS_FILE, arrays)
 
     @classmethod
-    def load(cls, folder: Path) -> Segment:
-        """Open what `save` wrote, memory-mapped.
+    def load(cls, folder: Path, read: Opener = mapped) -> Segment:
+        """Open what `save` wrote, or what lsr 0.1 wrote: a `.npy` file for each array.
+
+        Args:
+            read: gives the bytes of a file; default: memory-mapped.
 
         Raises:
-            IndexCorruptError: a file is missing or is not such an array.
+            IndexCorruptError: a file is missing or does not hold such arrays.
         """
+        path = folder / ARRAYS_FILE
         arrays: dict[str, Any] = {}
-        for field in fields(cls):
-            path = folder / f"{field.name}.npy"
-            try:
-                arrays[field.name] = frozen(_open_array(path))
-            except (OSError, EOFError, ValueError) as error:
-                raise IndexCorruptError(
-                    f"{path} cannot be read ({error}); build the index again"
-                ) from error
-        return cls(**arrays)
+        try:
+            if path.exists() or not (folder / f"{fields(cls)[0].name}.npy").exists():
+                arrays = packed_arrays(read(path))
+            else:
+                for field in fields(cls):
+                    path = folder / f"{field.name}.npy"
+                    arrays[field.name] = npy_array(read(path))
+            return cls._checked(arrays)
+        except (OSError, EOFError, ValueError) as error:
+            raise IndexCorruptError(
+                f"{path} cannot be read ({error}); build the index again"
+            ) from error
+
+    @classmethod
+    def _checked(cls, arrays: dict[str, Any]) -> Segment:
+        """Of arrays that have the types and lengths of one segment. Raises ValueError."""
+        names = [field.name for field in fields(cls)]
+        if sorted(arrays) != sorted(names):
+            raise ValueError(f"it holds {', '.join(sorted(arrays)) or 'nothing'}")
+        segment = cls(**{name: frozen(arrays[name]) for name in names})
+        for name in names:
+            array, (dtype, n_dimensions) = getattr(segment, name), _TYPES[name]
+            if array.dtype != dtype or array.ndim != n_dimensions:
+                raise ValueError(f"{name} is {array.dtype} of {array.ndim} dimensions")
+        n_rows = len(segment.tie_order)
+        if len(segment.list_indptr) == 0 or len(segment.list_rows) != len(segment.list_weights):
+            raise ValueError("its inverted lists differ in length")
+        if len(segment.id_indptr) != n_rows + 1 or len(segment.vectors) != n_rows:
+            raise ValueError("its arrays are of different numbers of rows")
+        return segment
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -158,13 +203,3 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     view = view[...]
     view.flags.writeable = False
     return view
-
-
-def _open_array(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        array = np.load(path, allow_pickle=False)
-        if array.size:
-            raise
-    return array

@@ -100,20 +100,26 @@ class Staging:
         """
         if forget_kept:
             shutil.rmtree(self.kept)
-        manifest_path = self.folder / MANIFEST
-        manifest_path.write_text(manifest.to_json(), encoding="utf-8")
-        sync_tree(self.folder)
+        content = manifest.to_json()
         if not self._target.exists() or not any(self._target.iterdir()):
+            (self.folder / MANIFEST).write_text(content, encoding="utf-8")
+            sync_tree(self.folder)
             self.folder.rename(self._target)
+            sync(self._target.parent)
         else:
-            self._move_parts()
-            manifest_path.replace(self._target / MANIFEST)
+            for part in self._parts():
+                sync_tree(part)
+            self._move_parts(content)
+            (self.folder / MANIFEST).replace(self._target / MANIFEST)
             sync(self._target)
             _remove_unnamed(self._target, manifest)
-        sync(self._target.parent)
 
-    def _move_parts(self) -> None:
-        """Rename everything but the manifest into the collection; undo it when that fails."""
+    def _move_parts(self, manifest: str) -> None:
+        """Rename everything but the manifest into the collection; undo it when that fails.
+
+        The manifest is brought to disk after that. As file systems keep the order of renames in a
+        folder, it is not there after a power cut without the parts that it names.
+        """
         moved: list[Path] = []
         try:
             for source in self._parts():
@@ -121,8 +127,10 @@ class Staging:
                 _remove(final)  # left by a writer that died: no manifest names it
                 moved.append(final)
                 source.rename(final)
-            for folder in {path.parent for path in moved}:
+            for folder in {path.parent for path in moved} - {self._target}:
                 sync(folder)
+            (self.folder / MANIFEST).write_text(manifest, encoding="utf-8")
+            sync(self.folder / MANIFEST)
         except BaseException:
             for path in moved:
                 _remove(path)

@@ -2,85 +2,132 @@
 
 Among equal scores the smaller place comes first, so several segments rank as one would. A doc_id
 that was updated is in two rows, of which one is deleted; which of them comes first does not matter.
+
+The order is derived when segments are opened: each knows its own, and what a segment brings is put
+into the order of those before it. Nothing of this is stored; index format 2 stored it.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
+from lsr.index.jit import kernel
 from lsr.index.storage.segment import Segment, frozen
 
-__all__ = ["load_tie_order", "tie_order_of"]
+__all__ = ["count_before", "load_tie_order", "tie_order_of"]
 
-FEW = 16
-"""Rows fewer than one in this many are placed by bisection; more are merged."""
+Places = NDArray[np.int64]
 
 
-def tie_order_of(segments: Sequence[Segment]) -> NDArray[np.int32]:
+def tie_order_of(
+    segments: Sequence[Segment], known: tuple[int, NDArray[np.int32]] | None = None
+) -> NDArray[np.int32]:
     """Sort the rows of segments, numbered consecutively, by doc_id.
 
-    Each segment's own order is known. Few rows are put in their places among many by bisection;
-    else the sorted runs are merged.
+    A segment of m rows behind n others costs O(m log(n / m)) comparisons, and a few additions of
+    arrays of n numbers.
+
+    Args:
+        segments: in the order of their rows.
+        known: how many of the first segments are in order already, and the places of their rows.
 
     Returns:
-        int32, shape (n_rows,): the place of each row.
+        int32, shape (n_rows,), read-only: the place of each row. Among equal ids the earlier
+        segment's comes first.
     """
-    first_rows = np.cumsum([0, *(segment.n_rows for segment in segments)])
-    largest = int(np.argmax([segment.n_rows for segment in segments]))
-    many = _InOrder(segments[largest])
-    few: list[bytes] = []
-    few_rows = [np.zeros(0, np.int64)]
-    for i, segment in enumerate(segments):
-        if i != largest:
-            run = _InOrder(segment)
-            few += run
-            few_rows.append(run.rows + first_rows[i])
-    order = sorted(range(len(few)), key=few.__getitem__)
-    if len(few) * FEW < len(many):
-        places = [bisect_left(many, few[i]) for i in order]
-    else:
-        places = _places_among(list(many), [few[i] for i in order])
-    rows = np.insert(many.rows + first_rows[largest], places, np.concatenate(few_rows)[order])
-    tie_order = np.empty(len(rows), np.int32)
-    tie_order[rows] = np.arange(len(rows), dtype=np.int32)
-    return tie_order
+    n_known, order = (0, np.zeros(0, np.int32)) if known is None else known
+    for i in range(n_known, len(segments)):
+        new = segments[i]
+        places = np.zeros(new.n_rows, np.int64)
+        for before in segments[:i]:
+            places += _places_behind(before, new)
+        own = new.row_at_tie
+        brought = np.bincount(places, minlength=len(order) + 1)[: len(order)]
+        moved = np.cumsum(brought, dtype=np.int32)
+        grown = np.empty(len(order) + new.n_rows, np.int32)
+        np.add(order, moved[order], out=grown[: len(order)])
+        grown[len(order) + own] = places + np.arange(len(places))
+        order = grown
+    return frozen(order)
 
 
-class _InOrder(Sequence[bytes]):
-    """The doc_ids of a segment in UTF-8, which sorts as code points do, in ascending order."""
-
-    def __init__(self, segment: Segment) -> None:
-        self.rows = np.argsort(segment.tie_order)
-        self._starts = segment.id_indptr[self.rows].tolist()
-        self._ends = segment.id_indptr[self.rows + 1].tolist()
-        self._text = segment.id_bytes.tobytes()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, place: Any) -> Any:
-        return self._text[self._starts[place] : self._ends[place]]
+def _places_behind(before: Segment, new: Segment) -> Places:
+    """Number of ids of `before` up to each id of `new`, these in ascending order."""
+    if before.n_rows >= new.n_rows:
+        return _counted(new, before, or_equal=True)
+    counts = np.bincount(_counted(before, new, or_equal=False), minlength=new.n_rows + 1)
+    return np.cumsum(counts)[: new.n_rows]
 
 
-def _places_among(many: list[bytes], few: list[bytes]) -> list[int]:
-    """Places of each of `few` among `many`, both ascending."""
-    places, place = [], 0
-    for doc_id in few:
-        while place < len(many) and many[place] < doc_id:
-            place += 1
-        places.append(place)
-    return places
+def _counted(few: Segment, many: Segment, *, or_equal: bool) -> Places:
+    counts = np.zeros(few.n_rows, np.int64)
+    count_before(
+        *(few.id_bytes, few.id_indptr, few.row_at_tie),
+        *(many.id_bytes, many.id_indptr, many.row_at_tie),
+        or_equal,
+        counts,
+    )
+    return counts
+
+
+@kernel
+def count_before(
+    few_bytes: NDArray[np.uint8],
+    few_indptr: NDArray[np.int64],
+    few_rows: NDArray[np.int32],
+    many_bytes: NDArray[np.uint8],
+    many_indptr: NDArray[np.int64],
+    many_rows: NDArray[np.int32],
+    or_equal: bool,
+    counts: NDArray[np.int64],
+) -> None:
+    """Number of ids of one segment before each id of another, by a search that goes on from the
+    last place found, in steps that double.
+
+    Args:
+        few_bytes, few_indptr: ids in UTF-8, which sorts as code points do.
+        few_rows: int32, shape (n_few,): rows in the order of their ids.
+        many_bytes, many_indptr, many_rows: of the other segment.
+        or_equal: an equal id counts as one before.
+        counts: int64, shape (n_few,), in the order of `few_rows`; written.
+    """
+    n_many = len(many_rows)
+    low = 0
+    for i in range(len(few_rows)):
+        begin = few_indptr[few_rows[i]]
+        length = few_indptr[few_rows[i] + 1] - begin
+        step = 1
+        high = low  # `low` ids are before for certain; the one at `high` is to be looked at
+        doubling = True
+        end = n_many
+        while low < end:
+            if doubling:
+                high = min(low + step - 1, n_many - 1)
+                step *= 2
+            else:
+                high = (low + end) // 2
+            other = many_indptr[many_rows[high]]
+            other_length = many_indptr[many_rows[high] + 1] - other
+            is_before = other_length < length or (or_equal and other_length == length)
+            for j in range(min(length, other_length)):
+                if many_bytes[other + j] != few_bytes[begin + j]:
+                    is_before = many_bytes[other + j] < few_bytes[begin + j]
+                    break
+            if is_before:
+                low = high + 1
+            else:
+                end = high
+                doubling = False
+        counts[i] = low
 
 
 def load_tie_order(path: Path, n_rows: int) -> NDArray[np.int32]:
-    """Open the array that was saved at a publication, memory-mapped.
+    """Open the array that a publication of index format 2 saved, memory-mapped.
 
     Raises:
         IndexCorruptError: the file is missing, or is not such an array.

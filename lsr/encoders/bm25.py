@@ -16,7 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,31 +190,58 @@ class Bm25Encoder:
         (folder / "vocabulary.txt").write_text("".join(f"{t}\n" for t in self._terms), "utf-8")
         np.save(folder / "document_frequency.npy", self._document_frequency)
 
+    def save_file(self, path: Path) -> None:
+        """Write all of it to one file: a line of JSON, the terms, a line each, and int64."""
+        vocabulary = "".join(f"{term}\n" for term in self._terms).encode()
+        state = {"kind": "bm25", **self._parameters()}
+        state |= {"n_documents": self._n_documents, "n_words": self._n_words}
+        state |= {"n_terms": self.n_terms, "vocabulary_bytes": len(vocabulary)}
+        frequencies = self._document_frequency.astype("<i8").tobytes()
+        path.write_bytes(json.dumps(state).encode() + b"\n" + vocabulary + frequencies)
+
     @classmethod
-    def load(cls, folder: Path) -> Bm25Encoder:
-        """Read what `save` wrote.
+    def load(cls, path: Path) -> Bm25Encoder:
+        """Read what `save` or `save_file` wrote.
 
         Raises:
             IndexCorruptError: a file is missing, or the files do not fit together.
         """
         try:
-            state = json.loads((folder / "encoder.json").read_text("utf-8"))
+            state, vocabulary, frequencies = _read_file(path) if path.is_file() else _read(path)
             encoder = cls(k1=state["k1"], b=state["b"], language=state["language"])
-            encoder._terms = (folder / "vocabulary.txt").read_text("utf-8").split("\n")[:-1]
-            encoder._document_frequency = np.load(folder / "document_frequency.npy")
+            encoder._terms = vocabulary.split("\n")[:-1]
+            encoder._document_frequency = frequencies
             encoder._n_documents = state["n_documents"]
             encoder._n_words = state["n_words"]
         except (OSError, EOFError, ValueError, KeyError, TypeError, InputError) as error:
             raise IndexCorruptError(
-                f"{folder}: the BM25 encoder cannot be read ({error}); build the index again"
+                f"{path}: the BM25 encoder cannot be read ({error}); build the index again"
             ) from error
         encoder._vocabulary = {stem: term for term, stem in enumerate(encoder._terms)}
         if len(encoder._vocabulary) != len(encoder._document_frequency):
             raise IndexCorruptError(
-                f"{folder}: {len(encoder._vocabulary):,} terms but "
+                f"{path}: {len(encoder._vocabulary):,} terms but "
                 f"{len(encoder._document_frequency):,} frequencies; build the index again"
             )
         return encoder
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], str, NDArray[np.int64]]:
+    return (
+        json.loads((folder / "encoder.json").read_text("utf-8")),
+        (folder / "vocabulary.txt").read_text("utf-8"),
+        np.load(folder / "document_frequency.npy"),
+    )
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], str, NDArray[np.int64]]:
+    first, _, rest = path.read_bytes().partition(b"\n")
+    state: dict[str, Any] = json.loads(first)
+    length, n_terms = state["vocabulary_bytes"], state["n_terms"]
+    if not 0 <= length == len(rest) - 8 * n_terms:
+        raise ValueError(f"{len(rest):,} bytes for {n_terms} terms")
+    frequencies = np.frombuffer(rest, "<i8", offset=length).astype(np.int64)
+    return state, rest[:length].decode(), frequencies
 
 
 def _row_sums(counts: CSR) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ __all__ = [
     "CorpusEncoder",
     "DenseEncoder",
     "Encoder",
+    "FileEncoder",
     "LearningEncoder",
     "ResumableEncoder",
 ]
@@ -87,6 +88,15 @@ class LearningEncoder(Encoder, Protocol):
 
     def learn(self, texts: Iterable[str]) -> None:
         """Know of these texts what `encode_corpus` would, without making their vectors."""
+        ...
+
+
+@runtime_checkable
+class FileEncoder(Encoder, Protocol):
+    """An encoder that one file holds, so that a change of it costs one sync."""
+
+    def save_file(self, path: Path) -> None:
+        """Write everything that loading it needs to one file."""
         ...
 
 

@@ -21,8 +21,6 @@ from lsr.service.problems import problem
 
 __all__ = ["DirectRoute"]
 
-_JSON = "application/json"
-
 
 class DirectRoute(APIRoute):
     """Route of an endpoint that takes path parameters, one model and the `Request`.
@@ -42,9 +40,6 @@ class DirectRoute(APIRoute):
         endpoint = self.endpoint
 
         async def handle(request: Request) -> Response:
-            refused = _refused_type(request)
-            if refused is not None:
-                return refused
             body = await request.body()
             try:
                 given = model.model_validate_json(body)
@@ -55,15 +50,6 @@ class DirectRoute(APIRoute):
             return await asyncio.get_running_loop().run_in_executor(None, run)
 
         return handle
-
-
-def _refused_type(request: Request) -> Response | None:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == _JSON or (kind.startswith("application/") and kind.endswith("+json")):
-        return None
-    detail = f"the content type is {kind[:64] or 'missing'}; send Content-Type: {_JSON}"
-    path = request.url.path
-    return problem(415, "unsupported_media_type", detail, instance=path)
 
 
 def _refusal(error: ValidationError, body: bytes, request: Request) -> Response:

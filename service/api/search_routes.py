@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from lsr.service.api.searches import (
 from lsr.service.engine import SearchEngine, SearchResult
 from lsr.service.metrics import Metrics
 from lsr.service.problems import problem_of
+from lsr.service.security.grant import grant_of
 
 __all__ = ["search_router"]
 
@@ -45,11 +47,10 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         route_class=DirectRoute,
         responses=_REFUSALS,
     )
-    timeout_ms = engine.limits.timeout_ms[0]
 
     @router.post("/search", summary="Search a collection", response_model=SearchAnswer)
     def search(collection: str, body: SearchRequest, request: Request) -> Response:
-        asked = body.search(timeout_ms)
+        asked = body.search(_where(request, collection, body), engine.limits.timeout_ms[0])
         result = engine.answer(collection, asked)
         _count(metrics, result)
         return _json(answer_content(result, asked, _request_id(request)))
@@ -57,7 +58,10 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     @router.post("/msearch", summary="Several searches at once", response_model=MultiAnswer)
     def msearch(collection: str, body: MultiRequest, request: Request) -> Response:
         request_id = _request_id(request)
-        searches = [each.search(timeout_ms) for each in body.searches]
+        searches = [
+            each.search(_where(request, collection, each), engine.limits.timeout_ms[0])
+            for each in body.searches
+        ]
         results: list[dict[str, Any]] = []
         for asked, found in zip(searches, engine.answers(collection, searches), strict=True):
             if isinstance(found, LsrError):
@@ -70,7 +74,8 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.post("/explain", summary="Why a document has its score", response_model=ExplainAnswer)
     def explain(collection: str, body: ExplainRequest, request: Request) -> Response:
-        told = engine.explain(collection, body.search(timeout_ms), body.doc_id)
+        asked = body.search(_where(request, collection, body), engine.limits.timeout_ms[0])
+        told = engine.explain(collection, asked, body.doc_id, grant_of(request.scope).sees)
         return _json(explain_content(told, _request_id(request)))
 
     @router.post("/encode", summary="Sparse vectors of texts", response_model=EncodeAnswer)
@@ -80,6 +85,11 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         return _json({**content, "request_id": _request_id(request)})
 
     return router
+
+
+def _where(request: Request, collection: str, body: SearchRequest) -> Mapping[str, object]:
+    """The request's filter, and that of its key."""
+    return grant_of(request.scope).narrowed(collection, body.filter) or {}
 
 
 def _count(metrics: Metrics, result: SearchResult) -> None:

@@ -6,9 +6,10 @@ name the bounds; the schemas check shape and type.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
 from lsr.retrieval.answer import PrfReport
 from lsr.retrieval.explanation import Explanation
@@ -30,10 +31,7 @@ __all__ = [
     "SearchRequest",
 ]
 
-_SCALAR = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean")]}
 _METADATA_EXAMPLE: dict[str, Any] = {"year": 2021, "tags": ["birds", "rivers"]}
-
-Scalar = Annotated[JsonValue, WithJsonSchema(_SCALAR)]
 
 
 class VectorFields(BaseModel):
@@ -76,10 +74,12 @@ class SearchRequest(PlanFields):
         description="Hits to leave out at the front. Pages put together are one long answer.",
         json_schema_extra={"minimum": 0},
     )
-    filter: dict[str, Scalar] = Field(
+    filter: dict[str, JsonValue] = Field(
         default_factory=dict,
-        description="Metadata values that every hit must have; a list field by any element.",
-        examples=[{"year": 2021}],
+        description="What every hit must pass: values by field, a list field by any element; or "
+        "must, should and must_not with lists of such objects. A value may be an object of any, "
+        "gte, gt, lte, lt, exists, not.",
+        examples=[{"year": 2021}, {"must": [{"year": {"gte": 2019}}]}],
     )
     snippet: bool = Field(default=True, description="Whether to choose a passage of each hit.")
     fields: list[str] | None = Field(
@@ -111,14 +111,18 @@ class SearchRequest(PlanFields):
         description="The cursor of the page before, with the request otherwise repeated.",
     )
 
-    def search(self, default_timeout_ms: int) -> Search:
-        """The request as the engine takes it."""
+    def search(self, where: Mapping[str, object], default_timeout_ms: int) -> Search:
+        """The request as the engine takes it.
+
+        Args:
+            where: its filter, and what else every hit must pass.
+        """
         given = self.vectors
         return Search(
             text=self.text,
             limit=self.limit,
             offset=self.offset,
-            where=self.filter,
+            where=where,
             plan=self.plan_fields(),
             vectors=Vectors(given.sparse, given.dense) if given is not None else None,
             snippets=self.snippet,

@@ -16,6 +16,7 @@ __all__ = [
     "scan_batch",
     "score",
     "score_rows",
+    "tie_order",
     "top_terms",
     "transpose",
 ]
@@ -109,3 +110,14 @@ def transpose(matrix: CSR) -> list[dict[int, np.float32]]:
         for term, weight in entries.items():
             lists[term][row] = weight
     return lists
+
+
+def tie_order(groups: Sequence[Sequence[str]]) -> list[int]:
+    """The place of each doc_id when those of all segments are sorted, the earlier segment first."""
+    rows = [
+        (doc_id, number, row)
+        for number, group in enumerate(groups)
+        for row, doc_id in enumerate(group)
+    ]
+    places = {row: place for place, row in enumerate(sorted(rows))}
+    return [places[row] for row in rows]

@@ -230,7 +230,7 @@ def test_fewer_documents_than_the_depth(opened: Opened) -> None:
     where = {"id": "gate"}
     plan = SearchPlan(prf=Prf("both", depth=20, dense=DenseFeedback(alpha=0.5, beta=0.5)))
     outcome = opened.collection.hybrid.search(
-        opened.collection._query(QUERY, None, None), plan, opened.collection.metadata.mask(where)
+        HybridQuery(QUERY), plan, opened.collection.metadata.mask(where)
     )
     assert len(outcome.prf.rows) == 1
     assert outcome.prf.dense is not None

@@ -93,7 +93,7 @@ print("torch" in sys.modules)
 def test_a_server_stops_when_told(folder: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", SERVER, str(folder)]
     host = "0.0.0.0" if number is signal.SIGINT else "127.0.0.1"
-    environment = os.environ | {"LSR_HOST": host}
+    environment = os.environ | {"LSR_HOST": host, "LSR_DRAIN_SECONDS": "0.1", "LSR_INSECURE": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as server:

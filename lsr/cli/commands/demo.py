@@ -78,7 +78,7 @@ def demo(
         if browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             webbrowser.open(url)
 
-    run([folder], host, port, announce)
+    run([folder], {"host": host, "port": port, "access_log": False}, announce)
 
 
 def _best_known(documents: Sequence[Document], most: int | None) -> Sequence[Document]:

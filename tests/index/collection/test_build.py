@@ -40,7 +40,7 @@ def content(folder: Path) -> dict[str, bytes | None]:
 
 def parts(generation: int) -> set[str]:
     """What a collection's folder holds after a build."""
-    return {MANIFEST, f"segment-{generation:06d}", f"encoder-{generation:06d}"}
+    return {MANIFEST, f"segment-{generation:06d}", f"encoder-{generation:06d}.bin"}
 
 
 def ids(path: Path, text: str = "heron") -> set[str]:
@@ -53,7 +53,7 @@ def ids(path: Path, text: str = "heron") -> set[str]:
 
 def test_build_and_open(built: Path, documents: list[Document]) -> None:
     manifest = Manifest.read(built)
-    assert (manifest.generation, manifest.encoder) == (1, "encoder-000001")
+    assert (manifest.generation, manifest.encoder) == (1, "encoder-000001.bin")
     (record,) = manifest.segments
     assert (record.name, record.n_rows, record.n_deleted) == ("segment-000001", 7, 0)
     assert manifest.n_documents == len(documents) == 7
@@ -237,7 +237,7 @@ def test_disk_full(
         if broken == "segment":
             patch.setattr(Segment, "save", full)
         elif broken == "encoder":
-            patch.setattr(Bm25Encoder, "save", full)
+            patch.setattr(Bm25Encoder, "save_file", full)
         elif broken == "manifest":
             patch.setattr(Path, "write_text", full)
         elif broken == "sync":

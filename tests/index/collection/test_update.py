@@ -37,7 +37,7 @@ def test_add_and_replace(built: Path, documents: list[Document]) -> None:
     assert (manifest.generation, manifest.n_documents, manifest.n_deleted) == (2, 8, 1)
     assert manifest.source == "birds", "what the first documents were read from"
     assert {path.name for path in built.iterdir()} == {
-        *(MANIFEST, "segment-000001", "segment-000002", "encoder-000002", "tie_order-000002.npy")
+        *(MANIFEST, "segment-000001", "segment-000002", "encoder-000002.bin")
     }
     assert (built / "segment-000001" / "deleted-000002.npy").exists()
     assert unnamed(built) == set()
@@ -58,7 +58,7 @@ def test_delete(built: Path, documents: list[Document]) -> None:
     manifest = change.manifest
     assert (manifest.generation, manifest.n_documents, manifest.n_deleted) == (2, 5, 2)
     assert {path.name for path in built.iterdir()} == {
-        *(MANIFEST, "segment-000001", "encoder-000001")
+        *(MANIFEST, "segment-000001", "encoder-000001.bin")
     }
     with opened(built) as collection:
         for doc_id in ("zebra-1", "pike"):
@@ -80,7 +80,7 @@ def test_files_that_stay_are_not_read_or_written_again(
     before = Manifest.read(built)
     inodes = {name: (built / name).stat().st_ino for name in before.files}
     # not what a deletion derives anything from
-    damaged = built / "segment-000001" / "list_weights.npy"
+    damaged = built / "segment-000001" / "arrays.bin"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     delete_documents(built, ["pike"])
     after = Manifest.read(built)
@@ -161,12 +161,12 @@ def test_merge_is_a_build(built: Path, tmp_path: Path, documents: list[Document]
     build_collection(left, tmp_path / "fresh", sparse=Bm25Encoder())
     fresh = content(tmp_path / "fresh")
     merged = content(built)
-    arrays = [name for name in fresh if name.endswith((".npy", ".txt", "encoder.json"))]
-    assert len(arrays) == 10
+    arrays = [name for name in fresh if name.endswith(".bin")]
+    assert len(arrays) == 2
     for name in arrays:
         assert merged[name.replace("-000001", "-000005")] == fresh[name]
     assert {path.name for path in built.iterdir()} == {
-        *(MANIFEST, "segment-000005", "encoder-000005")
+        *(MANIFEST, "segment-000005", "encoder-000005.bin")
     }
     assert (change.manifest.n_documents, change.manifest.n_deleted) == (7, 0)
     again = merge_segments(built)
@@ -185,7 +185,7 @@ def test_statistics_grow_and_old_impacts_stay(built: Path) -> None:
     assert scores["kestrel"] == before
     assert scores["k2"] == impact
     merged = merge_segments(built).manifest
-    assert merged.encoder == "encoder-000002", "the same documents, so the same statistics"
+    assert merged.encoder == "encoder-000002.bin", "the same documents, so the same statistics"
     assert [record.is_exact for record in merged.segments] == [True]
     with opened(built) as collection:
         scores = {hit.document.doc_id: hit.score for hit in collection.search("kestrel").hits}

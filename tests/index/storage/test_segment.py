@@ -99,18 +99,60 @@ def test_counts_must_agree() -> None:
         Segment.build(["a"], CSR.empty(1, 1), np.zeros((2, 3), np.float32))
 
 
+SMALL = Segment.build(["a", "b"], CSR.from_rows([{0: 1.0}, {1: 1.0}]), VECTORS)
+
+
+def save_as_0_1(segment: Segment, folder: Path) -> None:
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(segment, name))
+
+
+def test_one_file_for_each_array_is_read(tmp_path: Path) -> None:
+    save_as_0_1(SMALL, tmp_path)
+    assert equal(Segment.load(tmp_path), SMALL)
+
+
 @pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("content", [None, b"", b"nonsense", b"\x93NUMPY\x01\x00", "short"])
-def test_damaged_files(tmp_path: Path, name: str, content: bytes | str | None) -> None:
-    segment = Segment.build(["a", "b"], CSR.from_rows([{0: 1.0}, {1: 1.0}]), VECTORS)
-    segment.save(tmp_path)
+def test_damaged_files_of_0_1(tmp_path: Path, name: str, content: bytes | str | None) -> None:
+    save_as_0_1(SMALL, tmp_path)
     path = tmp_path / f"{name}.npy"
     if content is None:
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-1] if isinstance(content, str) else content)
-    with pytest.raises(IndexCorruptError, match=f"{name}.npy cannot be read"):
+    with pytest.raises(IndexCorruptError, match=r"(npy|arrays.bin) cannot be read"):
         Segment.load(tmp_path)
+
+
+def test_every_truncation_is_an_error(tmp_path: Path) -> None:
+    SMALL.save(tmp_path)
+    path = tmp_path / "arrays.bin"
+    good = path.read_bytes()
+    for end in range(len(good)):
+        path.write_bytes(good[:end])
+        with pytest.raises(IndexCorruptError, match=r"arrays.bin cannot be read"):
+            Segment.load(tmp_path)
+    path.unlink()
+    with pytest.raises(IndexCorruptError, match=r"arrays.bin cannot be read"):
+        Segment.load(tmp_path)
+
+
+def test_a_flipped_bit_of_the_header_is_an_error_or_does_no_harm(tmp_path: Path) -> None:
+    """A checksum finds all of them; without it a header is refused, or says what it said."""
+    SMALL.save(tmp_path)
+    path = tmp_path / "arrays.bin"
+    good = path.read_bytes()
+    n_errors = 0
+    for place in range(good.index(b"]]") if b"]]" in good else 700):
+        for bit in range(8):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :])
+            try:
+                loaded = Segment.load(tmp_path)
+                assert loaded.n_rows == 2
+            except IndexCorruptError:
+                n_errors += 1
+    assert n_errors > 2_000
 
 
 def test_frozen_leaves_the_original_alone() -> None:

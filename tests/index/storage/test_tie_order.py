@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-import lsr.index.storage.tie_order
 from lsr.errors import IndexCorruptError
 from lsr.index.storage.segment import Segment
-from lsr.index.storage.tie_order import load_tie_order, tie_order_of
+from lsr.index.storage.tie_order import count_before, load_tie_order, tie_order_of
 from lsr.index.storage.tombstones import load_tombstones, save_tombstones
 from lsr.sparse import CSR
+from tests.naive import exact as naive
 
 
 def segment(doc_ids: list[str]) -> Segment:
@@ -24,20 +25,55 @@ def segment(doc_ids: list[str]) -> Segment:
 ids = st.text(st.sampled_from("aAb\x00é文😀 "), min_size=1, max_size=3)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     groups=st.lists(st.lists(ids, unique=True, max_size=12), min_size=1, max_size=5),
-    few=st.sampled_from([0, 1, 16, 10**9]),
+    n_known=st.integers(0, 5),
 )
-def test_as_one_sort(groups: list[list[str]], few: int) -> None:
-    """By merging and by bisection; a doc_id may be in more than one segment."""
+def test_as_one_sort(groups: list[list[str]], n_known: int) -> None:
+    """Of all segments at once, or of those behind known ones; an id may be in several."""
     doc_ids = [doc_id for group in groups for doc_id in group]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lsr.index.storage.tie_order, "FEW", few)
-        tie_order = tie_order_of([segment(group) for group in groups])
+    segments = [segment(group) for group in groups]
+    n_known = min(n_known, len(groups))
+    known = (n_known, tie_order_of(segments[:n_known])) if n_known else None
+    tie_order = tie_order_of(segments, known)
     assert tie_order.dtype == np.int32
-    assert sorted(tie_order.tolist()) == list(range(len(doc_ids)))
+    assert not tie_order.flags.writeable
+    assert tie_order.tolist() == naive.tie_order(groups)
     assert [doc_ids[row] for row in np.argsort(tie_order)] == sorted(doc_ids)
+
+
+@pytest.mark.parametrize("or_equal", [True, False])
+def test_few_comparisons_for_few_ids(or_equal: bool) -> None:
+    """The kernel in plain Python over an array that counts what is looked at."""
+    many = segment([f"d{i:05}" for i in range(20_000)])
+    few = segment(["d00007", "d10000", "d10001", "d19999", "e"])
+    looks = CountedReads(many.row_at_tie)
+    counts = np.zeros(5, np.int64)
+    count_before.py_func(
+        *(few.id_bytes, few.id_indptr, few.row_at_tie),
+        *(many.id_bytes, many.id_indptr, looks),
+        or_equal,
+        counts,
+    )
+    assert counts.tolist() == [place + or_equal for place in (7, 10_000, 10_001, 19_999)] + [20_000]
+    assert looks.n_reads < 250
+
+
+class CountedReads:
+    """An array whose elements are counted when they are read."""
+
+    def __init__(self, array: NDArray[np.int32]) -> None:
+        self._array = array
+        self.n_reads = 0
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, i: int) -> np.int32:
+        self.n_reads += 1
+        found: np.int32 = self._array[i]
+        return found
 
 
 def test_tie_order_comes_back(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def hits(path: Path, query: str) -> list[tuple[str, float]]:
 
 def arrays(path: Path) -> dict[str, bytes]:
     """Every array of a collection of one segment, and its vocabulary."""
-    names = [*path.glob("segment-*/*.npy"), *path.glob("encoder-*/*")]
+    names = [*path.glob("segment-*/arrays.bin"), *path.glob("encoder-*/*")]
     return {name.name: name.read_bytes() for name in names if name.name != "encoder.json"}
 
 

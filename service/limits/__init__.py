@@ -1,0 +1,1 @@
+"""How much at once: connections, requests in flight, rates, bodies, and deadlines."""

@@ -1,0 +1,96 @@
+"""The service's log: lines of JSON or text, one for each request, without what was asked."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+from starlette.types import Scope
+
+__all__ = ["AccessLog", "JsonFormatter", "configure_logging", "drop_doubles"]
+
+_ACCESS = "lsr.access"
+_INVALID = "Invalid HTTP request received."
+_CROWDED = "Exceeded concurrency limit."
+
+
+class AccessLog:
+    """A line for each answered request: never the query, the body, the path or the key itself.
+
+    Attributes of a line: time, id, client, method, route, status, ms, bytes, key (its name).
+    """
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(_ACCESS)
+
+    def write(
+        self, scope: Scope, method: str, route: str, status: int, seconds: float, n_bytes: int
+    ) -> None:
+        """Log a request that was answered, `n_bytes` counting its answer's body."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        client = scope.get("client")
+        fields = {
+            "id": scope["state"]["request_id"],
+            "client": client[0] if client else "",
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1e3, 2),
+            "bytes": n_bytes,
+            "key": scope["state"].get("key_name", ""),
+        }
+        self._logger.info("%(method)s %(route)s %(status)d %(ms).1f ms", fields)
+
+
+class JsonFormatter(logging.Formatter):
+    """A log record as one line of JSON; a trace goes into its field `trace`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        if record.name == _ACCESS and isinstance(record.args, dict):
+            fields |= record.args
+        else:
+            fields["message"] = record.getMessage()
+        if record.exc_info:
+            fields["trace"] = "".join(traceback.format_exception(*record.exc_info))
+        return orjson.dumps(fields, default=str).decode()
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name == _ACCESS and isinstance(record.args, dict):
+            fields = record.args
+            text = " ".join(f"{name}={fields[name]}" for name in ("client", "id", "bytes", "key"))
+            return f"{self.formatTime(record)} {record.getMessage()} {text}"
+        return super().format(record)
+
+
+def configure_logging(form: Literal["json", "text"], access: bool) -> None:
+    """Log warnings of this process, and its requests if wanted, to standard error."""
+    handler = logging.StreamHandler()
+    text = _TextFormatter("%(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonFormatter() if form == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger(_ACCESS).setLevel(logging.INFO if access else logging.WARNING)
+
+
+class _OurOwnWords(logging.Filter):
+    """Drops lines of uvicorn that are logged here with more in them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.msg not in (_INVALID, _CROWDED)
+
+
+def drop_doubles() -> None:
+    """Leave out those of uvicorn's lines that the service writes itself, with the address."""
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(each, _OurOwnWords) for each in logger.filters):
+        logger.addFilter(_OurOwnWords())
