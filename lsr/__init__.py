@@ -19,6 +19,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 from lsr.moved import MovedModules
 
 if TYPE_CHECKING:
+    from lsr.client.async_client import AsyncClient
+    from lsr.client.client import Client
     from lsr.collection import Collection, read_documents
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CSR",
+    "AsyncClient",
     "BuildConfig",
+    "Client",
     "Collection",
     "Document",
     "LsrError",
@@ -55,8 +59,10 @@ __all__ = [
 ]
 
 _PLACES = {
+    "AsyncClient": "lsr.client.async_client",
     "BuildConfig": "lsr.index.blocks.config",
     "CSR": "lsr.sparse",
+    "Client": "lsr.client.client",
     "Collection": "lsr.collection",
     "Document": "lsr.types",
     "LsrError": "lsr.errors",

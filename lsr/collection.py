@@ -155,6 +155,11 @@ class Collection:
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,
         dense_vector: NDArray[np.float32] | None = None,
+        facets: Sequence[object] = (),
+        sort: str | Sequence[object] = (),
+        collapse: object = None,
+        min_score: float | None = None,
+        count: bool = False,
     ) -> Answer:
         """Search, and fetch the documents found. See `CollectionReader.search`.
 
@@ -176,6 +181,11 @@ class Collection:
             plan=plan,
             sparse_vector=sparse_vector,
             dense_vector=dense_vector,
+            facets=facets,
+            sort=sort,
+            collapse=collapse,
+            min_score=min_score,
+            count=count,
         )
 
     def document(self, doc_id: str) -> Document:

@@ -16,6 +16,8 @@
     ├── TaskCancelledError    long work was stopped before its end; nothing was changed (HTTP 409)
     ├── LateError             the time that was given is over (HTTP 504)
     ├── OverloadedError       more is waiting than can be kept; try again later (HTTP 503)
+    ├── AccessError           a key is missing, unknown, or does not allow it (HTTP 401, 403)
+    ├── ServiceError          a service cannot be reached, or answers other than expected
     ├── UnavailableError      an optional part is not installed; names the install line
     ├── RetrieverError        one side of a search failed, for a reason that may pass (HTTP 503)
     └── ModelError            a model gave numbers that are not finite (HTTP 500)
@@ -27,10 +29,12 @@ class's `code`. No message holds a stack trace.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
+    "AccessError",
     "ConflictError",
     "DataError",
     "ExistsError",
@@ -46,6 +50,7 @@ __all__ = [
     "OverloadedError",
     "QueryError",
     "RetrieverError",
+    "ServiceError",
     "StorageError",
     "TaskCancelledError",
     "UnavailableError",
@@ -54,9 +59,14 @@ __all__ = [
 
 
 class LsrError(Exception):
-    """Root of the tree. `code` is stable: programs may rely on it."""
+    """Root of the tree. `code` is stable: programs may rely on it.
+
+    Attributes:
+        problem: what a service answered, where the error came from one to a client of it.
+    """
 
     code: ClassVar[str] = "error"
+    problem: Mapping[str, Any] | None = None
 
 
 class InputError(LsrError):
@@ -153,6 +163,18 @@ class OverloadedError(LsrError):
     """More is waiting than can be kept; the same request may succeed later."""
 
     code = "overloaded"
+
+
+class AccessError(LsrError):
+    """A key is missing, unknown, or does not allow what was asked for."""
+
+    code = "forbidden"
+
+
+class ServiceError(LsrError):
+    """A service cannot be reached, gives no answer in time, or answers other than expected."""
+
+    code = "unreachable"
 
 
 class UnavailableError(LsrError):

@@ -30,7 +30,7 @@ from lsr.service.limits.bodies import BodyRules
 from lsr.service.limits.rate_limit import RateLimit
 from lsr.service.logs import AccessLog
 from lsr.service.metrics import Metrics
-from lsr.service.middleware import Compression, Envelope, HeadAndOptions, Stopping
+from lsr.service.middleware import Compression, Envelope, Head, Options, Stopping
 from lsr.service.page.page import page_router
 from lsr.service.problems import MEDIA_TYPE, install_handlers
 from lsr.service.security.authenticator import Authenticator
@@ -113,7 +113,7 @@ def _add_middleware(
 ) -> None:
     """All of it; the last one added is the outermost."""
     app.add_middleware(Guard, checks=_checks(app, settings, authenticator))
-    app.add_middleware(HeadAndOptions, allowed=lambda scope: _methods_at(app, scope))
+    app.add_middleware(Options, allowed=lambda scope: _methods_at(app, scope))
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -124,6 +124,7 @@ def _add_middleware(
         )
     if settings.gzip_bytes:
         app.add_middleware(Compression, least=settings.gzip_bytes)
+    app.add_middleware(Head)
     app.add_middleware(
         Envelope,
         metrics=metrics,

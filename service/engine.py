@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.asked import LastHit
+from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import plan_from
 from lsr.service.catalog import Catalog
@@ -21,6 +22,7 @@ from lsr.service.search.cursor import Cursor, digest
 from lsr.service.search.explained import Explained, explained
 from lsr.service.search.passages import FoundHit, Passages
 from lsr.service.search.request import Limits, Search, Vectors, check_search
+from lsr.service.security.document_filter import passes
 from lsr.service.suggest import Suggestion, Vocabulary
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.sparse import SparseVector
@@ -84,13 +86,20 @@ class SearchEngine:
         QueryTerms("heron", WordMemory(None)).passage("A heron stands in the river.")
         self.catalog.warm_up()
 
-    def document(self, name: str, doc_id: str) -> Document:
-        """A document by id. Raises NotFoundError when there is none, or no such collection."""
+    def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:
+        """A document by id, if it passes a key's filter.
+
+        Raises:
+            NotFoundError: there is none, or none within the filter, or no such collection.
+        """
         collection = self.collection(name)
         try:
-            return collection.document(doc_id)
+            document = collection.document(doc_id)
         except NotFoundError as error:
             raise NotFoundError(f"there is no document {doc_id!r} in collection {name}") from error
+        if within is not None and not passes(within, document.metadata):
+            raise NotFoundError(f"there is no document {doc_id!r} in collection {name}")
+        return document
 
     def examples(self, name: str) -> tuple[str, ...]:
         """A few queries that find something, always the same. Raises NotFoundError."""
@@ -131,13 +140,24 @@ class SearchEngine:
         limit: int | None = None,
         offset: int = 0,
         where: Mapping[str, object] | None = None,
+        within: Filter | None = None,
         plan: Mapping[str, object] | None = None,
         vectors: Vectors | None = None,
         snippets: bool = True,
         pieces: bool = False,
     ) -> SearchResult:
         """As `answer`; the arguments are those of `Search`."""
-        search = Search(text, limit, offset, where or {}, plan or {}, vectors, snippets, pieces)
+        search = Search(
+            text=text,
+            limit=limit,
+            offset=offset,
+            where=where or {},
+            within=within,
+            plan=plan or {},
+            vectors=vectors,
+            snippets=snippets,
+            pieces=pieces,
+        )
         return self.answer(name, search)
 
     def answer(
@@ -173,8 +193,12 @@ class SearchEngine:
             search.text,
             k=limit,
             offset=start.offset,
-            where=search.where,
+            where=_filter(search),
             plan=plan_from(search.plan, collection.default_plan),
+            facets=search.facets,
+            sort=search.sort,
+            collapse=search.collapse,
+            count=search.count,
             sparse_vector=sparse,
             dense_vector=dense,
             min_score=search.min_score,
@@ -224,25 +248,20 @@ class SearchEngine:
         name: str,
         search: Search,
         doc_id: str,
-        sees: Callable[[str, Mapping[str, object]], bool] | None = None,
     ) -> Explained:
         """Why a document has its score in a search, also when it is not among the hits.
-
-        Args:
-            sees: whether a document of this collection, with this metadata, exists for the caller.
 
         Raises:
             NotFoundError: there is no such collection, or no such document.
             QueryError: as `answer`.
         """
         collection = self.collection(name)
-        document = self.document(name, doc_id)
-        if sees is not None and not sees(name, document.metadata):
-            raise NotFoundError(f"there is no document {doc_id!r} in collection {name}")
+        self.document(name, doc_id, search.within)
         check_search(search, 1 if search.limit is None else search.limit, self.limits)
         sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
         plan = plan_from(search.plan, collection.default_plan)
-        allowed = collection.metadata.mask(search.where) if search.where else None
+        where = _filter(search)
+        allowed = collection.metadata.mask(where) if where else None
         deadline = None if search.timeout_ms is None else Deadline(search.timeout_ms)
         query = (search.text, sparse, dense)
         return explained(name, collection, doc_id, query, plan, allowed, deadline)
@@ -340,6 +359,13 @@ _CHANGED = Notice(
     "the collection has changed since the cursor was made; the page begins after the last hit of "
     "the page before, wherever that would be now",
 )
+
+
+def _filter(search: Search) -> Mapping[str, object] | Filter:
+    """The filter of a request, and that of its key."""
+    if search.within is None:
+        return search.where
+    return both(parse_filter(search.where), search.within)
 
 
 def _checked(

@@ -19,7 +19,7 @@ from lsr.service.logs import AccessLog
 from lsr.service.metrics import Metrics
 from lsr.service.problems import problem
 
-__all__ = ["Compression", "Envelope", "HeadAndOptions", "Stopping"]
+__all__ = ["Compression", "Envelope", "Head", "Options", "Stopping"]
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _POLICY = (
@@ -171,8 +171,8 @@ class Compression:
         await responder(scope, receive, send)
 
 
-class HeadAndOptions:
-    """HEAD wherever there is GET, and OPTIONS wherever there is anything.
+class Options:
+    """OPTIONS wherever there is anything.
 
     Args:
         allowed: the methods of the routes at a request's path.
@@ -183,19 +183,24 @@ class HeadAndOptions:
         self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method = scope.get("method")
-        if method == "HEAD":
-            await self._head(scope, receive, send)
-            return
-        if method == "OPTIONS":
-            found = self._allowed(scope)
-            if found:
-                allow = ", ".join(sorted({*found, "OPTIONS"}))
-                await Response(status_code=204, headers={"Allow": allow})(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        found = self._allowed(scope) if scope.get("method") == "OPTIONS" else frozenset()
+        app = self._app
+        if found:
+            allow = ", ".join(sorted({*found, "OPTIONS"}))
+            app = Response(status_code=204, headers={"Allow": allow})
+        await app(scope, receive, send)
 
-    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+
+class Head:
+    """HEAD wherever there is GET: the same answer, without its body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("method") != "HEAD":
+            await self._app(scope, receive, send)
+            return
         is_over = False
         inner = {**scope, "method": "GET"}
 

@@ -57,7 +57,7 @@ class _Worker:
                 os.kill(self.process.pid, number)
 
     def said(self) -> object:
-        """What it has to say since the last call, or None."""
+        """News of it since the last call, or None."""
         try:
             return self.pipe.recv() if self.pipe.poll() else None
         except (EOFError, OSError):

@@ -17,6 +17,7 @@ from lsr.index.blocks import layout as at
 from lsr.index.blocks.config import BuildConfig
 from lsr.index.blocks.forward_index import read_vectors
 from lsr.index.blocks.layout import bytes_by_part, dtypes, view
+from lsr.index.storage.arrays_file import Opener
 from lsr.sparse import CSR
 
 __all__ = ["BlockIndex"]
@@ -128,13 +129,21 @@ class BlockIndex:
         return (folder / HEADER_FILE).exists()
 
     @classmethod
-    def load(cls, folder: Path, *, resident: bool = False, verify: bool = False) -> BlockIndex:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        resident: bool = False,
+        verify: bool = False,
+        read: Opener | None = None,
+    ) -> BlockIndex:
         """Open what `save` wrote.
 
         Args:
             resident: read it into memory, in large pages where the system has them, instead of
                 mapping the file. Searches are faster, opening is slower.
             verify: compare every byte with its checksum.
+            read: gives the bytes of both files, in place of reading or mapping them here.
 
         Raises:
             IndexCorruptError: a file is missing, cut short or changed.
@@ -142,7 +151,9 @@ class BlockIndex:
         """
         path = folder / HEADER_FILE
         try:
-            header, is_intact = read_signed(path.read_text("utf-8"))
+            header, is_intact = read_signed(
+                path.read_text("utf-8") if read is None else read(path).tobytes()
+            )
             version = header["format_version"]
         except (OSError, ValueError, KeyError) as error:
             raise IndexCorruptError(f"{path} cannot be read ({error}); build it again") from error
@@ -155,7 +166,7 @@ class BlockIndex:
             raise IndexCorruptError(f"{path} is damaged; restore it from a copy, or build it again")
         layout = np.array(header["layout"], np.int64)
         layout.flags.writeable = False
-        blob = _open(folder / BYTES_FILE, resident, _end(layout))
+        blob = _open(folder / BYTES_FILE, resident, _end(layout), read)
         index = cls(blob, layout, BuildConfig.from_dict(header["config"]))
         if verify:
             for i, name in enumerate(at.ARRAYS):
@@ -172,8 +183,15 @@ def _end(layout: NDArray[np.int64]) -> int:
     return -(-end // at.ALIGNMENT) * at.ALIGNMENT
 
 
-def _open(path: Path, resident: bool, n_bytes: int) -> NDArray[np.uint8]:
+def _open(
+    path: Path, resident: bool, n_bytes: int, read: Opener | None = None
+) -> NDArray[np.uint8]:
     try:
+        if read is not None:
+            blob = read(path)
+            if len(blob) != n_bytes:
+                raise IndexCorruptError(f"{path} does not fit its header; build it again")
+            return blob
         with path.open("rb") as stream:
             size = path.stat().st_size
             if size != n_bytes:

@@ -26,17 +26,23 @@ _ONNX = "onnx"
 """Subfolder of a collection where its dense model may lie exported."""
 
 
-def load_encoder(collection: Path, manifest: Manifest) -> Encoder:
+def load_encoder(collection: Path, manifest: Manifest, *, verify: bool = False) -> Encoder:
     """The sparse encoder of a collection.
+
+    Args:
+        verify: compare its files with their checksums when they have been loaded.
 
     Raises:
         IndexVersionError: this version of lsr has no such encoder.
-        IndexCorruptError: its files cannot be read.
+        IndexCorruptError: its files cannot be read, or have changed.
     """
     kind = manifest.sparse.kind
     if kind not in LOADERS:
         raise IndexVersionError(f"{collection} needs an encoder {kind!r} that this lsr lacks")
-    return LOADERS[kind](collection / manifest.encoder)
+    encoder = LOADERS[kind](collection / manifest.encoder)
+    if verify:
+        manifest.check(collection, manifest.files_below(manifest.encoder))
+    return encoder
 
 
 def save_encoder(encoder: Encoder, folder: Path, generation: int) -> str:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.datasets.vectors.open import write_vectors
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError, StorageError
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore
-from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
+from lsr.index.collection.retrievers import (
+    DenseRetriever,
+    HybridRetriever,
+    SparseRetriever,
+    check_page,
+    checked_query,
+)
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.hits import HitMaker
+from lsr.index.metadata.listing import Listing
+from lsr.index.metadata.refined import Refined, Refiner
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
+from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
-from lsr.retrieval.answer import Answer, FeedbackDocument, Hit, PrfReport
-from lsr.retrieval.asked import LastHit, Part, checked_query, part_of
-from lsr.retrieval.explanation import Explanation, explain, query_terms
+from lsr.retrieval.answer import Answer, PrfReport
+from lsr.retrieval.asked import SLACK, LastHit, page_after
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from, resolved
+from lsr.retrieval.refinement import Refinement
 from lsr.sparse import SparseVector
 from lsr.stopwatch import Deadline, Stopwatch
 from lsr.types import Document
@@ -38,7 +48,6 @@ from lsr.types import Document
 __all__ = ["DEFAULT_K", "CollectionReader"]
 
 DEFAULT_K = 10
-
 _DEFAULT_PLAN = SearchPlan()
 _STALE = Notice(
     "tuned_plan_stale",
@@ -49,8 +58,7 @@ _STALE = Notice(
 class CollectionReader:
     """One generation of a collection, kept while newer ones are published.
 
-    A document is a row. Deleted rows have numbers too, and are never found. `open` reads a folder;
-    the constructor takes what it found.
+    A document is a row. Deleted rows have numbers too, and are never found. See also `open`.
 
     Args:
         path, manifest: the collection's folder, and what the generation is.
@@ -96,15 +104,16 @@ class CollectionReader:
         dense: DenseEncoder | None = None,
         encoder: Encoder | None = None,
         known: Iterable[SegmentReader] = (),
+        residence: Residence = "mapped",
     ) -> CollectionReader:
         """Open the newest generation in a folder.
 
         Args:
             path: the collection's folder.
-            verify: compare every file with its checksum first. Leave it on unless the files are
-                trusted: a damaged index may give wrong answers.
+            verify: compare every file with its checksum; damage may give wrong answers.
             dense, encoder: its models, where they are open; another dense model is not used.
             known: segments of another generation; those that did not change are shared.
+            residence: of arrays: the file, or a verified copy, which later damage cannot reach.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
@@ -113,11 +122,10 @@ class CollectionReader:
             manifest = Manifest.read(path)
             try:
                 if verify:
-                    for damage in manifest.damage(path):
-                        raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
-                own = load_encoder(path, manifest) if encoder is None else encoder
+                    manifest.check(path, not_copied(manifest, residence))
+                own = encoder or load_encoder(path, manifest, verify=residence != "mapped")
                 tuned_plan = TunedPlan.read(path)
-                snapshot = Snapshot.open(path, manifest, known)
+                snapshot = Snapshot.open(path, manifest, known, residence)
                 return cls(path, manifest, snapshot, own, tuned_plan, dense)
             except IndexCorruptError:  # a writer may have published while it was opened
                 if Manifest.read(path).generation == manifest.generation:
@@ -143,8 +151,8 @@ class CollectionReader:
 
     def live_rows(self) -> NDArray[np.int32]:
         """The rows of all documents that can be found, ascending."""
-        if isinstance(self.segment, MultiSegment) and self.segment.alive is not None:
-            return np.flatnonzero(self.segment.alive).astype(np.int32)
+        if self._alive is not None:
+            return np.flatnonzero(self._alive).astype(np.int32)
         return np.arange(self.segment.n_rows, dtype=np.int32)
 
     @property
@@ -235,19 +243,7 @@ class CollectionReader:
             InputError: there is no such format, or it cannot hold these vectors.
             StorageError: the file cannot be written.
         """
-        rows = self.live_rows()
-        n_terms = self.encoder.n_terms
-        vectors = self.sparse.vectors(rows)._replace(n_terms=n_terms)
-        documents = self.store.documents(rows.tolist())
-        write_vectors(
-            file,
-            format_name,
-            [document.doc_id for document in documents],
-            vectors,
-            [self.sparse.term(term) for term in range(n_terms)],
-            [document.full_text for document in documents],
-        )
-        return vectors.nnz
+        return self.sparse.export(file, format_name, self.live_rows())
 
     def warm_up(self, mode: Mode | None = None) -> None:
         """Do now what would slow the first search down: compile kernels, load models.
@@ -272,7 +268,11 @@ class CollectionReader:
         plan: SearchPlan | None = None,
         sparse_vector: SparseVector | None = None,
         dense_vector: NDArray[np.float32] | None = None,
+        facets: Sequence[object] = (),
+        sort: str | Sequence[object] = (),
+        collapse: object = None,
         min_score: float | None = None,
+        count: bool = False,
         after: LastHit | None = None,
         deadline: Deadline | None = None,
     ) -> Answer:
@@ -282,18 +282,16 @@ class CollectionReader:
             text: the query. May be blank when vectors are given.
             k: hits wanted; 10 by default. Where fewer documents match, fewer come.
             offset: hits to leave out at the front. Pages put together are one long answer.
-            mode: hybrid, sparse or dense; overrides the plan's.
+            mode: overrides the plan's.
             where: a filter that every hit must pass, see `lsr.retrieval.filter`.
             plan: how to search; default: `default_plan`.
-            sparse_vector, dense_vector: used in place of what the models would make of the text;
-                dense: float32, shape (dimension,), brought to unit length.
-            min_score: hits with a lower score are left out.
-            after: stands in place of `offset`, which then tells how far to look.
-            deadline: what has not begun by then is left out, and a warning names it.
+            sparse_vector, dense_vector: used in place of what the models make of the text; dense:
+                float32, shape (dimension,), brought to unit length.
+            facets, sort, collapse, min_score, count: see `lsr.retrieval.refinement`.
+            after, deadline: where a list goes on; what begins later is left out, with a warning.
 
         Raises:
-            QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
-                vector do not fit the collection.
+            QueryError: the query says nothing, or a part of it does not fit the collection.
             UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
         watch = Stopwatch()
@@ -302,52 +300,73 @@ class CollectionReader:
             plan = plan_from({"mode": mode}, plan)
         dimension = None if self._dense is None else self.segment.dimension
         query = checked_query(text, sparse_vector, dense_vector, dimension)
-        k = DEFAULT_K if k is None else k
-        plan = resolved(plan, self.modes)
-        self._check_page(plan, k, offset)
+        asked = Refinement.of(facets, sort, collapse, min_score, count)
+        page = slice(offset, offset + (DEFAULT_K if k is None else k))
+        is_hybrid = resolved(plan, self.modes).mode == "hybrid"
+        window = plan.window if is_hybrid and not asked.sort else None
+        check_page(page, window, self.n_documents)
         allowed = self.metadata.mask(where) if where else None
         watch.lap("filter")
-        outcome = self.hybrid.search(query, plan, allowed, reach=offset + k, deadline=deadline)
+        reach = 1 if asked.sort or asked.collapse else page.stop + (SLACK if after else 0)
+        outcome = self.hybrid.search(query, plan, allowed, reach=reach, deadline=deadline)
+        if after is not None and not (asked.sort or asked.collapse):
+            page = page_after(page, outcome, after, self.segment.doc_ids)
         watch.lap("plan")
         watch.took_ms["plan"] -= sum(outcome.took_ms.values())
         watch.took_ms.update(outcome.took_ms)
-        part = part_of(outcome, offset, k, min_score, after, self.segment.doc_ids)
-        return self._answer(outcome, part, watch)
+        refined = None
+        if not asked.is_plain:
+            refined = self._refiner.refine(outcome, allowed, asked, page.stop)
+            watch.lap("refine")
+        return self._answer(outcome, refined, asked, page, watch)
 
-    def _check_page(self, plan: SearchPlan, k: int, offset: int) -> None:
-        if k < 1:
-            raise QueryError(f"{k} hits were asked for; ask for at least 1")
-        if offset < 0:
-            raise QueryError(f"the offset is {offset}; it must be 0 or more")
-        reach = min(offset + k, self.n_documents)
-        if plan.mode == "hybrid" and reach > plan.window:
-            raise QueryError(
-                f"offset and limit reach hit {offset + k:,} and fusion looks at the best "
-                f"{plan.window:,} of each side; set window to at least {reach:,}, the same on "
-                "every page"
-            )
+    @cached_property
+    def _refiner(self) -> Refiner:
+        segments = [reader.segment for reader in self.readers]
+        dense, order = self._dense, self.segment.tie_order
+        return Refiner(self.metadata, segments, self._alive, order, dense)
 
-    def _answer(self, outcome: HybridResult, part: Part, watch: Stopwatch) -> Answer:
-        first, last = part.first, part.last
-        rows = outcome.rows[first:last]
-        documents = self.store.documents(rows.tolist())
-        watch.lap("fetch")
-        told: list[Explanation] | list[None] = [None] * len(rows)
+    @cached_property
+    def _listing(self) -> Listing:
+        return Listing(self.segment.tie_order, self.segment.doc_ids, self._alive)
+
+    @property
+    def _alive(self) -> NDArray[np.bool_] | None:
+        return self.segment.alive if isinstance(self.segment, MultiSegment) else None
+
+    def matching(self, where: Mapping[str, object] | Filter) -> NDArray[np.int32]:
+        """The rows of all documents that pass a filter, ascending. Raises QueryError."""
+        mask = self.metadata.mask(where)
+        return np.flatnonzero(mask if self._alive is None else mask & self._alive).astype(np.int32)
+
+    def page_of_rows(
+        self,
+        after: str | None = None,
+        limit: int = DEFAULT_K,
+        where: Mapping[str, object] | Filter | None = None,
+    ) -> NDArray[np.int32]:
+        """Rows in the order of doc_ids: the first that follow `after`. Raises QueryError."""
+        check_page(slice(0, limit), None, self.n_documents)
+        return self._listing.after(after, limit, self.metadata.mask(where) if where else None)
+
+    def _answer(
+        self,
+        outcome: HybridResult,
+        refined: Refined | None,
+        asked: Refinement,
+        page: slice,
+        watch: Stopwatch,
+    ) -> Answer:
         plan = outcome.plan
-        if plan.explain != "none":
-            told = explain(self.hybrid, outcome, first, last, self.segment.doc_ids)
-        parts = zip(documents, outcome.scores[first:last].tolist(), told, strict=True)
-        hits = tuple(Hit(*part) for part in parts)
-        feedback = zip(
-            self.segment.doc_ids(outcome.prf.rows), outcome.prf.scores.tolist(), strict=True
-        )
-        terms = query_terms(self.sparse, outcome) if plan.explain == "full" else []
-        prf = PrfReport(
-            outcome.prf.applied,
-            outcome.prf.reason,
-            tuple(FeedbackDocument(*pair) for pair in feedback),
-            tuple(terms),
-        )
+        make = HitMaker(self.store, self.hybrid, self.segment.doc_ids)
+        if refined is None:
+            total = len(outcome.final.rows)
+            total = min(total, plan.window) if plan.mode == "hybrid" else total
+            hits = make.hits(outcome, outcome.rows[page], outcome.scores[page], watch)
+        else:
+            total = refined.total
+            hits = make.refined(outcome, refined, asked, page, watch)
+        prf = PrfReport.of(outcome, self.sparse, self.segment.doc_ids)
         if plan.explain != "none":
             watch.lap("explain")
         stale = () if self.tuned_plan is None or self.tuned_plan.fits(self.manifest) else (_STALE,)
@@ -355,13 +374,15 @@ class CollectionReader:
             text=outcome.query.text,
             mode=plan.mode or "sparse",
             hits=hits,
-            total=part.total,
-            first=first,
+            total=total,
             plan=plan,
             generation=self.manifest.generation,
             prf=prf,
             warnings=(*stale, *outcome.notices),
             took_ms=watch.total(),
+            first=page.start,
+            n_matches=None if refined is None else refined.n_matches,
+            facets=() if refined is None else refined.facets,
         )
 
     def document(self, doc_id: str) -> Document:

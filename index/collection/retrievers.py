@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.datasets.vectors.open import write_vectors
 from lsr.encoders.dense import open_dense_encoder
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.errors import IndexVersionError
+from lsr.errors import IndexVersionError, InputError, QueryError
 from lsr.index.collection.multi_searcher import MultiDenseIndex
 from lsr.index.collection.multi_segment import AnySegment
 from lsr.index.collection.multi_store import AnyStore
@@ -24,10 +25,21 @@ from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.plan import SearchPlan
 from lsr.retrieval.retriever import Ranking
-from lsr.sparse import CSR, SparseVector
+from lsr.sparse import CSR, MAX_TERMS, SparseVector
 from lsr.types import EncoderIdentity, Query, Run, ScoredDoc
 
-__all__ = ["DenseRetriever", "HybridRetriever", "SparseRetriever", "open_model"]
+__all__ = [
+    "DenseRetriever",
+    "HybridRetriever",
+    "SparseRetriever",
+    "check_page",
+    "checked_query",
+    "open_model",
+]
+
+UNIT_TOLERANCE = 1e-3
+"""A caller's dense vector whose length differs more than this from 1 is brought to it."""
+
 
 _SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
 """Pattern of tokens that are not words, as models write them."""
@@ -103,6 +115,21 @@ class SparseRetriever:
         """See `Retriever`."""
         vectors = self.encode([query.text for query in queries])
         return _run(queries, self.search(vectors, k, allowed), self._segment)
+
+    def export(self, file: Path, format_name: str | None, rows: NDArray[np.int32]) -> int:
+        """Write the vectors of rows to a file; returns the entries. See `CollectionReader`."""
+        n_terms = self._encoder.n_terms
+        vectors = self.vectors(rows)._replace(n_terms=n_terms)
+        documents = self._store.documents(rows.tolist())
+        write_vectors(
+            file,
+            format_name,
+            [document.doc_id for document in documents],
+            vectors,
+            [self.term(term) for term in range(n_terms)],
+            [document.full_text for document in documents],
+        )
+        return vectors.nnz
 
     def warm_up(self) -> None:
         """Compile the kernels, or load them from Numba's cache."""
@@ -271,3 +298,63 @@ def open_model(identity: EncoderIdentity, onnx: Path | None) -> DenseEncoder:
             "index; build the index again"
         )
     return encoder
+
+
+def checked_query(
+    text: str,
+    sparse: SparseVector | None,
+    dense: NDArray[np.float32] | None,
+    dimension: int | None,
+) -> HybridQuery:
+    """A query as it is searched for; a dense vector is brought to unit length.
+
+    Args:
+        dimension: of the collection's dense vectors; None without a dense side.
+
+    Raises:
+        QueryError: it is empty, or a vector does not fit the collection.
+    """
+    if not text.strip() and sparse is None and dense is None:
+        raise QueryError("the query is empty; write at least one word")
+    if dense is not None:
+        if dimension is None:
+            raise QueryError(
+                "the query has a dense vector and this collection has none; leave it out"
+            )
+        if dense.shape != (dimension,):
+            raise QueryError(
+                f"the dense vector has shape {dense.shape}; this collection needs "
+                f"{dimension} numbers"
+            )
+        if not np.isfinite(dense).all():
+            raise QueryError("the dense vector holds a number that is not finite")
+        length = float(np.linalg.norm(dense.astype(np.float64)))
+        if length > 0 and abs(length - 1) > UNIT_TOLERANCE:
+            dense = (dense / length).astype(np.float32)
+    if sparse is not None:
+        try:
+            CSR.from_vectors([sparse], MAX_TERMS)
+        except InputError as error:
+            raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
+    return HybridQuery(text, sparse, dense)
+
+
+def check_page(page: slice, window: int | None, n_documents: int) -> None:
+    """Check the places of hits that are asked for.
+
+    Args:
+        window: candidates of a fusion, which no page can reach beyond; None for other searches.
+
+    Raises:
+        QueryError: the page is none, or is beyond the window.
+    """
+    if page.stop - page.start < 1:
+        raise QueryError(f"{page.stop - page.start} hits were asked for; ask for at least 1")
+    if page.start < 0:
+        raise QueryError(f"the offset is {page.start}; it must be 0 or more")
+    reach = min(page.stop, n_documents)
+    if window is not None and reach > window:
+        raise QueryError(
+            f"offset and limit reach hit {page.stop:,} and fusion looks at the best "
+            f"{window:,} of each side; set window to at least {reach:,}, the same on every page"
+        )

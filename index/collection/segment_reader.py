@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -19,10 +20,13 @@ from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
+from lsr.index.storage.arrays_file import Bytes, Opener
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord
 from lsr.index.storage.names import DELETED, GRAPH_FILE, STORE_FILE
+from lsr.index.storage.resident import Residence, opener
 from lsr.index.storage.segment import Segment, frozen
+from lsr.index.storage.tie_order import rows_of
 from lsr.index.storage.tombstones import load_tombstones
 from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
@@ -66,7 +70,9 @@ class SegmentFiles:
         segment, store: its arrays and its documents.
         blocks: the block index, where there is one.
         calibration: how that is searched; None for exact search.
-        graph: the file of the graph of dense vectors, open; it is closed with the others.
+        graph: the file of the graph of dense vectors, open, or its bytes; it is closed with the
+            others.
+        residence: where the arrays are, see `open`.
 
     Attributes:
         metadata: of the documents, with what filters have made of it.
@@ -79,9 +85,11 @@ class SegmentFiles:
         store: DocumentStore,
         blocks: BlockIndex | None = None,
         calibration: Calibration | None = None,
-        graph: BinaryIO | None = None,
+        graph: BinaryIO | Bytes | None = None,
+        residence: Residence = "mapped",
     ) -> None:
         self.records = dict(records)
+        self.residence = residence
         self.segment = segment
         self.store = store
         self.metadata = SegmentMetadata(store)
@@ -92,20 +100,32 @@ class SegmentFiles:
         self._opening = threading.Lock()
         with ExitStack() as opened:
             opened.callback(store.close)
-            if graph is not None:
+            if graph is not None and not isinstance(graph, np.ndarray):
                 opened.callback(graph.close)
             # also when nobody closes it: searches may still run on a generation that was replaced
             self._close = weakref.finalize(self, opened.pop_all().close)
 
     @classmethod
-    def open(cls, collection: Path, manifest: Manifest, record: SegmentRecord) -> SegmentFiles:
+    def open(
+        cls,
+        collection: Path,
+        manifest: Manifest,
+        record: SegmentRecord,
+        residence: Residence = "mapped",
+    ) -> SegmentFiles:
         """Open the files of a segment.
+
+        Args:
+            residence: where its arrays, blocks and graph are. Unless they are mapped, every file
+                is compared with its checksum.
 
         Raises:
             IndexCorruptError: a file is missing, or is not what it should be.
         """
         folder = collection / record.name
-        segment = Segment.load(folder)
+        read = opener(residence, collection, manifest)
+        is_mapped = residence == "mapped"
+        segment = Segment.load(folder, read)
         if segment.n_rows != record.n_rows:
             raise IndexCorruptError(
                 f"{folder} has {segment.n_rows:,} rows and the manifest says "
@@ -113,7 +133,7 @@ class SegmentFiles:
             )
         blocks = calibration = None
         if BlockIndex.exists(folder):
-            blocks = BlockIndex.load(folder)
+            blocks = BlockIndex.load(folder, read=None if is_mapped else read)
             calibration = Calibration.read(collection)
             if blocks.n_documents != record.n_rows:
                 raise IndexCorruptError(
@@ -121,21 +141,34 @@ class SegmentFiles:
                     f"manifest says {record.n_rows:,}; run lsr index verify"
                 )
         with ExitStack() as opened:
-            graph: BinaryIO | None = None
+            graph: BinaryIO | Bytes | None = None
             if f"{record.name}/{GRAPH_FILE}" in manifest.files:
-                graph = opened.enter_context(_open(folder / GRAPH_FILE))
-            store = DocumentStore(folder / STORE_FILE)
+                path = folder / GRAPH_FILE
+                graph = opened.enter_context(_open(path)) if is_mapped else _copied(read, path)
+            find = None if is_mapped else partial(rows_of, segment)
+            store = DocumentStore(folder / STORE_FILE, find=find)
+            opened.callback(store.close)
+            if not is_mapped:
+                manifest.check(collection, {f"{record.name}/{STORE_FILE}"})
             opened.pop_all()
             return cls(
-                permanent_files(manifest, record), segment, store, blocks, calibration, graph
+                permanent_files(manifest, record),
+                segment,
+                store,
+                blocks,
+                calibration,
+                graph,
+                residence,
             )
 
     def dense_index(self) -> DenseIndex:
         """Dense search, opened with the first use. Raises UnavailableError without faiss."""
         with self._opening:
             if self._dense_index is None:
-                graph = None if self._graph is None else Path(f"/dev/fd/{self._graph.fileno()}")
+                held = self._graph
+                graph = held if held is None or isinstance(held, np.ndarray) else _path_of(held)
                 self._dense_index = DenseIndex(self.segment.vectors, self.segment.tie_order, graph)
+                self._graph = None
             return self._dense_index
 
     def close(self) -> None:
@@ -176,23 +209,26 @@ class SegmentReader:
         manifest: Manifest,
         record: SegmentRecord,
         known: Mapping[str, SegmentFiles] | None = None,
+        residence: Residence = "mapped",
     ) -> SegmentReader:
         """Open a segment of a generation.
 
         Args:
             collection: the collection's folder.
             known: segments of another generation by name, used where their files are the same.
+            residence: as `SegmentFiles.open`.
 
         Raises:
             IndexCorruptError: a file is missing, or is not what it should be.
         """
         files = (known or {}).get(record.name)
         if files is None or files.records != permanent_files(manifest, record):
-            files = SegmentFiles.open(collection, manifest, record)
+            files = SegmentFiles.open(collection, manifest, record, residence)
         alive = None
         if record.deleted is not None:
             path = collection / record.deleted
-            alive = frozen(~load_tombstones(path, record.n_rows, record.n_deleted))
+            read = opener(residence, collection, manifest)
+            alive = frozen(~load_tombstones(path, record.n_rows, record.n_deleted, read))
         return cls(record, files, alive)
 
     def without(self, rows: NDArray[np.int32]) -> SegmentReader:
@@ -239,10 +275,23 @@ class SegmentReader:
         self.files.close()
 
 
+def _path_of(stream: BinaryIO) -> Path:
+    return Path(f"/dev/fd/{stream.fileno()}")
+
+
+def _copied(read: Opener, path: Path) -> Bytes:
+    try:
+        return read(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> IndexCorruptError:
+    return IndexCorruptError(f"{path} cannot be read ({error.strerror}); run lsr index verify")
+
+
 def _open(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except OSError as error:
-        raise IndexCorruptError(
-            f"{path} cannot be read ({error.strerror}); run lsr index verify"
-        ) from error
+        raise _unreadable(path, error) from error

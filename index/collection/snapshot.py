@@ -13,6 +13,7 @@ from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore, MultiStore
 from lsr.index.collection.segment_reader import Searcher, SegmentReader
 from lsr.index.storage.manifest import Manifest
+from lsr.index.storage.resident import Residence
 from lsr.index.storage.tie_order import load_tie_order, tie_order_of
 from lsr.retrieval.dense_index import DenseIndex
 
@@ -52,21 +53,26 @@ class Snapshot:
 
     @classmethod
     def open(
-        cls, collection: Path, manifest: Manifest, known: Iterable[SegmentReader] = ()
+        cls,
+        collection: Path,
+        manifest: Manifest,
+        known: Iterable[SegmentReader] = (),
+        residence: Residence = "mapped",
     ) -> Snapshot:
         """Open everything that a manifest names and a reader needs.
 
         Args:
             collection: the collection's folder.
             known: segments of another generation; those that did not change are shared.
+            residence: as `SegmentFiles.open`, of the others.
 
         Raises:
             IndexCorruptError: a file is missing, or is not what it should be.
         """
-        readers = open_readers(collection, manifest, known)
+        readers = open_readers(collection, manifest, known, residence)
         if len(readers) == 1:
             return cls(readers)
-        if manifest.tie_order is None:
+        if manifest.tie_order is None or residence != "mapped":
             return cls(readers, tie_order_of([reader.segment for reader in readers]))
         n_rows = sum(reader.record.n_rows for reader in readers)
         return cls(readers, load_tie_order(collection / manifest.tie_order, n_rows))
@@ -78,7 +84,10 @@ class Snapshot:
 
 
 def open_readers(
-    collection: Path, manifest: Manifest, known: Iterable[SegmentReader] = ()
+    collection: Path,
+    manifest: Manifest,
+    known: Iterable[SegmentReader] = (),
+    residence: Residence = "mapped",
 ) -> tuple[SegmentReader, ...]:
     """Open every segment of a generation; those of `known` that did not change are shared.
 
@@ -87,5 +96,6 @@ def open_readers(
     """
     files = {reader.record.name: reader.files for reader in known}
     return tuple(
-        SegmentReader.open(collection, manifest, record, files) for record in manifest.segments
+        SegmentReader.open(collection, manifest, record, files, residence)
+        for record in manifest.segments
     )

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lsr.encoders.protocols import Encoder
-from lsr.errors import IndexCorruptError, StorageError
+from lsr.errors import StorageError
 from lsr.index.collection.deletions import Deletions
 from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
@@ -54,8 +54,7 @@ class Transaction:
         Raises:
             IndexCorruptError: a file has changed.
         """
-        for damage in self.before.damage(self._collection, names):
-            raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
+        self.before.check(self._collection, names)
 
     def delete(self, doc_ids: Sequence[str]) -> set[str]:
         """Mark these documents deleted. Returns which of them there were."""

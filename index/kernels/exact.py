@@ -32,7 +32,7 @@ from lsr.index.kernels.top_k import (
     keep_best,
 )
 
-__all__ = ["document_weights", "scan_batch", "score_rows"]
+__all__ = ["add_scores", "document_weights", "scan_batch", "score_rows"]
 
 
 @kernel
@@ -224,3 +224,37 @@ def document_weights(
         term = terms[i : i + 1]
         score_rows(term, one, rows, list_indptr, list_rows, list_weights, column)
         out_weights[:, i] = column
+
+
+@kernel
+def add_scores(
+    query_terms: NDArray[np.int32],
+    query_weights: NDArray[np.float32],
+    list_indptr: NDArray[np.int64],
+    list_rows: NDArray[np.int32],
+    list_weights: NDArray[np.float32],
+    out_scores: NDArray[np.float32],
+) -> bool:
+    """Scores of all rows, to the bit as `scan_batch` sums them.
+
+    Args:
+        query_terms, query_weights: the query, terms ascending; those without a list are ignored.
+        out_scores: float32, shape (n_documents,), zeros; takes the scores, 0 where no term matches.
+
+    Returns:
+        Whether all lists hold rows of the segment; damaged ones do not.
+    """
+    n_documents = np.uint32(len(out_scores))
+    sound = True
+    for i in range(len(query_terms)):
+        term = query_terms[i]
+        if term >= len(list_indptr) - 1:
+            continue
+        weight = query_weights[i]
+        for p in range(list_indptr[term], list_indptr[term + 1]):
+            row = np.uint32(list_rows[p])
+            if row < n_documents:
+                out_scores[row] += weight * list_weights[p]
+            else:
+                sound = False
+    return sound

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
 import threading
 from collections import deque
@@ -15,9 +16,19 @@ from concurrent.futures import Future
 from dataclasses import astuple, dataclass
 
 from lsr.errors import InputError, LsrError, StorageError
+from lsr.files import is_text
+from lsr.index.collection.reader import CollectionReader
 from lsr.index.live.encoding import given_of
 from lsr.index.live.log import OperationLog
-from lsr.index.live.operation import Operation, Stored, Written, body_of, checked, patched
+from lsr.index.live.operation import (
+    Operation,
+    Written,
+    body_of,
+    checked,
+    document_of,
+    patched,
+)
+from lsr.types import Document
 
 __all__ = ["Committer"]
 
@@ -25,10 +36,15 @@ _MOST_OPERATIONS = 2_000
 _MOST_BYTES = 8 << 20
 
 
+_TRIES = 5
+_log = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class _Request:
     operations: tuple[Operation, ...]
     bodies: tuple[bytes | None, ...]
+    given: tuple[str | None, ...]
     key: str | None
     answer: Future[list[Written]]
 
@@ -39,32 +55,33 @@ class _Request:
     def digest(self) -> str:
         """Hash of what is asked for."""
         content = [
-            (each.kind, each.doc_id, (body or b"").decode(), each.if_version, given_of(each))
-            for each, body in zip(self.operations, self.bodies, strict=True)
+            (each.kind, each.doc_id, (body or b"").decode(), each.if_version, given)
+            for each, body, given in zip(self.operations, self.bodies, self.given, strict=True)
         ]
         fields = [dict(each.fields or {}) for each in self.operations]
         return hashlib.sha256(json.dumps([content, fields]).encode()).hexdigest()
+
+
+class _OvertakenError(Exception):
+    """The log lacks operations that are in a generation which is not open here yet."""
 
 
 class Committer:
     """The one thread of a process that appends to a log.
 
     Args:
-        log: the log.
-        version: of a document in the segments, by id; None when there is none.
-        published: the document itself.
+        log: gives the log, made if need be.
+        published: gives the newest generation, opened.
         committed: called after each transaction.
     """
 
     def __init__(
         self,
-        log: OperationLog,
-        version: Callable[[str], int | None],
-        published: Callable[[str], Stored | None],
+        log: Callable[[], OperationLog],
+        published: Callable[[], CollectionReader],
         committed: Callable[[], None],
     ) -> None:
         self._log = log
-        self._version = version
         self._published = published
         self._committed = committed
         self._queue: deque[_Request] = deque()
@@ -83,12 +100,11 @@ class Committer:
             InputError: an operation is one that no collection could carry out.
             StorageError: the collection is closed. From the future also when it cannot be written.
         """
-        for each in operations:
-            checked(each)
-        bodies = tuple(
-            None if each.document is None else body_of(each.document) for each in operations
-        )
-        request = _Request(tuple(operations), bodies, key, Future())
+        if key is not None and not is_text(key):
+            raise InputError("the idempotency key holds half a surrogate pair, which is not text")
+        bodies = tuple(map(checked, operations))
+        given = tuple(map(given_of, operations))
+        request = _Request(tuple(operations), bodies, given, key, Future())
         with self._wakes:
             if self._closing:
                 raise StorageError("the collection is being closed; write to it again later")
@@ -123,15 +139,14 @@ class Committer:
         return taken
 
     def _commit(self, requests: list[_Request]) -> None:
-        outcomes: list[list[Written] | LsrError] = []
+        requests = [each for each in requests if each.answer.set_running_or_notify_cancel()]
         try:
-            with self._log.transaction() as connection:
-                outcomes = [self._answer(request, connection) for request in requests]
-        except Exception as error:
+            outcomes = self._outcomes(requests)
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, LsrError):
+                _log.exception("operations could not be committed")
             for request in requests:
                 request.answer.set_exception(error)
-            if not isinstance(error, LsrError):
-                raise
             return
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, LsrError):
@@ -140,9 +155,32 @@ class Committer:
                 request.answer.set_result(outcome)
         self._committed()
 
-    def _answer(
-        self, request: _Request, connection: sqlite3.Connection
-    ) -> list[Written] | LsrError:
+    def _outcomes(self, requests: Sequence[_Request]) -> list[list[Written] | LsrError]:
+        for _ in range(_TRIES):
+            published, log = self._published(), self._log()
+            try:
+                with log.transaction() as connection:
+                    if log.trimmed() > published.manifest.log_seq:
+                        raise _OvertakenError
+                    group = _Group(log, published, connection)
+                    return [group.answer(request) for request in requests]
+            except _OvertakenError:
+                continue
+        raise StorageError("the collection is published faster than it can be read; try again")
+
+
+class _Group:
+    """Requests that share a transaction."""
+
+    def __init__(
+        self, log: OperationLog, published: CollectionReader, connection: sqlite3.Connection
+    ) -> None:
+        self._log = log
+        self._published = published
+        self._applied = published.manifest.log_seq
+        self._connection = connection
+
+    def answer(self, request: _Request) -> list[Written] | LsrError:
         if request.key is not None:
             digest = request.digest()
             known = self._log.answered(request.key)
@@ -153,38 +191,46 @@ class Committer:
                 )
             if known is not None:
                 return [Written(*each) for each in known[1]]
-        written = [
-            self._written(operation, body, connection)
-            for operation, body in zip(request.operations, request.bodies, strict=True)
-        ]
+        parts = zip(request.operations, request.bodies, request.given, strict=True)
+        written = [self._written(*part) for part in parts]
         if request.key is not None:
             answer = [astuple(each) for each in written]
-            self._log.note_answer(connection, request.key, digest, answer)
+            self._log.note_answer(self._connection, request.key, digest, answer)
         return written
 
-    def _written(
-        self, operation: Operation, body: bytes | None, connection: sqlite3.Connection
-    ) -> Written:
-        doc_id = operation.doc_id
-        last = self._log.last(connection)
-        known = self._log.latest_version(doc_id)
-        if known is None:
-            published = self._version(doc_id)
-            version, is_there = published or 0, published is not None
-        else:
-            version, is_there = known if known[1] else (0, False)
-        wanted = operation.if_version
-        if wanted is not None and (wanted != version or (wanted == 0 and is_there)):
+    def _version(self, doc_id: str) -> tuple[int, bool]:
+        """A document's version, and whether it is there."""
+        known = self._log.is_there_after(doc_id, self._applied)
+        if known is not None:
+            return known if known[1] else (0, False)
+        store = self._published.store
+        row = store.row(doc_id)
+        return (0, False) if row is None else (store.versions([row])[0], True)
+
+    def _written(self, operation: Operation, body: bytes | None, given: str | None) -> Written:
+        doc_id, wanted = operation.doc_id, operation.if_version
+        version, is_there = self._version(doc_id)
+        last = self._log.last(self._connection)
+        if wanted == 0 and is_there:
+            reason = f"it is there already, with version {version}; give that one to replace it"
+            return Written(doc_id, "conflict", version, last, reason)
+        if wanted is not None and wanted != version:
             reason = f"its version is {version}, not {wanted}; read it, and try again"
             return Written(doc_id, "conflict", version, last, reason)
         if operation.kind != "put" and not is_there:
             return Written(doc_id, "missing", 0, last, "there is no such document")
         if operation.kind == "patch":
-            stored = self._log.stored(doc_id) if known else self._published(doc_id)
-            if stored is None:
-                return Written(doc_id, "missing", 0, last, "there is no such document")
-            body = body_of(patched(stored.document, operation.fields or {}))
-        seq = self._log.append(connection, doc_id, body, given_of(operation))
+            try:
+                body = body_of(patched(self._document(doc_id), operation.fields or {}))
+            except InputError as error:
+                return Written(doc_id, "invalid", version, last, str(error))
+        seq = self._log.append(self._connection, doc_id, body, given)
         if operation.kind == "delete":
             return Written(doc_id, "deleted", 0, seq)
         return Written(doc_id, "replaced" if is_there else "created", seq, seq)
+
+    def _document(self, doc_id: str) -> Document:
+        known = self._log.newest(doc_id, self._applied)
+        if known is None or known[1] is None:
+            return self._published.document(doc_id)
+        return document_of(doc_id, known[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from lsr.index.live.operation import Operation, document_of
 from lsr.sparse import CSR
 
 __all__ = ["Given", "checked_given", "dense_of", "encoded", "given_of", "learn", "sparse_of"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def encoded(
     """
     newest = {entry.doc_id: entry.seq for entry in entries}
     puts = [each for each in entries if each.body is not None and newest[each.doc_id] == each.seq]
-    given = {entry.seq: checked_given(entry.given, encoder, dimension) for entry in puts}
+    given = {entry.seq: _given(entry, encoder, dimension) for entry in puts}
     texts = {entry.seq: _text(entry) for entry in puts}
     sparse_parts: dict[int, tuple[bytes, bytes]] = {}
     dense_parts: dict[int, bytes] = {}
@@ -134,6 +137,20 @@ def checked_given(given: str | None, encoder: Encoder, dimension: int) -> Given:
         length = float(np.linalg.norm(dense.astype(np.float64)))
         dense = (dense / length).astype(np.float32) if length else dense
     return Given(terms, weights, dense)
+
+
+def _given(entry: Entry, encoder: Encoder, dimension: int) -> Given:
+    """The caller's vectors; without those that do not fit a collection that was built anew since.
+
+    Then a model makes them, and where there is none the document has no terms.
+    """
+    try:
+        return checked_given(entry.given, encoder, dimension)
+    except InputError as error:
+        _log.error("vectors of document %r are left out: %s", entry.doc_id, error)
+    if encoder.identity.kind != "precomputed":
+        return Given(None, None, None)
+    return Given(np.zeros(0, np.int32), np.zeros(0, np.float32), None)
 
 
 def sparse_of(entries: Sequence[Entry], n_terms: int) -> CSR:

@@ -8,6 +8,7 @@ closed when nobody holds them.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,9 @@ __all__ = ["Follower"]
 
 _WATCHED = (MANIFEST, CALIBRATION_FILE, TUNED_PLAN_FILE)
 
+_KEPT_SECONDS = 5.0
+"""How long a view is kept when the log's documents have to be encoded again for a newer one."""
+
 Signature = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -40,7 +44,8 @@ class Follower:
         encoder: the sparse encoder of the view. It has learned from all operations up to
             `learned`; the keeper of the collection lets it learn from more.
         view: the newest view.
-        searchable: the last operation that is in it.
+        searchable: the last operation that is in the next view.
+        shown: the last operation that is in `view`.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class Follower:
         self.encoder: Encoder = published.encoder
         self.learned = self.searchable = published.manifest.log_seq
         self.view = published
-        self._shown = self.searchable
+        self.shown = self.searchable
+        self._is_stale = False
+        self._kept_since: float | None = None
         self.lock = threading.RLock()
         """Held while the view changes, and by whoever lets the encoder learn."""
         self._changes = threading.Condition(self.lock)
@@ -68,7 +75,7 @@ class Follower:
     @property
     def seen(self) -> tuple[int, int]:
         """Generation and last operation of the view, or of one before it."""
-        return self.view.manifest.generation, self._shown
+        return self.view.manifest.generation, self.shown
 
     def follow(self) -> bool:
         """Bring the view up to date; whether it changed.
@@ -78,18 +85,43 @@ class Follower:
             StorageError: the log cannot be read; likewise.
         """
         with self.lock:
-            is_newer = self._follow_manifest()
-            has_more = self._follow_log()
-            if is_newer or has_more:
-                self.view = self._builder.view(self._buffer)
-                self._shown = self.searchable
-                self._changes.notify_all()
-            return is_newer or has_more
+            for follows in (self._follow_manifest, self._follow_log):
+                self._is_stale |= follows()
+            if not self._is_stale or self._is_kept():
+                return False
+            self.view = self._builder.view(self._buffer)
+            self.shown = self.searchable
+            self._is_stale = False
+            self._changes.notify_all()
+            return True
+
+    def follow_manifest(self) -> CollectionReader:
+        """The newest generation, looked for now. Raises as `follow`."""
+        if _signature(self._path) != self._signature:
+            with self.lock:
+                self._is_stale |= self._follow_manifest()
+        return self.published
+
+    def _is_kept(self) -> bool:
+        """Whether the view has documents that the next one lacks, as they are encoded again.
+
+        So nobody sees a document come and go while a merge is published.
+        """
+        was_replaced = self.published.manifest.log_seq < self.view.manifest.log_seq
+        if self.searchable >= self.shown or was_replaced:
+            self._kept_since = None
+            return False
+        now = time.monotonic()
+        self._kept_since = self._kept_since or now
+        if now - self._kept_since < _KEPT_SECONDS:
+            return True
+        self._kept_since = None
+        return False
 
     def wait(self, seq: int, timeout: float) -> bool:
         """Wait until an operation is in the view; whether it is."""
         with self._changes:
-            return self._changes.wait_for(lambda: self._shown >= seq, timeout)
+            return self._changes.wait_for(lambda: self.shown >= seq, timeout)
 
     def reset(self) -> None:
         """Take encoder and log from the disk again: the encoder has learned what the log lacks."""
@@ -114,6 +146,7 @@ class Follower:
             dense=before.loaded_dense,
             known=before.readers if plans else (),
             encoder=grown,
+            residence=before.readers[0].files.residence,
         )
         if published.manifest != manifest:
             return self._follow_manifest()  # overtaken while it was opened

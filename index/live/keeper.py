@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lsr.encoders.protocols import DenseEncoder
+from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, TaskCancelledError
 from lsr.index.live.encoding import encoded
 from lsr.index.live.follower import Follower
-from lsr.index.live.log import OperationLog
+from lsr.index.live.log import OperationLog, Vectors
 from lsr.index.live.worker import Worker
 
 __all__ = ["LOCK_FILE", "Keeper", "keeper_address"]
@@ -34,7 +34,7 @@ _PUBLISHED_BYTES = 16 << 20
 _PUBLISHED_SECONDS = 30.0
 _TRIMMED_SECONDS = 60.0
 """Operations stay in the log for this time after their publication, as others may look there."""
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 16.0
 _log = logging.getLogger(__name__)
 
 
@@ -47,9 +47,6 @@ class Keeper:
         open_log: gives the log; None as long as nothing was ever written to it.
         worker: where publication runs.
         changed: called when the log has vectors, or the folder a generation, that are new.
-
-    Attributes:
-        error: why the last attempt to encode or publish failed; None when it did not.
     """
 
     def __init__(
@@ -66,13 +63,19 @@ class Keeper:
         self._worker = worker
         self._changed = changed
         self._lock: int | None = None
-        self._closing = False
+        self._stops = threading.Event()
         self._wakes = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._rate = float(_LEAST_AT_ONCE) / _SECONDS_AT_ONCE
         self._waiting: tuple[float, int] | None = None
         self._applied: list[tuple[float, int]] = []
-        self.error: str | None = None
+        self._errors: dict[str, str] = {}
+
+    @property
+    def error(self) -> str | None:
+        """Why encoding or publishing does not get on; None when both do."""
+        errors = self._errors
+        return errors.get("encode") or errors.get("publish")
 
     @property
     def is_keeper(self) -> bool:
@@ -86,24 +89,34 @@ class Keeper:
             address: where others reach the service; noted for them.
         """
         if self._lock is not None:
-            return True
-        try:
-            lock = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError:
-            return False  # a folder that is read only has no keeper
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            if _is_file_of(self._lock, self._path):
+                return True
+            self._let_go()  # the folder was replaced
+        self._lock = lock = _locked(self._path)
+        if lock is None:
             return False
         os.ftruncate(lock, 0)
         os.pwrite(lock, json.dumps({"pid": os.getpid(), "address": address}).encode(), 0)
-        self._lock = lock
+        self._errors.clear()
+        self._waiting, self._applied = None, []
+        self._stops = threading.Event()
         for run in (self._feed, self._publish):
-            thread = threading.Thread(target=run, name=run.__name__.strip("_"), daemon=True)
+            thread = threading.Thread(
+                target=run, args=(self._stops,), name=run.__name__.strip("_"), daemon=True
+            )
             thread.start()
             self._threads.append(thread)
         return True
+
+    def _let_go(self) -> None:
+        self._stops.set()
+        self.wake()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def wake(self) -> None:
         """Look at the log now."""
@@ -112,24 +125,18 @@ class Keeper:
 
     def close(self) -> None:
         """Stop, and let another process take over."""
-        self._closing = True
-        self.wake()
-        for thread in self._threads:
-            thread.join()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._let_go()
 
-    def _feed(self) -> None:
-        while not self._closing:
+    def _feed(self, stops: threading.Event) -> None:
+        while not stops.is_set():
             try:
                 n_encoded = self._encode()
-                self.error = None if n_encoded else self.error
-            except LsrError as error:
+                self._errors.pop("encode", None)
+            except Exception as error:  # noqa: BLE001
                 self._complain("encode", error)
                 n_encoded = 0
             if n_encoded == 0:
-                self._wait(_PAUSE_SECONDS)
+                self._wait(_PAUSE_SECONDS, stops)
 
     def _encode(self) -> int:
         """Give the next operations their vectors; how many there were."""
@@ -137,16 +144,14 @@ class Keeper:
         if log is None:
             return 0
         follower = self._follower
-        follower.follow()
-        manifest = follower.published.manifest
         with follower.lock:
+            follower.follow()
+            manifest = follower.published.manifest
             if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
                 follower.reset()
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
-        state = log.state()
-        if state.last <= state.encoded:
-            return 0
+            state, encoder = log.state(), follower.encoder
         most = int(min(max(self._rate * _SECONDS_AT_ONCE, _LEAST_AT_ONCE), _MOST_AT_ONCE))
         entries = log.entries(max(state.encoded, manifest.log_seq), state.last, most)
         if not entries:
@@ -154,32 +159,47 @@ class Keeper:
         begin = time.perf_counter()
         if self._waiting is None or self._waiting[1] <= manifest.log_seq:
             self._waiting = time.monotonic(), entries[0].seq
-        dense: DenseEncoder | None = None
         dimension = follower.published.segment.dimension
-        if dimension:
-            dense = follower.published.dense.model
+        dense = follower.published.dense.model if dimension else None
         try:
-            vectors = encoded(entries, follower.encoder, dense, dimension)
-            follower.learned = entries[-1].seq
-            log.keep_vectors(vectors, entries[-1].seq)
+            vectors = encoded(entries, encoder, dense, dimension)
         except BaseException:
-            follower.reset()
+            follower.reset()  # it may have learned from some of them
             raise
         self._rate = len(entries) / max(time.perf_counter() - begin, 1e-6)
+        self._keep(log, follower, encoder, vectors)
         self._changed()
         return len(entries)
 
-    def _publish(self) -> None:
-        while not self._closing:
-            self._wait(_PAUSE_SECONDS)
+    def _keep(
+        self, log: OperationLog, follower: Follower, encoder: Encoder, vectors: list[Vectors]
+    ) -> None:
+        """Store vectors, unless the collection has another encoder since they were begun."""
+        with follower.lock:
+            if follower.encoder is not encoder:
+                return
+            follower.learned = vectors[-1].seq
             try:
-                if not self._closing and self._is_due():
+                log.keep_vectors(vectors, vectors[-1].seq)
+            except BaseException:
+                follower.reset()
+                raise
+
+    def _publish(self, stops: threading.Event) -> None:
+        pause = _PAUSE_SECONDS
+        while not stops.is_set():
+            self._wait(pause, stops)
+            try:
+                if not stops.is_set() and self._is_due():
                     self._worker.run("publish")
                     self._published()
+                self._errors.pop("publish", None)
+                pause = _PAUSE_SECONDS
             except TaskCancelledError:
                 continue
-            except LsrError as error:
+            except Exception as error:  # noqa: BLE001
                 self._complain("publish", error)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _is_due(self) -> bool:
         log = self._open_log()
@@ -205,15 +225,42 @@ class Keeper:
         if log is not None and old:
             log.trim(max(old))
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, stops: threading.Event) -> None:
         with self._wakes:
-            if not self._closing:
+            if not stops.is_set():
                 self._wakes.wait(seconds)
 
-    def _complain(self, what: str, error: LsrError) -> None:
-        if str(error) != self.error:
-            _log.error("%s: cannot %s: %s", self._path.parent, what, error)
-        self.error = str(error)
+    def _complain(self, what: str, error: Exception) -> None:
+        is_known = isinstance(error, LsrError)
+        said = str(error) if is_known else f"{type(error).__name__}: {error}"
+        if said != self._errors.get(what):
+            trace = None if is_known else error
+            _log.error("%s: cannot %s: %s", self._path.parent, what, said, exc_info=trace)
+        self._errors[what] = said
+
+
+def _locked(path: Path) -> int | None:
+    """The lock, open and held; None when another has it, or the folder cannot be written to."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    if not _is_file_of(lock, path):
+        os.close(lock)
+        return None
+    return lock
+
+
+def _is_file_of(lock: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except OSError:
+        return False
 
 
 def keeper_address(collection: Path) -> str | None:

@@ -25,8 +25,9 @@ from lsr.index.live.encoding import checked_given, given_of
 from lsr.index.live.follower import Follower
 from lsr.index.live.keeper import Keeper
 from lsr.index.live.log import LOG_FILE, OperationLog
-from lsr.index.live.operation import Operation, Stored, Written
+from lsr.index.live.operation import Operation, Stored, Written, document_of
 from lsr.index.live.worker import Worker
+from lsr.index.storage.resident import Residence
 from lsr.progress import Progress, no_progress
 
 __all__ = ["MOST_WAITING", "CollectionState", "LiveCollection"]
@@ -79,6 +80,7 @@ class LiveCollection:
         self._may_keep = keeper
         self._address = address
         self._oplog: OperationLog | None = None
+        self._floor = 0
         self._opening = threading.Lock()
         self._closing = False
         self._error: str | None = None
@@ -95,18 +97,25 @@ class LiveCollection:
 
     @classmethod
     def open(
-        cls, path: Path, *, verify: bool = True, keeper: bool = True, address: str = ""
+        cls,
+        path: Path,
+        *,
+        verify: bool = True,
+        keeper: bool = True,
+        address: str = "",
+        residence: Residence = "mapped",
     ) -> LiveCollection:
         """Open the collection in a folder.
 
         Args:
             verify: compare every file with its checksum first.
             keeper, address: as the constructor.
+            residence: as `CollectionReader.open`, also of generations to come.
 
         Raises:
             IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
         """
-        published = CollectionReader.open(path, verify=verify)
+        published = CollectionReader.open(path, verify=verify, residence=residence)
         try:
             return cls(published, keeper=keeper, address=address)
         except BaseException:
@@ -134,7 +143,7 @@ class LiveCollection:
         return CollectionState(
             manifest.generation,
             manifest.log_seq,
-            follower.searchable,
+            follower.shown,
             manifest.log_seq if log is None else log.state().last,
             self._keeper.is_keeper,
             self._error or self._keeper.error,
@@ -174,10 +183,15 @@ class LiveCollection:
 
     def stored(self, doc_id: str) -> Stored | None:
         """A document as it was last written, also before searches see it; None without one."""
-        log = self._open_log()
-        if log is not None and log.latest_version(doc_id) is not None:
-            return log.stored(doc_id)
-        return self._published(doc_id)
+        published, log = self._follower.published, self._open_log()
+        known = None if log is None else log.newest(doc_id, published.manifest.log_seq)
+        if known is not None:
+            seq, body = known
+            return None if body is None else Stored(document_of(doc_id, body), seq)
+        try:
+            return Stored(*published.stored(doc_id))
+        except NotFoundError:
+            return None
 
     def wait_searchable(self, seq: int, timeout: float) -> bool:
         """Wait until searches see an operation; whether they do."""
@@ -223,15 +237,15 @@ class LiveCollection:
         self._closing = True
         if self._committer is not None:
             self._committer.close()
-        if self._keeper.is_keeper and self.state.searchable > self.state.published:
-            try:
+        self._looks.set()
+        self._thread.join()  # at first, as it would take over what is let go
+        try:
+            if self._keeper.is_keeper and self.state.searchable > self.state.published:
                 self._worker.run("publish")
-            except LsrError as error:
-                _log.warning("%s: not published at the end: %s", self.path, error)
+        except LsrError as error:
+            _log.warning("%s: not published at the end: %s", self.path, error)
         self._worker.close()
         self._keeper.close()
-        self._looks.set()
-        self._thread.join()
         if self._oplog is not None:
             self._oplog.close()
 
@@ -252,16 +266,16 @@ class LiveCollection:
         return int(result["generation"])
 
     def _check(self, operation: Operation) -> None:
-        encoder = self._follower.encoder
+        encoder, manifest = self._follower.encoder, self._follower.published.manifest
         given = given_of(operation)
         if given is not None:
             if operation.sparse is not None and isinstance(encoder, CorpusEncoder):
                 raise InputError(
-                    f"vectors.sparse: this collection's vectors are made by {encoder.identity.name}"
+                    f"vectors.sparse: this collection's vectors are made by {manifest.sparse.name}"
                     " from the text, and made again with every merge; leave them out"
                 )
             checked_given(given, encoder, self._follower.published.segment.dimension)
-        if encoder.identity.kind == "precomputed" and operation.kind != "delete":
+        if manifest.sparse.kind == "precomputed" and operation.kind != "delete":
             if operation.kind == "patch":
                 raise InputError(
                     "this collection is of vectors made elsewhere, so that a document cannot be "
@@ -276,40 +290,49 @@ class LiveCollection:
     def _waiting(self) -> int:
         """Operations that are durable and not searchable yet."""
         log = self._oplog
-        return 0 if log is None else log.last_appended - self._follower.searchable
-
-    def _published(self, doc_id: str) -> Stored | None:
-        try:
-            return Stored(*self._follower.published.stored(doc_id))
-        except NotFoundError:
-            return None
-
-    def _published_version(self, doc_id: str) -> int | None:
-        store = self._follower.published.store
-        row = store.row(doc_id)
-        return None if row is None else store.versions([row])[0]
+        return 0 if log is None else log.last_appended - self._follower.shown
 
     def _open_log(self) -> OperationLog | None:
         """The log, where it was ever written to."""
         with self._opening:
+            log = self._oplog
+            if log is not None and not log.is_there:  # its folder was replaced
+                log.close()
+                self._oplog = None
             if self._oplog is None and (self.path / LOG_FILE).exists():
                 self._oplog = self._made_log()
             return self._oplog
 
+    def _log_to_write(self) -> OperationLog:
+        log = self._open_log()
+        with self._opening:
+            if log is None:
+                log = self._oplog = self._made_log()
+            return log
+
     def _made_log(self) -> OperationLog:
-        return OperationLog(self.path / LOG_FILE, self._follower.published.manifest.log_seq)
+        log = OperationLog(self.path / LOG_FILE, max(self._floor, self._published_seq))
+        self._floor = max(self._floor, log.state().last)
+        return log
+
+    @property
+    def _published_seq(self) -> int:
+        return self._follower.published.manifest.log_seq
 
     def _open_committer(self) -> Committer:
         if not self._may_keep:
             raise StorageError(f"{self.path} is served for reading only; write to its main service")
         with self._opening:
-            if self._oplog is None:
-                self._oplog = self._made_log()
             if self._committer is None:
                 self._committer = Committer(
-                    self._oplog, self._published_version, self._published, self._keeper.wake
+                    self._log_to_write, self._follower.follow_manifest, self._committed
                 )
             return self._committer
+
+    def _committed(self) -> None:
+        log = self._oplog
+        self._floor = max(self._floor, 0 if log is None else log.last_appended)
+        self._keeper.wake()
 
     def _look_now(self) -> None:
         self._looks.set()
@@ -322,9 +345,10 @@ class LiveCollection:
             try:
                 self.follow()
                 self._error = None
-            except LsrError as error:
+            except Exception as error:  # noqa: BLE001
+                trace = None if isinstance(error, LsrError) else error
                 if str(error) != self._error:
-                    _log.error("%s: cannot follow: %s", self.path, error)
+                    _log.error("%s: cannot follow: %s", self.path, error, exc_info=trace)
                 self._error = str(error)
             now = time.monotonic()
             if self._may_keep and now - took_over > _TAKES_OVER_SECONDS and not self._closing:

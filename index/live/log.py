@@ -9,45 +9,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsr.errors import IndexCorruptError, StorageError
-from lsr.index.live.operation import Stored, document_of
+from lsr.index.live.log_database import LogDatabase
 
 __all__ = ["LOG_FILE", "Entry", "LogState", "OperationLog", "Vectors"]
 
 LOG_FILE = "log.sqlite"
 """In the collection's folder."""
 
-_BUSY_SECONDS = 10.0
 _KEYS_KEPT_SECONDS = 24 * 3_600
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS operations (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    doc_id TEXT NOT NULL,
-    body BLOB,
-    given TEXT,
-    terms BLOB,
-    weights BLOB,
-    dense BLOB,
-    learned INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS operations_by_id ON operations (doc_id, seq);
-CREATE TABLE IF NOT EXISTS encoders (seq INTEGER NOT NULL, sha256 TEXT NOT NULL,
-    PRIMARY KEY (seq, sha256)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS requests (
-    key TEXT PRIMARY KEY, digest TEXT NOT NULL, answer TEXT NOT NULL, time REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO state VALUES ('encoded', 0), ('epoch', 0);
-"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +67,8 @@ class LogState:
     Attributes:
         last: the last operation that was acknowledged.
         encoded: the last that has its vectors, as all before it have.
-        epoch: counts how often vectors were thrown away, because the encoder was another.
+        epoch: changes when vectors are thrown away, because the encoder was another; two logs
+            begin with different ones.
     """
 
     last: int
@@ -99,155 +76,122 @@ class LogState:
     epoch: int
 
 
-class OperationLog:
-    """The log of one collection. May be used from many threads; each has a connection of its own.
+class OperationLog(LogDatabase):
+    """The log of one collection. May be used from many threads.
 
     Args:
-        path: the database; made with the first use.
-        applied: operations up to this number are in the collection's segments: numbers go on
-            from there, also where the log is new.
+        path, applied: as `LogDatabase`.
+
+    Attributes:
+        last_appended: the last operation that this process appended.
 
     Raises:
-        StorageError: it cannot be written to (also from every method).
+        StorageError: it cannot be written to, or was removed (also from every method).
         IndexCorruptError: it is damaged (also from every method).
     """
 
     def __init__(self, path: Path, applied: int) -> None:
-        self.path = path
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
+        super().__init__(path, applied)
         self.last_appended = 0
-        """The last operation that this process appended."""
-        with self._speaking():
-            self._connection.executescript(_SCHEMA)
-        with self.transaction() as connection:
-            connection.execute(
-                "INSERT INTO sqlite_sequence (name, seq) SELECT 'operations', 0 "
-                "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'operations')"
-            )
-            connection.execute(
-                "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'operations'", (applied,)
-            )
-
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            with self._lock:
-                self._connections.append(connection)
-            self._local.connection = connection
-        return connection
-
-    @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """A transaction that nobody else writes in; an exception rolls it back.
-
-        Args:
-            durable: whether it is on disk when this ends; else perhaps some time later.
-        """
-        with self._speaking():
-            connection = self._connection
-            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path} cannot be written or read ({error}); nothing was changed, so free "
-                "some space or get permission, and try again"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise IndexCorruptError(
-                f"{self.path} is damaged ({error}); restore the collection from a snapshot"
-            ) from error
-
-    def _all(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._speaking():
-            return self._connection.execute(statement, values).fetchall()
 
     def append(
         self, connection: sqlite3.Connection, doc_id: str, body: bytes | None, given: str | None
     ) -> int:
         """Note an operation within a transaction. Returns its number."""
-        cursor = connection.execute(
-            "INSERT INTO operations (doc_id, body, given) VALUES (?, ?, ?)", (doc_id, body, given)
+        seq = self.last(connection) + 1
+        connection.execute(
+            "INSERT INTO operations (seq, doc_id, body, given, crc) VALUES (?, ?, ?, ?, ?)",
+            (seq, doc_id, body, given, _checksum(seq, doc_id, body, given)),
         )
-        assert cursor.lastrowid is not None
-        self.last_appended = cursor.lastrowid
-        return cursor.lastrowid
+        self.last_appended = seq
+        return seq
 
     def last(self, connection: sqlite3.Connection) -> int:
         """The number of the last operation, also within a transaction."""
         statement = "SELECT seq FROM sqlite_sequence WHERE name = 'operations'"
         return int(connection.execute(statement).fetchone()[0])
 
-    def latest_version(self, doc_id: str) -> tuple[int, bool] | None:
-        """Number of the last operation on a document, and whether it is there since then.
+    def newest(self, doc_id: str, after: int) -> tuple[int, bytes | None] | None:
+        """The last operation on a document among those above `after`: number and body.
 
-        None where the log says nothing of it.
+        None where there is none: then the segments know the document, or nobody does.
         """
-        found = self._all(
-            "SELECT seq, body IS NOT NULL FROM operations WHERE doc_id = ? "
+        found = self.all(
+            "SELECT seq, doc_id, body, given, crc FROM operations WHERE doc_id = ? AND seq > ? "
             "ORDER BY seq DESC LIMIT 1",
-            (doc_id,),
+            (doc_id, after),
+        )
+        if not found:
+            return None
+        seq, _, body, *_ = self._checked(found[0])
+        return seq, body
+
+    def is_there_after(self, doc_id: str, after: int) -> tuple[int, bool] | None:
+        """As `newest`, with whether there is a body in its place."""
+        found = self.all(
+            "SELECT seq, body IS NOT NULL FROM operations WHERE doc_id = ? AND seq > ? "
+            "ORDER BY seq DESC LIMIT 1",
+            (doc_id, after),
         )
         return (found[0][0], bool(found[0][1])) if found else None
 
-    def stored(self, doc_id: str) -> Stored | None:
-        """The document as the log has it last; None where it is deleted, or not in the log."""
-        found = self._all(
-            "SELECT seq, body FROM operations WHERE doc_id = ? ORDER BY seq DESC LIMIT 1", (doc_id,)
-        )
-        if not found or found[0][1] is None:
-            return None
-        return Stored(document_of(doc_id, found[0][1]), found[0][0])
+    def trimmed(self) -> int:
+        """Operations up to this number may be missing: they are in the segments."""
+        ((seq,),) = self.all("SELECT value FROM state WHERE name = 'trimmed'")
+        return int(seq)
+
+    def _checked(self, line: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A line that begins with what `append` wrote and its checksum, without that."""
+        seq, doc_id, body, given, crc, *rest = line
+        try:
+            is_whole = _checksum(seq, doc_id, body, given) == crc
+        except (TypeError, AttributeError):
+            is_whole = False
+        if not is_whole:
+            raise self.damaged(f"operation {seq} has changed since it was written")
+        return seq, doc_id, body, given, *rest
 
     def state(self) -> LogState:
         """The progress of the log; read in one step."""
-        ((last, encoded, epoch),) = self._all(
+        ((last, encoded, epoch),) = self.all(
             "SELECT (SELECT seq FROM sqlite_sequence WHERE name = 'operations'),"
             " (SELECT value FROM state WHERE name = 'encoded'),"
             " (SELECT value FROM state WHERE name = 'epoch')"
         )
         return LogState(last, encoded, epoch)
 
-    def data_version(self) -> int:
-        """A number that changes when another connection has written."""
-        ((version,),) = self._all("PRAGMA data_version")
-        return int(version)
-
     def entries(self, after: int, until: int, limit: int = -1) -> list[Entry]:
         """Operations with numbers above `after`, up to `until`, in order; at most `limit`."""
-        lines = self._all(
-            "SELECT seq, doc_id, body, given, terms, weights, dense, learned FROM operations "
-            "WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+        lines = self.all(
+            "SELECT seq, doc_id, body, given, crc, terms, weights, dense, learned, vectors_crc "
+            "FROM operations WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
             (after, until, limit),
         )
-        return [Entry(*line) for line in lines]
+        found = []
+        for line in lines:
+            *fields, crc = self._checked(line)
+            if _sum_of_vectors(*fields[4:7]) != crc:
+                raise self.damaged(f"the vectors of operation {fields[0]} have changed")
+            found.append(Entry(*fields))
+        return found
 
     def keep_vectors(self, vectors: Iterable[Vectors], until: int) -> None:
         """Store the vectors of all operations up to `until`, which can be searched from now on."""
-        lines = ((each.terms, each.weights, each.dense, each.learned, each.seq) for each in vectors)
+        lines = (
+            (
+                each.terms,
+                each.weights,
+                each.dense,
+                each.learned,
+                _sum_of_vectors(each.terms, each.weights, each.dense),
+                each.seq,
+            )
+            for each in vectors
+        )
         with self.transaction(durable=False) as connection:
             connection.executemany(
-                "UPDATE operations SET terms = ?, weights = ?, dense = ?, learned = ? "
-                "WHERE seq = ?",
+                "UPDATE operations SET terms = ?, weights = ?, dense = ?, learned = ?, "
+                "vectors_crc = ? WHERE seq = ?",
                 lines,
             )
             connection.execute(
@@ -256,7 +200,7 @@ class OperationLog:
 
     def unpublished(self, after: int) -> tuple[int, int]:
         """Number and bytes of operations above `after` that have their vectors."""
-        ((count, n_bytes),) = self._all(
+        ((count, n_bytes),) = self.all(
             "SELECT count(*), total(length(body)) FROM operations WHERE seq > ? "
             "AND seq <= (SELECT value FROM state WHERE name = 'encoded')",
             (after,),
@@ -267,8 +211,8 @@ class OperationLog:
         """Throw the vectors of all operations above `after` away: the encoder is another now."""
         with self.transaction() as connection:
             connection.execute(
-                "UPDATE operations SET terms = NULL, weights = NULL, dense = NULL, learned = 0 "
-                "WHERE seq > ?",
+                "UPDATE operations SET terms = NULL, weights = NULL, dense = NULL, learned = 0, "
+                "vectors_crc = 0 WHERE seq > ?",
                 (after,),
             )
             connection.execute("UPDATE state SET value = ? WHERE name = 'encoded'", (after,))
@@ -282,7 +226,7 @@ class OperationLog:
 
     def knows_encoder(self, seq: int, sha256: str) -> bool:
         """Whether vectors above `seq` were made by this encoder, or by what it grew to."""
-        return bool(self._all("SELECT 1 FROM encoders WHERE seq = ? AND sha256 = ?", (seq, sha256)))
+        return bool(self.all("SELECT 1 FROM encoders WHERE seq = ? AND sha256 = ?", (seq, sha256)))
 
     def trim(self, applied: int) -> None:
         """Remove operations up to `applied`, which are in the segments, and old request keys."""
@@ -290,12 +234,15 @@ class OperationLog:
             connection.execute("DELETE FROM operations WHERE seq <= ?", (applied,))
             connection.execute("DELETE FROM encoders WHERE seq < ?", (applied,))
             connection.execute(
+                "UPDATE state SET value = max(value, ?) WHERE name = 'trimmed'", (applied,)
+            )
+            connection.execute(
                 "DELETE FROM requests WHERE time < ?", (time.time() - _KEYS_KEPT_SECONDS,)
             )
 
     def answered(self, key: str) -> tuple[str, Any] | None:
         """Digest and answer of the request that had a key, if there was one lately."""
-        found = self._all("SELECT digest, answer FROM requests WHERE key = ?", (key,))
+        found = self.all("SELECT digest, answer FROM requests WHERE key = ?", (key,))
         return (found[0][0], json.loads(found[0][1])) if found else None
 
     def note_answer(
@@ -307,9 +254,14 @@ class OperationLog:
             (key, digest, json.dumps(answer), time.time()),
         )
 
-    def close(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
+
+def _checksum(seq: int, doc_id: str, body: bytes | None, given: str | None) -> int:
+    """CRC-32 of an operation; a deletion differs from a document without content."""
+    crc = zlib.crc32(f"{seq} {len(doc_id)} {doc_id}".encode())
+    crc = crc if body is None else zlib.crc32(body, zlib.crc32(b"body", crc))
+    return crc if given is None else zlib.crc32(given.encode(), crc)
+
+
+def _sum_of_vectors(terms: bytes | None, weights: bytes | None, dense: bytes | None) -> int:
+    """CRC-32 of vectors; 0 where there are none."""
+    return zlib.crc32(dense or b"", zlib.crc32(weights or b"", zlib.crc32(terms or b"")))

@@ -95,31 +95,42 @@ class Stored:
     version: int
 
 
-def checked(operation: Operation) -> None:
-    """Refuse an operation that no collection could carry out.
+def checked(operation: Operation) -> bytes | None:
+    """The body of a document that is put, None of other operations.
 
     Raises:
-        InputError: an id, a text or metadata cannot be kept, or a vector is not one.
+        InputError: no collection could carry it out: an id, a text or metadata cannot be kept, or
+            a vector is not one.
     """
     if not operation.doc_id or not is_text(operation.doc_id):
         raise InputError(f"the doc_id {operation.doc_id[:64]!r} is empty or is not text")
+    body: bytes | None = None
     if operation.kind == "put":
-        if operation.document is None:
+        if operation.document is None or operation.document.doc_id != operation.doc_id:
             raise InputError(f"document {operation.doc_id!r} is missing from the operation")
-        body_of(operation.document)
+        body = body_of(operation.document)
     elif operation.kind == "patch":
-        for name, value in (operation.fields or {}).items():
-            if name not in _PATCHED:
-                raise InputError(f"a document has no field {name[:64]!r}; there are: {_PATCHED}")
-            if not isinstance(value, Mapping if name == "metadata" else str):
-                kind = "an object" if name == "metadata" else "text"
-                raise InputError(f"{name} must be {kind}")
+        _check_fields(operation)
     most = float(np.finfo(np.float32).max)
     for term, weight in (operation.sparse or {}).items():
-        if not 0 < weight <= most:
+        if not is_text(term) or not 0 < weight <= most:
             raise InputError(f"the weight of {term[:64]!r} must be above 0 and finite")
-    if operation.dense is not None and not np.isfinite(np.array(operation.dense, float)).all():
-        raise InputError("the dense vector holds a number that is not finite")
+    if operation.dense is not None:
+        dense = np.array(operation.dense, float)
+        if not (np.abs(dense) <= most).all():
+            raise InputError("the dense vector holds a number that is not finite")
+    return body
+
+
+def _check_fields(operation: Operation) -> None:
+    fields = operation.fields or {}
+    for name, value in fields.items():
+        if name not in _PATCHED:
+            raise InputError(f"a document has no field {name[:64]!r}; there are: {_PATCHED}")
+        if not isinstance(value, Mapping if name == "metadata" else str):
+            kind = "an object" if name == "metadata" else "text"
+            raise InputError(f"{name} must be {kind}")
+    body_of(patched(Document(operation.doc_id, ""), fields))
 
 
 def body_of(document: Document) -> bytes:
@@ -149,7 +160,7 @@ def body_of(document: Document) -> bytes:
 
 
 def document_of(doc_id: str, body: bytes) -> Document:
-    """The document that `body_of` wrote."""
+    """The document that `body_of` wrote of this id."""
     content: dict[str, Any] = json.loads(body)
     return Document(doc_id, content["text"], content["title"], content["metadata"])
 

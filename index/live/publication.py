@@ -44,10 +44,14 @@ def publish_log(
         StorageError: the disk is full, there is no permission, or another writer is at work.
         IndexStateError: there is no index, or it is damaged.
     """
+    if not (collection / LOG_FILE).exists():
+        return Manifest.read(collection), None
     with transaction(collection, progress) as change:
         before = change.before
         log = OperationLog(collection / LOG_FILE, before.log_seq)
         try:
+            if not log.knows_encoder(before.log_seq, before.sparse.sha256):
+                return before, None  # the keeper has to make the vectors first, or again
             entries = log.entries(before.log_seq, log.state().encoded)
             if not entries:
                 return before, None

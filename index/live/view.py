@@ -42,7 +42,8 @@ class ViewBuilder:
             return self.published
         published = self.published
         readers = [*self._readers, *buffer.readers]
-        tie_order = tie_order_of([reader.segment for reader in readers])
+        known = (len(self._readers), published.segment.tie_order)
+        tie_order = tie_order_of([reader.segment for reader in readers], known)
         return CollectionReader(
             published.path,
             published.manifest,

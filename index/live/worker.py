@@ -55,23 +55,41 @@ class Worker:
             if self._closed:
                 raise TaskCancelledError("the collection is being closed; nothing was changed")
             process = self._started()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with suppress(BrokenPipeError):
-                line = json.dumps({"task": task, "options": dict(options or {})})
-                process.stdin.write(line.encode() + b"\n")
-                process.stdin.flush()
-                for answer in process.stdout:
-                    content = json.loads(answer)
-                    if "progress" in content:
-                        progress(*content["progress"])
-                    elif "error" in content:
-                        raise _error(content["error"], content["message"])
-                    else:
-                        result: dict[str, Any] = content["result"]
-                        return result
-            self._forget()
-            raise TaskCancelledError(f"the task {task} was stopped; nothing was changed")
+            try:
+                answer = self._asked(process, task, options or {}, progress)
+            except BaseException:  # of the caller's progress: the next task must not hear of it
+                self._forget()
+                raise
+            if answer is None:
+                self._forget()
+                raise TaskCancelledError(f"the task {task} was stopped; nothing was changed")
+        if "error" in answer:
+            raise _error(answer["error"], answer["message"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def _asked(
+        self,
+        process: subprocess.Popen[bytes],
+        task: str,
+        options: Mapping[str, Any],
+        progress: Progress,
+    ) -> dict[str, Any] | None:
+        """The last line that a process says of a task; None when it was killed."""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = json.dumps({"task": task, "options": dict(options)})
+        with suppress(BrokenPipeError):
+            process.stdin.write(line.encode() + b"\n")
+            process.stdin.flush()
+            for text in process.stdout:
+                if not text.endswith(b"\n"):
+                    break  # it was killed in the middle of a word
+                answer: dict[str, Any] = json.loads(text)
+                if "progress" not in answer:
+                    return answer
+                progress(*answer["progress"])
+        return None
 
     def cancel(self) -> None:
         """Kill the process, and with it the task that runs."""

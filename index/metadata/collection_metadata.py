@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from lsr.errors import QueryError
 from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.storage.segment import frozen
 from lsr.retrieval.filter import Filter, parse_filter
+from lsr.retrieval.scalar import Scalar
 
 __all__ = ["CollectionMetadata"]
 
@@ -37,6 +39,20 @@ class CollectionMetadata:
     def fields(self) -> tuple[str, ...]:
         """Of all documents, those of deleted ones included; ascending."""
         return tuple(sorted(frozenset().union(*(segment.fields for segment in self.segments))))
+
+    def parts(self) -> Iterator[tuple[SegmentMetadata, slice]]:
+        """The segments, and which rows are theirs."""
+        for segment, (first, last) in zip(
+            self.segments, pairwise(self.edges.tolist()), strict=True
+        ):
+            yield segment, slice(first, last)
+
+    def value(self, field: str, row: int) -> Scalar | None:
+        """The value of a field in a row, the first in canonical JSON if it has several."""
+        owner = int(self.edges.searchsorted(row, "right")) - 1
+        column = self.segments[owner].column(field)
+        code = int(column.first_codes[row - self.edges[owner]])
+        return None if code < 0 else column.values.scalar(code)
 
     def check(self, field: str) -> None:
         """Raise QueryError, with the fields that there are, where no document has this one."""

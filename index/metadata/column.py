@@ -13,7 +13,7 @@ from lsr.index.metadata.sorted_values import SortedValues
 from lsr.index.metadata.value_dictionary import ValueDictionary
 from lsr.index.storage.segment import frozen
 from lsr.retrieval.filter import AnyOf, Range
-from lsr.retrieval.scalar import Scalar, instants, number_of, scalar_of
+from lsr.retrieval.scalar import OrderKey, Scalar, instants, number_of, order_key, scalar_of
 
 __all__ = ["Column"]
 
@@ -103,6 +103,59 @@ class Column:
         codes = [code for code, value in enumerate(found) if value is not None]
         values = [value for value in found if value is not None]
         return SortedValues(values, np.array(codes, np.int32), self.indptr, self.rows)
+
+    @cached_property
+    def entry_codes(self) -> NDArray[np.int32]:
+        """The code of each of `rows`."""
+        return np.repeat(np.arange(len(self.values), dtype=np.int32), np.diff(self.indptr))
+
+    @cached_property
+    def first_codes(self) -> NDArray[np.int32]:
+        """The smallest code of each row, -1 where there is none: int32, shape (n_rows,)."""
+        codes = np.full(self.n_rows, -1, np.int32)
+        codes[self.rows[::-1]] = self.entry_codes[::-1]  # of several, the last one stays
+        return codes
+
+    @cached_property
+    def order_keys(self) -> list[OrderKey]:
+        """The different places of values in order, ascending."""
+        return sorted(set(self._keys))
+
+    @cached_property
+    def _keys(self) -> list[OrderKey]:
+        return [order_key(scalar_of(value)) for value in self.values.stored()]
+
+    @cached_property
+    def ranks(self) -> NDArray[np.int32]:
+        """The place of each code's value in `order_keys`: int32, shape (n_values,)."""
+        places = {key: place for place, key in enumerate(self.order_keys)}
+        return np.array([places[key] for key in self._keys], np.int32)
+
+    @cached_property
+    def least_ranks(self) -> NDArray[np.int32]:
+        """The rank of each row's first value in order; -1 where there is none."""
+        return self._row_ranks(-self.ranks)
+
+    @cached_property
+    def greatest_ranks(self) -> NDArray[np.int32]:
+        """The rank of each row's last value in order; -1 where there is none."""
+        return self._row_ranks(self.ranks)
+
+    def _row_ranks(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Of a row's values, the rank of the one that is greatest by `order`."""
+        found = np.full(self.n_rows, -1, np.int32)
+        entries = np.argsort(order[self.entry_codes], kind="stable")
+        found[self.rows[entries]] = self.ranks[self.entry_codes[entries]]
+        return found
+
+    def counts(self, matches: Mask) -> NDArray[np.int64]:
+        """Number of matching rows with each value: int64, shape (n_values,)."""
+        if len(self.values) == 0:
+            return np.zeros(0, np.int64)
+        counted: NDArray[np.int64] = np.add.reduceat(
+            matches[self.rows].view(np.uint8), self.indptr[:-1], dtype=np.int64
+        )
+        return counted
 
     def rows_of(self, code: int) -> NDArray[np.int32]:
         """The rows that have a value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,14 +13,16 @@ import numpy as np
 
 from lsr.errors import IndexCorruptError
 from lsr.files import is_text
-from lsr.index.storage.row_checksums import document_checksum, vector_checksum
+from lsr.index.storage.row_checksums import document_checksum, field_checksum, vector_checksum
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["FLAT_METADATA", "DocumentStore", "Table"]
+__all__ = ["CHECKED_METADATA", "FLAT_METADATA", "DocumentStore", "Table"]
 
 FLAT_METADATA = 1
 """SQLite's `user_version` of databases whose metadata lines have nested fields by dotted names."""
+CHECKED_METADATA = 2
+"""The same of those that have a checksum for each field, too."""
 
 Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
 
@@ -51,12 +53,19 @@ class DocumentStore:
     Args:
         path: the file; None for a database in memory.
         connection: to that; may be used from many threads, one at a time.
+        find: gives the rows of ids, instead of the database.
 
     Raises:
         IndexCorruptError: the file is not such a database (also from every method).
     """
 
-    def __init__(self, path: Path | None, connection: sqlite3.Connection | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        connection: sqlite3.Connection | None = None,
+        find: Callable[[Sequence[str]], dict[str, int]] | None = None,
+    ) -> None:
+        self._find = find
         self._path = path or Path(":memory:")
         self._lock = threading.Lock()
         try:
@@ -74,11 +83,17 @@ class DocumentStore:
         self._has_checksums = names == _CHECKED
         (version,) = self._one("PRAGMA user_version", ())
         self.is_flat = version >= FLAT_METADATA
+        self._field_checksums: dict[str, int] | None = None
+        if version >= CHECKED_METADATA:
+            self._field_checksums = dict(self._all("SELECT field, crc FROM metadata_fields", ()))
         (last,) = self._one("SELECT max(row) FROM documents", ())
         self.n_documents = 0 if last is None else last + 1
-        self.fields: tuple[str, ...] = tuple(
-            field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())
-        )
+        fields = self._field_checksums
+        if fields is None:
+            fields = dict.fromkeys(
+                (field for (field,) in self._all("SELECT DISTINCT field FROM metadata", ())), 0
+            )
+        self.fields: tuple[str, ...] = tuple(fields)
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
         """The documents in rows, in their order.
@@ -127,13 +142,12 @@ class DocumentStore:
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id, or None."""
-        if not is_text(doc_id):
-            return None
-        found = self._all("SELECT row FROM documents WHERE doc_id = ?", (doc_id,))
-        return int(found[0][0]) if found else None
+        return self.rows([doc_id]).get(doc_id)
 
     def rows(self, doc_ids: Sequence[str]) -> dict[str, int]:
         """The rows of those ids that there are, by id."""
+        if self._find is not None:
+            return self._find(doc_ids)
         found: dict[str, int] = {}
         for start in range(0, len(doc_ids), _BATCH):
             part = tuple(filter(is_text, doc_ids[start : start + _BATCH]))
@@ -166,12 +180,25 @@ class DocumentStore:
         """The distinct values of a metadata field, ascending, and the rows that have each.
 
         Values are in canonical JSON, see `lsr.retrieval.scalar`; rows are numbers between commas.
+
+        Raises:
+            IndexCorruptError: they have changed since they were written.
         """
-        return self._all(
+        lines = self._all(
             "SELECT value, group_concat(row) FROM metadata WHERE field = ? GROUP BY value "
             "ORDER BY value",
             (field,),
         )
+        try:
+            known = self._field_checksums
+            if known is not None and field_checksum(field, lines) != known.get(field):
+                raise ValueError("not what was written")
+        except (TypeError, ValueError) as error:
+            raise IndexCorruptError(
+                f"{self._path}: the metadata field {field!r} has changed since it was written; "
+                "restore the file from a copy, or build again"
+            ) from error
+        return lines
 
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Rows and metadata of documents whose nested fields are not among `fields`.

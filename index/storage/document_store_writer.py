@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, StorageError
 from lsr.files import is_text
-from lsr.index.storage.document_store import FLAT_METADATA, DocumentStore, Table
-from lsr.index.storage.row_checksums import document_checksum, vector_checksum
+from lsr.index.storage.document_store import CHECKED_METADATA, DocumentStore, Table
+from lsr.index.storage.row_checksums import document_checksum, field_checksum, vector_checksum
 from lsr.retrieval.scalar import canonical, flat_values
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -27,7 +28,7 @@ from lsr.types import Document
 __all__ = ["StoreWriter", "readable"]
 
 _SCHEMA = f"""
-PRAGMA user_version = {FLAT_METADATA};
+PRAGMA user_version = {CHECKED_METADATA};
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY,
     doc_id TEXT NOT NULL UNIQUE,
@@ -43,6 +44,7 @@ CREATE TABLE metadata (
     row INTEGER NOT NULL,
     PRIMARY KEY (field, value, row)
 ) WITHOUT ROWID;
+CREATE TABLE metadata_fields (field TEXT NOT NULL PRIMARY KEY, crc INTEGER NOT NULL);
 CREATE TABLE sparse_vectors (
     row INTEGER PRIMARY KEY,
     terms BLOB NOT NULL,
@@ -243,6 +245,7 @@ class StoreWriter:
 
     def close(self) -> None:
         """Commit, and leave one self-contained file."""
+        self._sum_metadata()
         with _refusals():
             self._connection.execute("COMMIT")
             self._connection.execute("ANALYZE")
@@ -250,8 +253,22 @@ class StoreWriter:
 
     def reader(self) -> DocumentStore:
         """The finished database, of one that is in memory."""
+        self._sum_metadata()
         self._execute("COMMIT", ())
         return DocumentStore(None, self._connection)
+
+    def _sum_metadata(self) -> None:
+        """Store the checksum of each metadata field."""
+        lines = self._connection.execute(
+            "SELECT field, value, group_concat(row) FROM metadata GROUP BY field, value "
+            "ORDER BY field, value"
+        )
+        sums = [
+            (field, field_checksum(field, ((value, rows) for _, value, rows in each)))
+            for field, each in groupby(lines, itemgetter(0))
+        ]
+        with _refusals():
+            self._connection.executemany("INSERT INTO metadata_fields VALUES (?, ?)", sums)
 
     def abandon(self) -> None:
         """Close without caring for what was written."""

@@ -221,6 +221,15 @@ class Manifest:
             except OSError as error:
                 yield f"{path} cannot be read ({error.strerror})"
 
+    def check(self, collection: Path, names: Container[str] | None = None) -> None:
+        """Compare files with their records, see `damage`.
+
+        Raises:
+            IndexCorruptError: one differs.
+        """
+        for damage in self.damage(collection, names):
+            raise IndexCorruptError(f"{damage}; restore it from a copy, or build again")
+
 
 def record_files(root: Path) -> dict[str, FileRecord]:
     """Records of all files below `root`, named by their paths below it, sorted."""

@@ -7,8 +7,9 @@ stands under another's number.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
-__all__ = ["document_checksum", "vector_checksum"]
+__all__ = ["document_checksum", "field_checksum", "vector_checksum"]
 
 
 def document_checksum(
@@ -34,4 +35,16 @@ def vector_checksum(row: int, *parts: bytes) -> int:
     crc = zlib.crc32(" ".join([str(row), *(str(len(part)) for part in parts)]).encode())
     for part in parts:
         crc = zlib.crc32(part, crc)
+    return crc
+
+
+def field_checksum(field: str, lines: Iterable[tuple[str, str]]) -> int:
+    """CRC-32 over the values of a metadata field and their rows, as `field_values` gives them.
+
+    Raises:
+        TypeError, UnicodeError: a part is not text, as in a damaged row.
+    """
+    crc = zlib.crc32(field.encode())
+    for value, rows in lines:
+        crc = zlib.crc32((value + "\0" + rows + "\n").encode(), crc)
     return crc

@@ -1,4 +1,4 @@
-"""The place of every row when the rows of all segments are sorted by doc_id.
+"""Rows by doc_id: the place of every row when all are sorted, and the rows of ids.
 
 Among equal scores the smaller place comes first, so several segments rank as one would. A doc_id
 that was updated is in two rows, of which one is deleted; which of them comes first does not matter.
@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
+from lsr.files import is_text
 from lsr.index.jit import kernel
+from lsr.index.storage.doc_ids import DocIds
 from lsr.index.storage.segment import Segment, frozen
 
-__all__ = ["count_before", "load_tie_order", "tie_order_of"]
+__all__ = ["count_before", "load_tie_order", "rows_of", "tie_order_of"]
 
 Places = NDArray[np.int64]
 
@@ -124,6 +126,24 @@ def count_before(
                 end = high
                 doubling = False
         counts[i] = low
+
+
+def rows_of(segment: Segment, doc_ids: Sequence[str]) -> dict[str, int]:
+    """The rows of those ids that a segment has, by id."""
+    wanted = sorted(set(filter(is_text, doc_ids)))
+    ids = DocIds.build(wanted)
+    counts = np.zeros(len(wanted), np.int64)
+    count_before(
+        *(frozen(ids.text), frozen(ids.indptr), frozen(ids.tie_order)),
+        *(segment.id_bytes, segment.id_indptr, segment.row_at_tie),
+        False,
+        counts,
+    )
+    is_within = counts < segment.n_rows
+    rows = segment.row_at_tie[counts[is_within]]
+    asked = [doc_id for doc_id, within in zip(wanted, is_within.tolist(), strict=True) if within]
+    found = zip(asked, segment.doc_ids(rows), rows.tolist(), strict=True)
+    return {doc_id: row for doc_id, there, row in found if doc_id == there}
 
 
 def load_tie_order(path: Path, n_rows: int) -> NDArray[np.int32]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError
+from lsr.index.storage.arrays_file import Opener, mapped, npy_array
 
 __all__ = ["load_tombstones", "save_tombstones"]
 
@@ -24,8 +25,13 @@ def save_tombstones(path: Path, deleted: NDArray[np.bool_]) -> None:
     np.save(path, np.packbits(deleted, bitorder="little"))
 
 
-def load_tombstones(path: Path, n_rows: int, n_deleted: int) -> NDArray[np.bool_]:
+def load_tombstones(
+    path: Path, n_rows: int, n_deleted: int, read: Opener = mapped
+) -> NDArray[np.bool_]:
     """Read what `save_tombstones` wrote.
+
+    Args:
+        read: gives the bytes of the file.
 
     Returns:
         Which rows are deleted, shape (n_rows,).
@@ -34,7 +40,7 @@ def load_tombstones(path: Path, n_rows: int, n_deleted: int) -> NDArray[np.bool_
         IndexCorruptError: the file is missing, or these are not the tombstones of such a segment.
     """
     try:
-        packed = np.load(path, allow_pickle=False)
+        packed = npy_array(read(path))
         if packed.dtype != np.uint8 or packed.shape != ((n_rows + 7) // 8,):
             raise ValueError(f"{packed.dtype} of shape {packed.shape}, for {n_rows} rows")
         deleted = np.unpackbits(packed, count=n_rows, bitorder="little").view(bool)

@@ -2,23 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from lsr.retrieval.explanation import Explanation, QueryTerm
-from lsr.retrieval.hybrid import Notice
+import numpy as np
+from numpy.typing import NDArray
+
+from lsr.retrieval.explanation import Explanation, QueryTerm, query_terms
+from lsr.retrieval.hybrid import HybridResult, Notice
 from lsr.retrieval.plan import Mode, SearchPlan
+from lsr.retrieval.retriever import SparseSide
+from lsr.retrieval.scalar import Scalar
 from lsr.types import Document
 
-__all__ = ["Answer", "FeedbackDocument", "Hit", "PrfReport"]
+__all__ = [
+    "Answer",
+    "Collapsed",
+    "FacetCounts",
+    "FacetRange",
+    "FacetValue",
+    "FeedbackDocument",
+    "Hit",
+    "PrfReport",
+]
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A found document and its score; `explanation` when the plan asks for one."""
+    """A found document and its score; `explanation` when the plan asks for one.
+
+    Attributes:
+        collapsed: the other hits that this one stands for, where hits were collapsed.
+    """
 
     document: Document
     score: float
     explanation: Explanation | None = None
+    collapsed: Collapsed | None = None
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """Hits of one value of a field, of which the best stands for all.
+
+    Attributes:
+        value: None for a document without the field, which stands for itself.
+        n_hits: hits with this value, the best included.
+        hits: those after the best, as many as were asked for.
+    """
+
+    value: Scalar | None
+    n_hits: int
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True)
+class FacetValue:
+    """A value, and how many matching documents have it."""
+
+    value: Scalar
+    count: int
+
+
+@dataclass(frozen=True)
+class FacetRange:
+    """A range from `low` to before `high`, and how many matching documents have a value in it."""
+
+    low: Scalar | None
+    high: Scalar | None
+    count: int
+
+
+@dataclass(frozen=True)
+class FacetCounts:
+    """Counts of matching documents by a field's values.
+
+    Attributes:
+        values: most documents first, then by value.
+        n_values: different values among the matching documents.
+        n_missing: matching documents without a value.
+        least, greatest: of the numbers among their values, if asked for; None without any.
+    """
+
+    field: str
+    values: tuple[FacetValue, ...] = ()
+    ranges: tuple[FacetRange, ...] = ()
+    n_values: int = 0
+    n_missing: int = 0
+    least: int | float | None = None
+    greatest: int | float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +115,20 @@ class PrfReport:
     feedback: tuple[FeedbackDocument, ...] = ()
     terms: tuple[QueryTerm, ...] = ()
 
+    @classmethod
+    def of(
+        cls,
+        outcome: HybridResult,
+        sparse: SparseSide,
+        doc_ids: Callable[[NDArray[np.int32]], list[str]],
+    ) -> PrfReport:
+        """Of a search that was carried out, with the identifiers of its rows."""
+        prf = outcome.prf
+        learned = zip(doc_ids(prf.rows), prf.scores.tolist(), strict=True)
+        terms = query_terms(sparse, outcome) if outcome.plan.explain == "full" else []
+        feedback = tuple(FeedbackDocument(*pair) for pair in learned)
+        return cls(prf.applied, prf.reason, feedback, tuple(terms))
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -54,6 +140,9 @@ class Answer:
         total: hits that can be paged through with this plan's window.
         plan: what was done, with nothing left open.
         took_ms: milliseconds by stage, and their total.
+        n_matches: the true number of documents that match, where it was asked for or is known
+            from what was; `total` ends where paging does.
+        facets: in the order in which they were asked for.
         first: place of the first hit in the whole ranking, from 0.
     """
 
@@ -66,4 +155,6 @@ class Answer:
     prf: PrfReport
     warnings: tuple[Notice, ...]
     took_ms: dict[str, float]
+    n_matches: int | None = None
+    facets: tuple[FacetCounts, ...] = ()
     first: int = 0

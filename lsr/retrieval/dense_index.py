@@ -29,8 +29,8 @@ class DenseIndex:
         vectors: float32, shape (n_documents, dimension). A row of zeros stands for a document
             without a vector; it is never returned.
         tie_order: int32, shape (n_documents,); among equal scores the smaller comes first.
-        graph: a file that `write_graph` made from the same vectors; without it the graph, where
-            one is needed, is built now.
+        graph: a file that `write_graph` made from the same vectors, or its bytes; without it the
+            graph, where one is needed, is built now.
 
     Raises:
         UnavailableError: faiss is not installed.
@@ -41,7 +41,7 @@ class DenseIndex:
         self,
         vectors: NDArray[np.float32],
         tie_order: NDArray[np.int32],
-        graph: Path | None = None,
+        graph: Path | NDArray[np.uint8] | None = None,
     ) -> None:
         self._faiss = _import_faiss()
         self._vectors = vectors
@@ -65,9 +65,12 @@ class DenseIndex:
             self._places = np.arange(len(vectors))
             self._index.hnsw.efSearch = HNSW_EF_SEARCH
 
-    def _read(self, graph: Path) -> Any:
+    def _read(self, graph: Path | NDArray[np.uint8]) -> Any:
         try:
-            index = self._faiss.read_index(str(graph))
+            if isinstance(graph, Path):
+                index = self._faiss.read_index(str(graph))
+            else:
+                index, graph = self._faiss.deserialize_index(graph), Path("the graph in memory")
         except RuntimeError as error:
             raise IndexCorruptError(f"{graph} cannot be read as a graph; build again") from error
         expected = (len(self._rows), self._vectors.shape[1])

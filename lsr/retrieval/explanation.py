@@ -31,6 +31,7 @@ __all__ = [
     "SidePart",
     "TermPart",
     "explain",
+    "explain_rows",
     "query_terms",
 ]
 
@@ -132,8 +133,26 @@ def explain(
         searcher: what the outcome comes from.
         doc_ids: identifiers of rows.
     """
+    return _explained(searcher, outcome, outcome.final.order[first:last], doc_ids)
+
+
+def explain_rows(
+    searcher: HybridSearcher, outcome: HybridResult, rows: NDArray[np.int32], doc_ids: DocIds
+) -> list[Explanation | None]:
+    """Explain rows in any order; None for those that are not among the candidates."""
+    known = outcome.final.rows
+    places = np.searchsorted(known, rows)
+    there = np.zeros(len(rows), bool)
+    inside = places < len(known)
+    there[inside] = known[places[inside]] == rows[inside]
+    told = iter(_explained(searcher, outcome, places[there], doc_ids))
+    return [next(told) if each else None for each in there.tolist()]
+
+
+def _explained(
+    searcher: HybridSearcher, outcome: HybridResult, places: NDArray[np.intp], doc_ids: DocIds
+) -> list[Explanation]:
     final = outcome.final
-    places = final.order[first:last]
     full = outcome.plan.explain == "full"
     sides = [
         _side_parts(outcome, i, places) if query is not None else [None] * len(places)

@@ -31,6 +31,7 @@ __all__ = [
     "Range",
     "both",
     "parse_filter",
+    "range_of",
 ]
 
 _GROUPS = ("must", "should", "must_not")
@@ -295,7 +296,7 @@ class _Parser:
                 )
         bounds = {name: each for name, each in value.items() if name in _BOUNDS}
         if bounds:
-            conditions.append(_range(bounds, path))
+            conditions.append(range_of(bounds, path))
         return tuple(conditions)
 
     def _none_of(self, value: object, path: str) -> NoneOf:
@@ -313,7 +314,12 @@ class _Parser:
         return AnyOf(tuple(dict.fromkeys(key for v in checked for key in matching(v))), checked)
 
 
-def _range(bounds: Mapping[str, object], path: str) -> Range:
+def range_of(bounds: Mapping[str, object], path: str) -> Range:
+    """Read a range of `gte` or `gt`, and `lte` or `lt`.
+
+    Raises:
+        QueryError: a bound is neither number nor date, or bounds do not go together.
+    """
     read = {name: bound_of(value, f"{path}.{name}") for name, value in bounds.items()}
     for pair in (("gte", "gt"), ("lte", "lt")):
         if set(pair) <= set(read):

@@ -14,7 +14,17 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Scalar", "canonical", "flat_values", "instants", "matching", "number_of", "scalar_of"]
+__all__ = [
+    "OrderKey",
+    "Scalar",
+    "canonical",
+    "flat_values",
+    "instants",
+    "matching",
+    "number_of",
+    "order_key",
+    "scalar_of",
+]
 
 Scalar = str | int | float | bool
 
@@ -23,6 +33,7 @@ WRITES = "~"
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 400
+_FIRST = frozenset("-0123456789")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}.*)?)?")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,7 +57,7 @@ def scalar_of(stored: str) -> Scalar:
 
 def number_of(text: str) -> int | float | None:
     """The number that a text writes as JSON does; None for other texts, and what is not finite."""
-    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+    if text[:1] not in _FIRST or len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
         return None
     value: int | float = json.loads(text)
     return value if isinstance(value, int) or math.isfinite(value) else None
@@ -79,7 +90,7 @@ def instants(text: str) -> tuple[int, int] | None:
     Returns:
         Its first microsecond, and the first after it, counted from 1970; None for other texts.
     """
-    if not _DATE.fullmatch(text):
+    if text[:1] not in _FIRST or not _DATE.fullmatch(text):
         return None
     try:
         if len(text) == _MONTH:
@@ -101,6 +112,27 @@ def _precision(text: str) -> timedelta:
     if "." in time or "," in time:
         return _MICROSECOND
     return timedelta(minutes=1) if len(time) <= len("10:30") else timedelta(seconds=1)
+
+
+OrderKey = tuple[int, int | float | str]
+
+
+def order_key(value: Scalar) -> OrderKey:
+    """The place of a scalar among others: false, true, numbers, dates by time, then other texts.
+
+    Texts that write a number stand among the numbers.
+    """
+    if isinstance(value, bool):
+        return 0, int(value)
+    if not isinstance(value, str):
+        return 1, value
+    if value[:1] not in _FIRST:
+        return 3, value
+    number = number_of(value)
+    if number is not None:
+        return 1, number
+    span = instants(value)
+    return (3, value) if span is None else (2, span[0])
 
 
 def flat_values(metadata: Mapping[str, object]) -> Iterator[tuple[str, Scalar]]:

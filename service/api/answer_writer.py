@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from lsr.retrieval.answer import Hit
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.engine import FoundHit, Search, SearchResult
 from lsr.service.search.explained import Explained
@@ -27,11 +28,13 @@ def answer_content(result: SearchResult, search: Search, request_id: str) -> dic
         "limit": result.limit,
         "offset": result.offset,
         "total": answer.total,
+        "n_matches": answer.n_matches,
         "plan": _plan(answer.plan),
         "prf": answer.prf,
         "warnings": [{"code": each.code, "detail": each.detail} for each in answer.warnings],
         "partial": result.is_partial,
         "hits": [_hit(hit, search) for hit in result.hits],
+        "facets": answer.facets,
         "cursor": result.cursor,
         "models": result.models,
         "request_id": request_id,
@@ -78,6 +81,12 @@ def _hit(hit: FoundHit, search: Search) -> dict[str, Any]:
     }
     if search.wants("text"):
         content["text"] = document.text
+    if hit.collapsed is not None:
+        content["collapsed"] = {
+            "value": hit.collapsed.value,
+            "n_hits": hit.collapsed.n_hits,
+            "hits": [_inner(other, search) for other in hit.collapsed.hits],
+        }
     if hit.marks is not None:
         content["marks"] = [
             {"field": field, "start": start, "end": end, "term": term}
@@ -85,6 +94,16 @@ def _hit(hit: FoundHit, search: Search) -> dict[str, Any]:
             for start, end, term in marks
         ]
     return content
+
+
+def _inner(hit: Hit, search: Search) -> dict[str, Any]:
+    document = hit.document
+    return {
+        "doc_id": document.doc_id,
+        "score": hit.score,
+        "title": document.title if search.wants("title") else None,
+        "metadata": _metadata(document.metadata, search),
+    }
 
 
 def _metadata(metadata: Mapping[str, object], search: Search) -> Mapping[str, object] | None:

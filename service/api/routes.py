@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from lsr.service.api.schemas import (
     Collections,
@@ -17,6 +17,7 @@ from lsr.service.api.schemas import (
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
+from lsr.service.security.grant import grant_of
 
 __all__ = ["api_router", "health_router"]
 
@@ -68,8 +69,11 @@ def api_router(engine: SearchEngine) -> APIRouter:
     router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
     @router.get("", summary="List the collections")
-    def list_collections() -> Collections:
-        return Collections(collections=[_summary(engine, name) for name in engine.catalog.names])
+    def list_collections(http: Request) -> Collections:
+        grant = grant_of(http.scope)
+        grant.asked = True  # names and counts alone
+        names = grant.visible(engine.catalog.names)
+        return Collections(collections=[_summary(engine, name) for name in names])
 
     @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
     def read_collection(collection: str) -> CollectionSummary:
@@ -80,8 +84,8 @@ def api_router(engine: SearchEngine) -> APIRouter:
         summary="Read a document; its id may hold slashes",
         responses=_MISSING,
     )
-    def read_document(collection: str, doc_id: str) -> FoundDocument:
-        document = engine.document(collection, doc_id)
+    def read_document(collection: str, doc_id: str, http: Request) -> FoundDocument:
+        document = engine.document(collection, doc_id, grant_of(http.scope).filter_for(collection))
         return FoundDocument(
             doc_id=document.doc_id,
             title=document.title,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from lsr.errors import LsrError
+from lsr.retrieval.filter import Filter
 from lsr.service.api.answer_writer import answer_content, explain_content, written
 from lsr.service.api.direct_route import DirectRoute
 from lsr.service.api.schemas import Problem
@@ -50,7 +50,7 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.post("/search", summary="Search a collection", response_model=SearchAnswer)
     def search(collection: str, body: SearchRequest, request: Request) -> Response:
-        asked = body.search(_where(request, collection, body), engine.limits.timeout_ms[0])
+        asked = body.search(_within(request, collection), engine.limits.timeout_ms[0])
         result = engine.answer(collection, asked)
         _count(metrics, result)
         return _json(answer_content(result, asked, _request_id(request)))
@@ -59,7 +59,7 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     def msearch(collection: str, body: MultiRequest, request: Request) -> Response:
         request_id = _request_id(request)
         searches = [
-            each.search(_where(request, collection, each), engine.limits.timeout_ms[0])
+            each.search(_within(request, collection), engine.limits.timeout_ms[0])
             for each in body.searches
         ]
         results: list[dict[str, Any]] = []
@@ -74,8 +74,8 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.post("/explain", summary="Why a document has its score", response_model=ExplainAnswer)
     def explain(collection: str, body: ExplainRequest, request: Request) -> Response:
-        asked = body.search(_where(request, collection, body), engine.limits.timeout_ms[0])
-        told = engine.explain(collection, asked, body.doc_id, grant_of(request.scope).sees)
+        asked = body.search(_within(request, collection), engine.limits.timeout_ms[0])
+        told = engine.explain(collection, asked, body.doc_id)
         return _json(explain_content(told, _request_id(request)))
 
     @router.post("/encode", summary="Sparse vectors of texts", response_model=EncodeAnswer)
@@ -87,9 +87,9 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _where(request: Request, collection: str, body: SearchRequest) -> Mapping[str, object]:
-    """The request's filter, and that of its key."""
-    return grant_of(request.scope).narrowed(collection, body.filter) or {}
+def _within(request: Request, collection: str) -> Filter | None:
+    """The filter of the request's key."""
+    return grant_of(request.scope).filter_for(collection)
 
 
 def _count(metrics: Metrics, result: SearchResult) -> None:

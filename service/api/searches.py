@@ -6,13 +6,13 @@ name the bounds; the schemas check shape and type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
 
-from lsr.retrieval.answer import PrfReport
+from lsr.retrieval.answer import FacetCounts, PrfReport
 from lsr.retrieval.explanation import Explanation
+from lsr.retrieval.filter import Filter
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.api.plan_schema import PlanFields
 from lsr.service.api.schemas import Problem
@@ -47,6 +47,15 @@ class VectorFields(BaseModel):
         default=None,
         description="As many numbers as the dense model gives; brought to unit length.",
     )
+
+
+class CollapseFields(BaseModel):
+    """One hit for each value of a field; the best stands for the others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    field: str = Field(description="The field.", examples=["parent_id"])
+    inner: int = Field(default=0, description="Further hits of each value that are told.")
 
 
 class SearchRequest(PlanFields):
@@ -105,24 +114,41 @@ class SearchRequest(PlanFields):
             "anyOf": [{"type": "integer", "minimum": 1, "maximum": 10_000}, {"type": "null"}]
         },
     )
+    facets: list[str | dict[str, JsonValue]] = Field(
+        default_factory=list,
+        description="Fields whose values are counted over all matches: a name, or an object of "
+        "field, limit, ranges (each with from and to) and stats.",
+        examples=[["lang", {"field": "year", "ranges": [{"from": 2000, "to": 2010}]}]],
+    )
+    sort: list[str | dict[str, JsonValue]] = Field(
+        default_factory=list,
+        description="Fields to order all matches by: a name with :asc or :desc, or an object of "
+        "field, order and missing (first or last).",
+        examples=[["year:desc"]],
+    )
+    collapse: CollapseFields | None = Field(
+        default=None, description="One hit for each value of a field."
+    )
+    count: bool = Field(default=False, description="Whether to count all matches.")
     cursor: str | None = Field(
         default=None,
         max_length=4_096,
         description="The cursor of the page before, with the request otherwise repeated.",
     )
 
-    def search(self, where: Mapping[str, object], default_timeout_ms: int) -> Search:
+    def search(self, within: Filter | None, default_timeout_ms: int) -> Search:
         """The request as the engine takes it.
 
         Args:
-            where: its filter, and what else every hit must pass.
+            within: what every hit must pass besides the request's own filter.
         """
         given = self.vectors
         return Search(
             text=self.text,
             limit=self.limit,
             offset=self.offset,
-            where=where,
+            where=self.filter,
+            within=within,
             plan=self.plan_fields(),
             vectors=Vectors(given.sparse, given.dense) if given is not None else None,
             snippets=self.snippet,
@@ -131,6 +157,10 @@ class SearchRequest(PlanFields):
             min_score=self.min_score,
             timeout_ms=default_timeout_ms if self.timeout_ms is None else self.timeout_ms,
             cursor=self.cursor,
+            facets=tuple(self.facets),
+            sort=tuple(self.sort),
+            collapse=self.collapse.model_dump() if self.collapse else None,
+            count=self.count,
         )
 
 
@@ -141,6 +171,23 @@ class SearchMark(BaseModel):
     start: int = Field(description="First character, from 0; Unicode code points are counted.")
     end: int = Field(description="The character after the last.")
     term: str = Field(description="The query's term, as the analyzer writes it.")
+
+
+class InnerHit(BaseModel):
+    """A hit that another one stands for."""
+
+    doc_id: str = Field(description="The document's id.")
+    score: float = Field(description="Its score.")
+    title: str | None = Field(description="Its title; null if not asked for.")
+    metadata: dict[str, Any] | None = Field(description="Its metadata, as in hits.")
+
+
+class CollapsedHits(BaseModel):
+    """The hits of one value of a field."""
+
+    value: str | int | float | bool | None = Field(description="The value; null without one.")
+    n_hits: int = Field(description="Hits with this value, the best included.")
+    hits: list[InnerHit] = Field(description="Those after the best, as many as asked for.")
 
 
 class SearchHit(BaseModel):
@@ -158,6 +205,9 @@ class SearchHit(BaseModel):
         description="Where the score comes from, if asked for; its parts add up to it."
     )
     text: str = Field(default="", description="The whole text; only there if asked for.")
+    collapsed: CollapsedHits | None = Field(
+        default=None, description="What the hit stands for; only there if hits are collapsed."
+    )
     marks: list[SearchMark] = Field(
         default=[], description="Places of matches, in order; only there if asked for."
     )
@@ -179,6 +229,10 @@ class SearchAnswer(BaseModel):
     limit: int = Field(description="Hits asked for, or what stood in for it.")
     offset: int = Field(description="Hits left out at the front.")
     total: int = Field(description="Hits that can be paged through with this window.")
+    n_matches: int | None = Field(
+        description="Documents that match in truth, where `count`, facets or a sort ask for it."
+    )
+    facets: list[FacetCounts] = Field(description="In the order in which they were asked for.")
     plan: SearchPlan = Field(description="What was done, with nothing left open.")
     prf: PrfReport = Field(description="What feedback did, and which documents it learned from.")
     warnings: list[AnswerWarning] = Field(description="What else there is to know.")

@@ -1,1 +1,1 @@
-"""How much at once: connections, requests in flight, rates, bodies, and deadlines."""
+"""Limits of the service: connections, requests at once, rates, bodies, and deadlines."""

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive
 
 from lsr.service.problems import Refusal
 
-__all__ = ["BodyRules", "drained", "has_body", "too_large"]
+__all__ = ["BodyRules", "drained", "has_body", "too_large", "whole"]
 
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
@@ -74,6 +74,35 @@ class BodyRules:
             return message
 
         return receiving
+
+
+async def whole(receive: Receive) -> Receive | None:
+    """Read a body to its end, before anything is spent on its request.
+
+    Returns:
+        What gives it once more; None when the client left.
+
+    Raises:
+        Refusal: as `receive` does.
+    """
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    is_given = False
+
+    async def again() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+
+    return again
 
 
 def has_body(headers: Mapping[str, str]) -> bool:

@@ -57,6 +57,8 @@ class Connections:
         self.limits = limits
         self.waiting: dict[GuardedConnection, None] = {}
         """Those without a request, the longest waiting first."""
+        self.sending: dict[GuardedConnection, None] = {}
+        """Those of whose request a part of the body is still to come."""
         self._warned: dict[str, float] = {}
 
     def opened(self, connection: GuardedConnection) -> None:
@@ -67,6 +69,9 @@ class Connections:
             oldest = next(iter(self.waiting), None)
             if oldest is not None:
                 oldest.close()
+            elif self.sending:
+                slowest = min(self.sending, key=lambda each: each.last_data)
+                slowest.refuse(503, "overloaded", "too many connections are open; try again")
             elif n_open > self.limits.most + _SPARE:
                 connection.transport.abort()
                 return
@@ -98,7 +103,7 @@ class GuardedConnection(Protocol):
     _head_bytes = 0
     _body_bytes = 0
     _body_seconds = 0.0
-    _last_data = 0.0
+    last_data = 0.0
     _last_sweep = 0.0
     _unsent = 0
     _unsent_since = 0.0
@@ -106,12 +111,12 @@ class GuardedConnection(Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
         super().connection_made(cast(asyncio.Transport, transport))
-        self._head_since = self._last_data = self.loop.time()
+        self._head_since = self.last_data = self.loop.time()
         self.watched_by.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the running request, if there is one, that nobody waits for it."""
-        self.watched_by.waiting.pop(self, None)
+        self._forget()
         if self.cycle is not None and not self.cycle.response_complete:
             deadline = self.cycle.scope.get("state", {}).get("deadline")
             if isinstance(deadline, Deadline):
@@ -121,9 +126,9 @@ class GuardedConnection(Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request, noting when its headers began."""
         before = self.cycle
-        self._last_data = self.loop.time()
+        self.last_data = self.loop.time()
         if before is None or before.response_complete:
-            self._head_since = self._head_since or self._last_data
+            self._head_since = self._head_since or self.last_data
             self._head_bytes += len(data)
         else:
             self._body_bytes += len(data)
@@ -132,17 +137,25 @@ class GuardedConnection(Protocol):
             self._began()
         elif self._head_bytes > _HEADER_BYTES:
             self.refuse(431, "too_large", f"the headers are above {_HEADER_BYTES:,} bytes")
+        if self.cycle is not None and not self.cycle.more_body:
+            self.watched_by.sending.pop(self, None)
 
     def _began(self) -> None:
         self._head_since = None
         self._head_bytes = self._body_bytes = 0
         self._body_seconds = 0.0
         self.watched_by.waiting.pop(self, None)
+        self.watched_by.sending[self] = None
+
+    def _forget(self) -> None:
+        self.watched_by.waiting.pop(self, None)
+        self.watched_by.sending.pop(self, None)
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
         super().on_response_complete()
         if not self.transport.is_closing() and self.cycle.response_complete:
+            self.watched_by.sending.pop(self, None)
             self.watched_by.waiting[self] = None
 
     def close_if_slow(self, now: float) -> None:
@@ -163,7 +176,7 @@ class GuardedConnection(Protocol):
         if cycle.more_body and not self.flow.read_paused:
             self._body_seconds += since_sweep
             allowed = limits.body_seconds + self._body_bytes / _LEAST_BYTES_PER_SECOND
-            pause = now - self._last_data
+            pause = now - self.last_data
             if pause > limits.body_seconds or self._body_seconds > allowed:
                 self.refuse(408, "timeout", "the body of the request did not come in time")
                 return
@@ -179,7 +192,7 @@ class GuardedConnection(Protocol):
 
     def close(self) -> None:
         """Close the connection, once what was written is sent."""
-        self.watched_by.waiting.pop(self, None)
+        self._forget()
         self.transport.close()
 
     def refuse(self, status: int, code: str, detail: str) -> None:

@@ -19,6 +19,7 @@ from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.result_view import PAGE_SIZE, ResultView, chips, result_view
 from lsr.service.problems import status_of
+from lsr.service.security.grant import grant_of
 
 __all__ = ["page_router"]
 
@@ -32,9 +33,10 @@ def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
     @router.get("/")
     def home(request: Request) -> Response:
-        if len(engine.catalog.names) == 1:
-            return page.search(engine.catalog.names[0], request)
-        return page.collections()
+        names = page.names(request)
+        if len(names) == 1:
+            return page.search(names[0], request)
+        return page.collections(request)
 
     @router.get("/c/{collection}")
     def search(collection: str, request: Request) -> Response:
@@ -63,12 +65,18 @@ class _Page:
             lstrip_blocks=True,
         )
 
-    def collections(self) -> HTMLResponse:
+    def names(self, request: Request) -> list[str]:
+        """The collections that the reader may see."""
+        grant = grant_of(request.scope)
+        grant.asked = True  # names alone
+        return grant.visible(self._engine.catalog.names)
+
+    def collections(self, request: Request) -> HTMLResponse:
         """A choice of collections."""
-        sizes = {
-            name: self._engine.collection(name).n_documents for name in self._engine.catalog.names
-        }
-        return self._render("collections.html", HTTPStatus.OK, sizes=sizes, collection=None)
+        sizes = {name: self._engine.collection(name).n_documents for name in self.names(request)}
+        return self._render(
+            "collections.html", HTTPStatus.OK, request, sizes=sizes, collection=None
+        )
 
     def search(self, name: str, request: Request, template: str = "search.html") -> Response:
         """The search page of a collection, or just its results.
@@ -79,7 +87,7 @@ class _Page:
         try:
             collection = self._engine.collection(name)
         except NotFoundError as missing:
-            return self._message(missing)
+            return self._message(missing, request)
         default, modes = collection.default_plan, collection.modes
         address = f"{query.address}?{request.url.query}"
         try:
@@ -89,16 +97,17 @@ class _Page:
             said = sum(each in request.query_params for each in PLAN_NAMES)
             if template == "search.html" and said > len(query.plan.pairs):
                 return RedirectResponse(address, HTTPStatus.FOUND)
-            view = self._result(query, str(request.base_url)) if query.text.strip() else None
+            view = self._result(query, request) if query.text.strip() else None
         except LsrError as refused:
             error, status = str(refused), status_of(refused)
         return self._render(
             template,
             status,
+            request,
             collection=name,
             n_documents=collection.n_documents,
             controls=Controls.of(query.plan, default, modes),
-            examples=self._engine.examples(name),
+            examples=() if grant_of(request.scope).filter else self._engine.examples(name),
             query=query,
             address=address,
             view=view,
@@ -112,13 +121,15 @@ class _Page:
             query = PageQuery.of(
                 name, request.query_params, collection.default_plan, collection.modes
             )
-            document = self._engine.document(name, doc_id)
+            within = grant_of(request.scope).filter_for(name)
+            document = self._engine.document(name, doc_id, within)
             terms = self._engine.query_terms(name, query.text)
         except LsrError as error:
-            return self._message(error)
+            return self._message(error, request)
         return self._render(
             "document.html",
             HTTPStatus.OK,
+            request,
             collection=name,
             query=query,
             document=document,
@@ -130,7 +141,7 @@ class _Page:
             metadata={name: _spoken(value) for name, value in document.metadata.items()},
         )
 
-    def _result(self, query: PageQuery, base_url: str) -> ResultView:
+    def _result(self, query: PageQuery, request: Request) -> ResultView:
         engine, name = self._engine, query.collection
         fields, window = self._plan(query.plan, name)
         offset = (query.page - 1) * PAGE_SIZE
@@ -144,6 +155,7 @@ class _Page:
             limit=wanted,
             offset=offset,
             where=query.where,
+            within=grant_of(request.scope).filter_for(name),
             plan=fields,
             pieces=True,
         )
@@ -155,7 +167,9 @@ class _Page:
             engine.query_terms(name, query.text),
             [engine.document(name, each.doc_id) for each in answer.prf.feedback],
             window,
-            curl_command(base_url, name, search_body(query.text, query.where, fields, offset)),
+            curl_command(
+                str(request.base_url), name, search_body(query.text, query.where, fields, offset)
+            ),
         )
 
     def _plan(self, plan: PagePlan, name: str) -> tuple[dict[str, object], int]:
@@ -173,16 +187,21 @@ class _Page:
             limit = min(limit, whole.window)
         return fields, limit
 
-    def _message(self, error: LsrError) -> HTMLResponse:
+    def _message(self, error: LsrError, request: Request) -> HTMLResponse:
         status = status_of(error)
         return self._render(
-            "message.html", status, collection=None, heading=status.phrase, message=str(error)
+            "message.html",
+            status,
+            request,
+            collection=None,
+            heading=status.phrase,
+            message=str(error),
         )
 
-    def _render(self, template: str, status: HTTPStatus, **values: object) -> HTMLResponse:
-        text = self._environment.get_template(template).render(
-            names=self._engine.catalog.names, **values
-        )
+    def _render(
+        self, template: str, status: HTTPStatus, request: Request, **values: object
+    ) -> HTMLResponse:
+        text = self._environment.get_template(template).render(names=self.names(request), **values)
         return HTMLResponse(text, status)
 
 

@@ -80,6 +80,8 @@ def digest(name: str, search: Search) -> str:
         name,
         search.text,
         search.where,
+        search.within.as_json() if search.within else None,
+        (search.sort, search.collapse),
         search.plan,
         (vectors.sparse, vectors.dense) if vectors else None,
         search.min_score,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lsr.retrieval.answer import Hit
+from lsr.retrieval.answer import Collapsed, Hit
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.snippet import MAX_SCANNED_CHARACTERS, Piece
@@ -28,6 +28,7 @@ class FoundHit:
         title, snippet: in pieces; empty unless those were asked for.
         passage: the passage as text; empty unless asked for as such.
         marks: by field (title, snippet, text) the places of matches, if asked for.
+        collapsed: the other hits that this one stands for, where hits were collapsed.
     """
 
     document: Document
@@ -37,6 +38,7 @@ class FoundHit:
     explanation: Explanation | None = None
     passage: str = ""
     marks: dict[str, list[Mark]] | None = None
+    collapsed: Collapsed | None = None
 
 
 class Passages:
@@ -62,7 +64,7 @@ class Passages:
         """
         search = self._search
         if not (search.snippets or search.pieces or search.marks):
-            return tuple(FoundHit(hit.document, hit.score, [], [], hit.explanation) for hit in hits)
+            return tuple(_bare(hit) for hit in hits)
         terms = make_terms()
         return tuple(self._found(hit, terms) for hit in hits)
 
@@ -96,7 +98,9 @@ class Passages:
             passage, marks = self._marked(document, terms)
         elif search.snippets:
             passage = terms.passage(document.text)
-        return FoundHit(document, hit.score, title, snippet, hit.explanation, passage, marks)
+        return FoundHit(
+            document, hit.score, title, snippet, hit.explanation, passage, marks, hit.collapsed
+        )
 
     def _cost(self, document: Document) -> int:
         search = self._search
@@ -122,4 +126,10 @@ class Passages:
         title = [Piece(document.title, False)] if search.pieces and document.title else []
         snippet = [Piece(passage, False)] if search.pieces and passage else []
         marks: dict[str, list[Mark]] | None = {} if search.marks else None
-        return FoundHit(document, hit.score, title, snippet, hit.explanation, passage, marks)
+        return FoundHit(
+            document, hit.score, title, snippet, hit.explanation, passage, marks, hit.collapsed
+        )
+
+
+def _bare(hit: Hit) -> FoundHit:
+    return FoundHit(hit.document, hit.score, explanation=hit.explanation, collapsed=hit.collapsed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from lsr.errors import QueryError
 from lsr.files import is_text
+from lsr.retrieval.filter import Filter
 
 __all__ = ["Limits", "Search", "Vectors", "check_search"]
 
@@ -53,6 +54,7 @@ class Search:
         limit: hits wanted; None for 10. Fewer come where fewer match.
         offset: hits to leave out at the front.
         where: a filter that every hit must pass.
+        within: the filter of a key, which every hit must pass too.
         plan: fields of a `SearchPlan`; others are as the collection's default.
         vectors: override what the models would make of the text.
         snippets: whether a passage of each hit is chosen.
@@ -63,12 +65,14 @@ class Search:
         min_score: hits with a lower score are left out.
         timeout_ms: when what is not done yet is left out; None for no such moment.
         cursor: of the page before.
+        facets, sort, collapse, count: see `lsr.retrieval.refinement`.
     """
 
     text: str = ""
     limit: int | None = None
     offset: int = 0
     where: Mapping[str, object] = field(default_factory=dict)
+    within: Filter | None = None
     plan: Mapping[str, object] = field(default_factory=dict)
     vectors: Vectors | None = None
     snippets: bool = True
@@ -78,6 +82,10 @@ class Search:
     min_score: float | None = None
     timeout_ms: int | None = None
     cursor: str | None = None
+    facets: tuple[object, ...] = ()
+    sort: tuple[object, ...] = ()
+    collapse: Mapping[str, object] | None = None
+    count: bool = False
 
     def wants(self, name: str) -> bool:
         """Whether a part of documents is wanted, whole."""
@@ -116,6 +124,12 @@ def check_search(search: Search, limit: int, limits: Limits) -> None:
         )
     if len(where) > limits.filters:
         raise QueryError(f"the filter has {len(where):,} fields; give at most {limits.filters}")
+    inner = search.collapse.get("inner", 0) if search.collapse else 0
+    if isinstance(inner, int) and limit * (1 + inner) > limits.hits:
+        raise QueryError(
+            f"collapse.inner is {inner:,} and the limit {limit:,}: {limit * (1 + inner):,} hits; "
+            f"one answer holds at most {limits.hits:,}, so ask for fewer"
+        )
     if search.plan.get("explain") == "full" and limit > limits.explained:
         raise QueryError(
             f"the limit is {limit:,} and explain is full; one answer explains at most "

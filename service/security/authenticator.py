@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 
+from lsr.retrieval.filter import parse_filter
 from lsr.service.problems import Refusal
 from lsr.service.security.grant import EVERYTHING, Grant
 from lsr.service.security.keys import KeyFile, digest, is_same
@@ -41,7 +42,7 @@ class Authenticator:
         return self.keys is None and self._admin is None
 
     def grant(self, headers: Mapping[str, str], method: str) -> Grant:
-        """What a request may do.
+        """Find out who asks and what a request may do.
 
         Args:
             headers: by name in lower case.
@@ -67,14 +68,15 @@ class Authenticator:
         return found
 
     def known(self, secret: str) -> Grant | None:
-        """What the holder of a secret may do, or None when it is no key. Raises StorageError."""
+        """The grant of whoever has a secret, or None when it is no key. Raises StorageError."""
         if self._admin is not None and is_same(secret, self._admin):
             return Grant(_ADMIN, "admin")
         key = self.keys.find(secret) if self.keys is not None else None
         if key is None:
             return None
         names = frozenset(key.collections) if key.collections is not None else None
-        return Grant(key.name, key.scope, names, key.filter, resolve=self._resolve)
+        where = parse_filter(key.filter) if key.filter is not None else None
+        return Grant(key.name, key.scope, names, where, resolve=self._resolve)
 
 
 def is_same_origin(headers: Mapping[str, str], method: str) -> bool:

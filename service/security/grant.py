@@ -8,16 +8,18 @@ from typing import Any, Literal, get_args
 
 from starlette.types import Scope as AsgiScope
 
+from lsr.errors import NotFoundError
+from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.service.problems import Refusal
-from lsr.service.security.document_filter import matches
+from lsr.service.security.document_filter import passes
 
-__all__ = ["EVERYTHING", "SCOPES", "Grant", "Scope", "grant_of"]
+__all__ = ["EVERYTHING", "SCOPES", "Grant", "Scope", "Where", "grant_of"]
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """Each allows what those before it allow."""
 
-Filter = Mapping[str, Any]
+Where = Mapping[str, Any] | Filter | None
 
 
 def _itself(name: str) -> str:
@@ -26,7 +28,7 @@ def _itself(name: str) -> str:
 
 @dataclass
 class Grant:
-    """What one request may do. The guard puts it at `scope["state"]["grant"]`.
+    """Permissions of one request. The guard puts it at `scope["state"]["grant"]`.
 
     Attributes:
         name: of the key, for the log; empty where no keys are set.
@@ -62,8 +64,15 @@ class Grant:
             return False
         if self.collections is None:
             return True
-        wanted = self.resolve(collection)
-        return any(self.resolve(each) == wanted for each in self.collections)
+        wanted = self.real_name(collection)
+        return any(self.real_name(each) == wanted for each in self.collections)
+
+    def real_name(self, name: str) -> str:
+        """The collection that a name or an alias stands for; the name itself if it is neither."""
+        try:
+            return self.resolve(name)
+        except NotFoundError:
+            return name
 
     def visible(self, collections: Iterable[str]) -> list[str]:
         """Those of some collections that may be read."""
@@ -80,17 +89,22 @@ class Grant:
             raise Refusal(403, "forbidden", f"this key is not for collection {collection[:64]!r}")
         return self.filter
 
-    def narrowed(self, collection: str, where: Filter | None) -> Filter | None:
-        """A request's own filter, and the key's beside it."""
+    def narrowed(self, collection: str, where: Where) -> Where:
+        """A request's own filter, and the key's beside it.
+
+        Raises:
+            QueryError: the request's own is none.
+            Refusal: as `filter_for`.
+        """
         own = self.filter_for(collection)
-        if own is None or not where:
-            return where if own is None else own
-        return {"must": [own, where]}
+        if own is None:
+            return where
+        return both(where if isinstance(where, Filter) else parse_filter(where or {}), own)
 
     def sees(self, collection: str, metadata: Mapping[str, object]) -> bool:
         """Whether a document with this metadata exists for the key."""
         own = self.filter_for(collection)
-        return own is None or matches(own, metadata)
+        return own is None or passes(own, metadata)
 
     def check_write(self, collection: str, metadata: Mapping[str, object]) -> None:
         """Refuse a document that the key's filter does not pass.

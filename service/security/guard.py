@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lsr.service.limits.admission import Admission, overloaded
-from lsr.service.limits.bodies import BodyRules, drained, has_body
+from lsr.service.limits.bodies import BodyRules, drained, has_body, whole
 from lsr.service.limits.deadline import Deadline
 from lsr.service.limits.rate_limit import RateLimit
 from lsr.service.problems import Refusal
@@ -26,7 +26,7 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 @dataclass(frozen=True)
 class Checks:
-    """What a guard asks, in this order.
+    """Questions of a guard, in this order.
 
     Attributes:
         rate: by key, or by address where there are no keys.
@@ -69,12 +69,14 @@ class Guard:
         }
         try:
             grant = self._let_in(rule, parts.get("collection"), headers, scope)
-            receive = self._body(rule, headers, scope, receive)
+            given = await self._body(rule, headers, scope, receive)
         except Refusal as refusal:
             await _answer(refusal, rule, headers, scope, receive, send)
             return
+        if given is None:
+            return
         sending = _checked(grant, send) if grant.filter is not None else send
-        await self._run(rule, headers, scope, receive, sending)
+        await self._run(rule, headers, scope, given, sending)
 
     def _let_in(
         self, rule: Rule, collection: str | None, headers: Mapping[str, str], scope: Scope
@@ -114,16 +116,18 @@ class Guard:
             detail = "pages of other sites may not do this; allow theirs by --cors, or send a key"
             raise Refusal(403, "forbidden", detail)
 
-    def _body(
+    async def _body(
         self, rule: Rule, headers: Mapping[str, str], scope: Scope, receive: Receive
-    ) -> Receive:
+    ) -> Receive | None:
+        """The body, read unless it is a stream: half of one must not keep a place in a gate.
+
+        None when the client left. Raises Refusal.
+        """
         if not has_body(headers):
             return receive
         bodies = self._checks.bodies
         limit = bodies.check(rule.body, headers, scope["method"], rule.path)
-        if limit is None or "transfer-encoding" not in headers:
-            return receive
-        return bodies.counted(receive, limit)
+        return receive if limit is None else await whole(bodies.counted(receive, limit))
 
     async def _run(
         self,
@@ -158,7 +162,7 @@ def _check_limited(grant: Grant, rule: Rule, collection: str | None, scope: Scop
     if not grant.allows(collection):
         raise Refusal(403, "forbidden", f"this key is not for collection {collection[:64]!r}")
     # what was checked is what is asked: an alias may be set anew before the route reads it
-    real = grant.resolve(collection)
+    real = grant.real_name(collection)
     if real != collection:
         front = rule.path.partition("{collection}")[0]
         scope["path"] = front + real + scope["path"][len(front) + len(collection) :]

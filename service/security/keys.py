@@ -19,7 +19,7 @@ from typing import Any
 
 from lsr.errors import InputError, NotFoundError, StorageError
 from lsr.files import sync
-from lsr.service.security.document_filter import check_filter
+from lsr.retrieval.filter import parse_filter
 from lsr.service.security.grant import SCOPES, Scope
 
 __all__ = ["Key", "KeyFile", "digest", "is_same"]
@@ -92,7 +92,7 @@ class KeyFile:
             if not _COLLECTION.fullmatch(each):
                 raise InputError(f"{each[:64]!r} cannot be the name of a collection or an alias")
         if filter is not None:
-            check_filter(filter)
+            parse_filter(filter)
         key = Key(
             id=secrets.token_hex(8),
             name=name,
@@ -157,7 +157,7 @@ class KeyFile:
 
 
 def digest(secret: str) -> str:
-    """What is kept of a secret: SHA-256, in hexadecimal."""
+    """The hash that is kept of a secret: SHA-256, in hexadecimal."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["equal", "passes", "values_of"]
+__all__ = ["equal", "facet", "grouped", "order_key", "ordered", "passes", "values_of"]
 
 
 def _named(metadata: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -149,3 +149,73 @@ def passes(where: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
         if not holds:
             return False
     return True
+
+
+def order_key(value: Any) -> tuple[int, Any]:
+    """Booleans, numbers and texts that write one, dates, other texts."""
+    if isinstance(value, bool):
+        return 0, value
+    if isinstance(value, str):
+        written = _written(value)
+        if isinstance(written, bool) or written is None:
+            span = _span(value)
+            return (3, value) if span is None else (2, span[0])
+        return 1, written
+    return 1, value
+
+
+def facet(
+    documents: Sequence[Mapping[str, Any]], field: str, limit: int
+) -> tuple[list[tuple[Any, int]], int, int]:
+    """Values with counts, the number of different values, and of documents without one."""
+    counts: dict[str, int] = {}
+    for document in documents:
+        for value in {_json(value) for value in values_of(document, field)}:
+            counts[value] = counts.get(value, 0) + 1
+    ordered = sorted(
+        counts.items(),
+        key=lambda pair: (-pair[1], order_key(json.loads(pair[0])), pair[0].encode()),
+    )
+    found = [(json.loads(value), count) for value, count in ordered[:limit]]
+    return found, len(counts), sum(not _exists(document, field) for document in documents)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def ordered(
+    documents: Sequence[Mapping[str, Any]],
+    keys: Sequence[tuple[str, bool, bool]],
+    scores: Sequence[float],
+    ties: Sequence[int],
+) -> list[int]:
+    """Places of documents by keys of (field, descending, missing first), then score, then tie."""
+    places = sorted(range(len(documents)), key=lambda i: (-scores[i], ties[i]))
+    for field, descending, missing_first in reversed(keys):
+        found = [[order_key(value) for value in values_of(d, field)] for d in documents]
+        there = [i for i in places if found[i]]
+        there.sort(key=lambda i: max(found[i]) if descending else min(found[i]), reverse=descending)
+        if descending:  # equal ones keep their order
+            there = [
+                i
+                for key in dict.fromkeys(max(found[i]) for i in there)
+                for i in places
+                if found[i] and max(found[i]) == key
+            ]
+        missing = [i for i in places if not found[i]]
+        places = [*missing, *there] if missing_first else [*there, *missing]
+    return places
+
+
+def grouped(
+    documents: Sequence[Mapping[str, Any]], field: str, ranked: Sequence[int]
+) -> list[list[int]]:
+    """Ranked places by the first value in JSON; those without one are alone."""
+    groups: dict[object, list[int]] = {}
+    for place in ranked:
+        values = sorted((_json(v) for v in values_of(documents[place], field)), key=str.encode)
+        groups.setdefault(values[0] if values else place, []).append(place)
+    return list(groups.values())

@@ -211,12 +211,12 @@ def test_opening_while_a_build_publishes(
     calls = 0
     verify = Manifest.damage
 
-    def overtaken(self: Manifest, collection: Path) -> Any:
+    def overtaken(self: Manifest, collection: Path, names: Any = None) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1:
             build_collection(documents[:2], built, sparse=Bm25Encoder())
-        return verify(self, collection)
+        return verify(self, collection, names)
 
     monkeypatch.setattr(Manifest, "damage", overtaken)
     collection = CollectionReader.open(built)

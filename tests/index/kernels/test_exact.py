@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.index.kernels.exact import _first_at_least, scan_batch, score_rows
+from lsr.index.kernels.exact import _first_at_least, add_scores, scan_batch, score_rows
 from lsr.index.kernels.top_k import LAST_GUESSED_BIT, cutoff, group_peaks, keep_best
 from lsr.index.search.exact_searcher import ExactSearcher
-from lsr.index.storage.segment import Segment
+from lsr.index.storage.segment import Segment, frozen
 from lsr.sparse import CSR
 from tests.naive import exact as naive
 from tests.support.strategies import doc_id_lists, matrices
@@ -138,6 +138,33 @@ def test_score_rows_is_the_twin_and_scan_batch_to_the_bit(data: st.DataObject) -
         hits = found.rows[i] >= 0
         by_scan[found.rows[i][hits]] = found.scores[i][hits]
         assert np.array_equal(by_scan[rows].view(np.int32), scores.view(np.int32))
+
+
+@overflows
+@quick
+@given(st.data())
+def test_add_scores_is_the_twin(data: st.DataObject) -> None:
+    documents = data.draw(matrices())
+    n = documents.n_rows
+    segment = Segment.build([f"{i}" for i in range(n)], documents)
+    lists = (segment.list_indptr, segment.list_rows, segment.list_weights)
+    queries = data.draw(matrices(n_terms=documents.n_terms + 3, max_rows=4))
+    expected = naive.score_rows(queries, documents, list(range(n)))
+    for i in range(queries.n_rows):
+        query, scores = queries.row(i), np.zeros(n, np.float32)
+        assert add_scores(np.array(query.terms), np.array(query.weights), *lists, scores)
+        wanted = np.array(expected[i], np.float32)
+        assert scores.view(np.int32).tolist() == wanted.view(np.int32).tolist()
+
+
+def test_add_scores_stays_within_its_rows() -> None:
+    """Damaged lists are told of, and nothing is written beyond the scores."""
+    terms, weights = np.array([0], np.int32), np.ones(1, np.float32)
+    indptr = frozen(np.array([0, 4], np.int64))
+    rows = frozen(np.array([1, 2**31 - 1, -1, 0], np.int32))
+    scores = np.zeros(2, np.float32)
+    assert not add_scores(terms, weights, indptr, rows, frozen(np.ones(4, np.float32)), scores)
+    assert scores.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("n_documents", [0, 3])

@@ -154,7 +154,7 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(documents=documents, where=filters, cut=st.integers(0, 8), flat=st.booleans())
 def test_a_filter_means_what_it_says(
     documents: list[dict[str, Any]], where: dict[str, Any], cut: int, flat: bool
