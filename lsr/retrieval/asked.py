@@ -1,4 +1,4 @@
-"""Where a list goes on: after the last hit that was read, wherever that is now."""
+"""The place where a list goes on: after the last hit that was read, wherever that is now."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def answer_content(result: SearchResult, search: Search, request_id: str) -> dic
 
 
 def explain_content(told: Explained, request_id: str) -> dict[str, Any]:
-    """What is told of one document, in the shape of `ExplainAnswer`."""
+    """A report on one document, in the shape of `ExplainAnswer`."""
     warnings = [{"code": each.code, "detail": each.detail} for each in told.warnings]
     return {
         "collection": told.collection,

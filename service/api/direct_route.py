@@ -30,7 +30,7 @@ class DirectRoute(APIRoute):
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """What answers a request."""
+        """The function that answers a request."""
         needs = self.dependant
         others = (needs.dependencies, needs.query_params, needs.header_params, needs.cookie_params)
         if any(others) or len(needs.body_params) != 1 or needs.request_param_name is None:

@@ -266,7 +266,7 @@ class MultiRequest(BaseModel):
 
 
 class MultiResult(BaseModel):
-    """What became of one of several searches: one of the two is there."""
+    """Outcome of one of several searches: one of the two is there."""
 
     answer: SearchAnswer | None = Field(default=None, description="Its answer.")
     problem: Problem | None = Field(default=None, description="Why there is none.")

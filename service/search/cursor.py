@@ -25,7 +25,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Cursor:
-    """Where a list was read up to.
+    """Place that a list was read up to.
 
     Attributes:
         state: what the collection was: its generation and the number of its last write.

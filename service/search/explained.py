@@ -21,7 +21,7 @@ __all__ = ["Explained", "explained"]
 
 @dataclass(frozen=True)
 class Explained:
-    """What is told of one document.
+    """Report on one document.
 
     Attributes:
         rank, score: among the hits of the search, from 1; None where it is not among them.
