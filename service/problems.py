@@ -19,6 +19,7 @@ from lsr.errors import (
     ConflictError,
     IndexStateError,
     InputError,
+    LateError,
     LsrError,
     NotFoundError,
     OverloadedError,
@@ -57,6 +58,7 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (TaskCancelledError, HTTPStatus.CONFLICT),
     (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LateError, HTTPStatus.GATEWAY_TIMEOUT),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 """The first line whose class an error is of."""

@@ -74,6 +74,11 @@ class Follower:
         """The newest generation, without what is in the log alone."""
         return self._builder.published
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Generation and last operation of the view, or of one before it."""
+        return self.view.manifest.generation, self.shown
+
     def follow(self) -> bool:
         """Bring the view up to date; whether it changed.
 
