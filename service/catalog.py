@@ -43,6 +43,9 @@ class Catalog:
     def open(cls, paths: Mapping[str, Path], *, keeper: bool = True, address: str = "") -> Catalog:
         """Open the collections at `paths`, comparing every file with its checksum.
 
+        Their arrays are copied into memory that all processes share, so that files which are
+        damaged in place crash nothing.
+
         Args:
             keeper, address: as `LiveCollection`.
 
@@ -53,7 +56,9 @@ class Catalog:
         with ExitStack() as opened:
             collections = {}
             for name, path in paths.items():
-                collections[name] = LiveCollection.open(path, keeper=keeper, address=address)
+                collections[name] = LiveCollection.open(
+                    path, keeper=keeper, address=address, residence="shared"
+                )
                 opened.callback(collections[name].close)
             catalog = cls(collections)
             opened.pop_all()

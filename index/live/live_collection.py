@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,8 @@ MOST_WAITING = 1_000_000
 _LOOKS_SECONDS = 0.1
 """Between two looks at what others have published or written."""
 _TAKES_OVER_SECONDS = 1.0
+_STUCK_SECONDS = 10.0
+"""Nothing was encoded for this time: what is encoded is published without the rest."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +54,7 @@ class CollectionState:
         acknowledged: the last operation that is durable.
         is_keeper: whether this process encodes and publishes.
         error: why following, encoding or publishing does not get on, or None.
+        damage: a sentence on a file that was changed in place while it is served, or None.
     """
 
     generation: int
@@ -59,6 +63,7 @@ class CollectionState:
     acknowledged: int
     is_keeper: bool
     error: str | None
+    damage: str | None = None
 
 
 class LiveCollection:
@@ -84,6 +89,7 @@ class LiveCollection:
         self._opening = threading.Lock()
         self._closing = False
         self._error: str | None = None
+        self._damage: str | None = None
         self._follower = Follower(published, self._open_log)
         self._worker = Worker(self.path)
         self._keeper = Keeper(
@@ -139,6 +145,7 @@ class LiveCollection:
             manifest.log_seq if log is None else log.state().last,
             self._keeper.is_keeper,
             self._error or self._keeper.error,
+            self._damage,
         )
 
     def write(
@@ -198,12 +205,15 @@ class LiveCollection:
         return self._follower.follow()
 
     def publish(self, progress: Progress = no_progress) -> int:
-        """Publish what is encoded, in a process of its own. Returns the generation.
+        """Publish what is acknowledged, in a process of its own. Returns the generation.
+
+        Operations that wait for their vectors are waited for, as long as the keeper gets on.
 
         Raises:
             StorageError: the disk is full, or another writer is at work.
             TaskCancelledError: it was cancelled.
         """
+        self._wait_encoded(progress)
         return self._task("publish", progress)
 
     def merge(self, progress: Progress = no_progress) -> int:
@@ -213,7 +223,7 @@ class LiveCollection:
             StorageError: the disk is full, or another writer is at work.
             TaskCancelledError: it was cancelled.
         """
-        self._task("publish", progress)
+        self.publish(progress)
         return self._task("merge", progress)
 
     def cancel(self) -> None:
@@ -256,6 +266,24 @@ class LiveCollection:
         result = self._worker.run(task, progress=progress)
         self.follow()
         return int(result["generation"])
+
+    def _wait_encoded(self, progress: Progress) -> None:
+        log = self._open_log()
+        if log is None:
+            return
+        last, deadline, seen = log.state().last, time.monotonic() + _STUCK_SECONDS, -1
+        while time.monotonic() < deadline and not self._closing:
+            self.follow()
+            manifest = self._follower.published.manifest
+            is_known = log.knows_encoder(manifest.log_seq, manifest.sparse.sha256)
+            encoded = max(manifest.log_seq, log.state().encoded if is_known else 0)
+            if encoded >= last:
+                return
+            if encoded > seen:
+                seen, deadline = encoded, time.monotonic() + _STUCK_SECONDS
+            progress("encode", encoded, last)
+            self._keeper.wake()
+            time.sleep(_LOOKS_SECONDS / 5)
 
     def _check(self, operation: Operation) -> None:
         encoder, manifest = self._follower.encoder, self._follower.published.manifest
@@ -329,8 +357,16 @@ class LiveCollection:
     def _look_now(self) -> None:
         self._looks.set()
 
+    def _look_at_files(self) -> None:
+        """See whether a file that is served was changed in place, and say so once."""
+        with suppress(LsrError):
+            damage = self._follower.damage()
+            if damage is not None and damage != self._damage:
+                _log.error("%s; restore it from a snapshot, or build again", damage)
+            self._damage = damage
+
     def _run(self) -> None:
-        took_over = 0.0
+        took_over = looked = 0.0
         while not self._closing:
             self._looks.wait(_LOOKS_SECONDS)
             self._looks.clear()
@@ -343,6 +379,9 @@ class LiveCollection:
                     _log.error("%s: cannot follow: %s", self.path, error, exc_info=trace)
                 self._error = str(error)
             now = time.monotonic()
+            if now - looked > _TAKES_OVER_SECONDS:
+                looked = now
+                self._look_at_files()
             if self._may_keep and now - took_over > _TAKES_OVER_SECONDS and not self._closing:
                 took_over = now
                 self._keeper.take_over(self._address)

@@ -22,7 +22,7 @@ from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, StorageError, TaskCancelledError
 from lsr.progress import Progress, no_progress
 
-__all__ = ["Worker", "serve_tasks"]
+__all__ = ["Tasks", "Worker", "serve_tasks"]
 
 
 class Worker:
@@ -134,7 +134,7 @@ def serve_tasks() -> None:
     lines = _lines_until_death()
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever else is printed must not come between the answers
-    tasks = _Tasks(collection)
+    tasks = Tasks(collection)
 
     def progress(stage: str, done: int, total: int | None) -> None:
         answers.write(json.dumps({"progress": [stage, done, total]}).encode() + b"\n")
@@ -150,12 +150,15 @@ def serve_tasks() -> None:
         answers.write(json.dumps(answer).encode() + b"\n")
 
 
-class _Tasks:
+class Tasks:
+    """What the child process does."""
+
     def __init__(self, collection: Path) -> None:
         self._collection = collection
         self._encoder: Encoder | None = None
 
     def run(self, request: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        """Do a task; see `Worker.run`. Returns its result."""
         from lsr.index.collection.update import merge_segments
         from lsr.index.live.publication import publish_log
 

@@ -27,6 +27,10 @@ CHECKED_METADATA = 2
 Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
 
 _BATCH = 1_000
+_SAMPLES = 100
+_TYPES = (('"', "#"), ("-", ":"), ("f", "g"), ("t", "u"))
+"""Beginnings of texts, numbers, false and true in canonical JSON, and what follows each."""
+
 _KEYS: dict[Table, str] = {
     "documents": "row",
     "metadata": "field, value, row",
@@ -195,6 +199,19 @@ class DocumentStore:
                 "restore the file from a copy, or build again"
             ) from error
         return lines
+
+    def field_samples(self, field: str) -> list[str]:
+        """Some values of a metadata field, of every type that it has, in canonical JSON."""
+        samples: set[str] = set()
+        for low, high in _TYPES:
+            for order in ("", "DESC"):
+                found = self._all(
+                    "SELECT DISTINCT value FROM metadata WHERE field = ? AND value >= ? "
+                    f"AND value < ? ORDER BY value {order} LIMIT {_SAMPLES}",
+                    (field, low, high),
+                )
+                samples.update(value for (value,) in found)
+        return sorted(samples)
 
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Rows and metadata of documents whose nested fields are not among `fields`.

@@ -17,7 +17,7 @@ from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
-    from lsr.retrieval.answer import Answer, Hit
+    from lsr.retrieval.answer import Answer, Collapsed, Hit
     from lsr.retrieval.explanation import Explanation, SidePart
     from lsr.retrieval.filter import Filter
 
@@ -48,6 +48,21 @@ def search(
             "repeated.",
         ),
     ] = None,
+    facets: Annotated[
+        list[str] | None,
+        typer.Option("--facet", help="Count matches by a field's values; may be repeated."),
+    ] = None,
+    sort: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Order by a field, as year or year:desc, in place of scores; may be repeated."
+        ),
+    ] = None,
+    collapse: Annotated[
+        str | None, typer.Option(help="One hit for each value of a field, the best.")
+    ] = None,
+    min_score: Annotated[float | None, typer.Option(help="Leave out hits of lower scores.")] = None,
+    count: Annotated[bool, typer.Option("--count", help="Count all that match.")] = False,
     verify: Annotated[
         bool, typer.Option(help="Compare the index with its checksums first.", show_default=True)
     ] = True,
@@ -93,7 +108,18 @@ def _search(
 
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
-    answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan)
+    answer = collection.search(
+        text,
+        k=k,
+        offset=offset,
+        where=conditions,
+        plan=plan,
+        facets=facets or (),
+        sort=sort or (),
+        collapse=collapse,
+        min_score=min_score,
+        count=count,
+    )
     collection.close()
     return answer
 
@@ -106,6 +132,11 @@ def _print_answer(answer: Answer, offset: int, explain: bool, as_json: bool) -> 
         complain(f"warning: {warning.detail}")
     for rank, hit in enumerate(answer.hits, start=offset + 1):
         _print_hit(rank, hit)
+    if answer.n_matches is not None:
+        typer.echo(f"{answer.n_matches:,} match")
+    for facet in answer.facets:
+        counts = ", ".join(f"{each.value} {each.count:,}" for each in facet.values)
+        typer.echo(f"{facet.field}: {counts or 'none'}; without: {facet.n_missing:,}")
     if answer.prf.applied and explain:
         learned = ", ".join(document.doc_id for document in answer.prf.feedback)
         typer.echo(f"feedback from: {learned}")
@@ -118,6 +149,8 @@ def _print_hit(rank: int, hit: Hit) -> None:
     shown = line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
     typer.echo(f"{rank:3}  {hit.score:8.4f}  {hit.document.doc_id}  {hit.document.title}")
     typer.echo(f"     {shown}")
+    if hit.collapsed is not None and hit.collapsed.n_hits > 1:
+        typer.echo(f"     and {hit.collapsed.n_hits - 1:,} more with {hit.collapsed.value!r}")
     if hit.explanation is not None:
         for sentence in _explained(hit.explanation):
             typer.echo(f"     {sentence}")
@@ -159,6 +192,8 @@ def _as_json(answer: Answer) -> dict[str, object]:
         "mode": answer.mode,
         "generation": answer.generation,
         "total": answer.total,
+        "n_matches": answer.n_matches,
+        "facets": answer.facets,
         "plan": answer.plan,
         "prf": answer.prf,
         "warnings": [warning._asdict() for warning in answer.warnings],
@@ -170,8 +205,13 @@ def _as_json(answer: Answer) -> dict[str, object]:
                 "text": hit.document.text,
                 "metadata": hit.document.metadata,
                 "explanation": hit.explanation,
+                **({} if hit.collapsed is None else {"collapsed": _collapsed(hit.collapsed)}),
             }
             for hit in answer.hits
         ],
         "took_ms": answer.took_ms,
     }
+
+
+def _collapsed(collapsed: Collapsed) -> dict[str, object]:
+    return {"value": collapsed.value, "n_hits": collapsed.n_hits}

@@ -140,7 +140,7 @@ def test_a_changed_operation_is_named(log: OperationLog, column: str) -> None:
     append(log, "a", "b")
     log.keep_vectors([Vectors(2, b"abcd", b"abcd", b"abcd", True)], 2)
     with sqlite3.connect(log.path) as connection:
-        connection.execute(f"UPDATE operations SET {column} = ? WHERE seq = 2", (b"{x",))  # noqa: S608
+        connection.execute(f"UPDATE operations SET {column} = ? WHERE seq = 2", (b"{x",))
     connection.close()
     with pytest.raises(IndexCorruptError, match=r"log\.sqlite is damaged .*operation 2"):
         log.entries(0, 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,7 +11,10 @@ import typer
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.remote import ServiceKey, ServiceUrl, remote_collection
+from lsr.errors import IndexStateError
 from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.field_types import field_types
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 
@@ -46,6 +50,7 @@ def info(
     if calibration is not None:
         recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
         described["calibration"] = recall
+    described["fields"] = _fields(index, manifest)
     parts = [(each.name, each.n_documents, each.n_deleted) for each in manifest.segments]
     _print(described, parts, as_json)
 
@@ -57,13 +62,26 @@ def _print(described: dict[str, Any], parts: list[tuple[str, int, int]], as_json
     del described["segments"]
     for name, value in described.items():
         shown = f"{value:,}" if isinstance(value, int) else value
-        if isinstance(value, dict):
+        if name == "fields" and isinstance(value, dict):
+            shown = "; ".join(f"{field}: {kind}" for field, kind in value.items()) or "none"
+        elif isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
             shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
         typer.echo(f"{name:14} {'none' if shown is None else shown}")
     for name, n_documents, n_deleted in parts:
         deleted = f", {n_deleted:,} deleted" if n_deleted else ""
         typer.echo(f"{name:14} {n_documents:,} documents{deleted}")
+
+
+def _fields(index: Path, manifest: Manifest) -> dict[str, str] | None:
+    """The metadata fields that a filter can name, with their types; None if damage hides them."""
+    from lsr.index.collection.snapshot import open_readers
+
+    try:
+        readers = open_readers(Path(index), manifest)
+        return field_types(CollectionMetadata([reader.metadata for reader in readers]))
+    except IndexStateError:
+        return None
 
 
 def _described(found: CollectionInfo) -> dict[str, Any]:
