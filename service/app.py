@@ -22,6 +22,7 @@ from starlette.types import Scope
 from lsr.errors import LsrError
 from lsr.service.api.keys import keys_router
 from lsr.service.api.routes import api_router, health_router
+from lsr.service.api.shapes import write_shapes
 from lsr.service.engine import SearchEngine
 from lsr.service.hosts import HostNames
 from lsr.service.limits.admission import Admission, Gate
@@ -98,6 +99,7 @@ def create_app(
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
+    write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())
     return app
 

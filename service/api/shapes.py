@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import WithJsonSchema
-
-__all__ = ["SHAPES", "Schema", "shape", "write_shapes"]
+__all__ = ["SHAPES", "Schema", "write_shapes"]
 
 Schema = dict[str, Any]
 
-_MARK = "x-lsr-shape"
 _REF = "#/components/schemas/"
-
-
-def shape(name: str, *, many: bool = False) -> WithJsonSchema:
-    """The schema of a field that has one of `SHAPES`, or a list of them."""
-    marked: Schema = {_MARK: name}
-    return WithJsonSchema({"type": "array", "items": marked} if many else marked)
 
 
 def _ref(name: str) -> Schema:
@@ -140,20 +131,50 @@ SHAPES: dict[str, Schema] = {
 """Schemas by name."""
 
 
+_FIELDS = {"filter": "Filter", "facets": "Facet", "sort": "SortKey", "documents": "BulkDocument"}
+"""Fields of requests that have one of the shapes wherever they are open, or a list of it."""
+
+
 def write_shapes(description: Schema) -> None:
-    """Put the shapes into a description of the API, and name them where they belong."""
+    """Put the shapes into a description of the API, where the models leave it open.
+
+    Refusals that FastAPI describes as its own become the problems that they are.
+    """
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
     schemas.update({name: {"title": name, **schema} for name, schema in SHAPES.items()})
-    _name(description)
+    _shape(description)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
 
 
-def _name(value: Any) -> None:
-    if isinstance(value, dict):
-        name = value.pop(_MARK, None)
-        if name is not None:
-            value["$ref"] = _REF + name
-        for each in value.values():
-            _name(each)
-    elif isinstance(value, list):
+def _shape(value: Any) -> None:
+    if isinstance(value, list):
         for each in value:
-            _name(each)
+            _shape(each)
+    if not isinstance(value, dict):
+        return
+    for name, schema in value.get("properties", {}).items():
+        if name in _FIELDS and isinstance(schema, dict):
+            _shape_field(schema, _ref(_FIELDS[name]))
+    if value.get("additionalProperties") is True:
+        value["additionalProperties"] = _ref("JsonValue")
+    if value.get("$ref") == _REF + "HTTPValidationError":
+        value["$ref"] = _REF + "Problem"
+    for key, each in value.items():
+        if key not in ("example", "examples", "default"):
+            _shape(each)
+
+
+def _shape_field(schema: Schema, shape: Schema) -> None:
+    """Give an open object, one that may be null, or a list of them, its shape."""
+    if schema.get("type") == "array":
+        if "$ref" not in schema.get("items", {}) or schema["items"] == _ref("JsonValue"):
+            schema["items"] = shape
+    elif schema.get("type") == "object":
+        del schema["type"]
+        schema.pop("additionalProperties", None)
+        schema.update(shape)
+    for part in schema.get("anyOf", ()):
+        if part.get("type") == "object":
+            part.clear()
+            part.update(shape)
