@@ -46,7 +46,8 @@ def serve(
     """Serve collections until SIGTERM or SIGINT; then finish what is running and return.
 
     Args:
-        paths: index folders; each is served under its own name in lower case.
+        paths: index folders; each is served under its own name in lower case. There may be none
+            where the settings name a folder of collections.
         announce: called with the address once requests are answered.
 
     Raises:
@@ -85,7 +86,7 @@ def run_server(
     Raises:
         IndexStateError: a collection cannot be used.
     """
-    catalog = Catalog.open(named, address=_url(settings, listener))
+    catalog = Catalog.open(named, settings.data_dir, address=_url(settings, listener))
     with closing(catalog):
         stopping = Stopping()
         engine = SearchEngine(catalog, settings.limits)

@@ -234,15 +234,19 @@ class LiveCollection:
         """Compile kernels and load models that the first search needs."""
         self.view.warm_up()
 
-    def close(self) -> None:
-        """Commit what has queued, publish what is encoded, and stop. Views can still be read."""
+    def close(self, *, publish: bool = True) -> None:
+        """Commit what has queued, publish what is encoded, and stop. Views can still be read.
+
+        Args:
+            publish: whether to publish; what is not stays in the log.
+        """
         self._closing = True
         if self._committer is not None:
             self._committer.close()
         self._looks.set()
         self._thread.join()  # at first, as it would take over what is let go
         try:
-            if self._keeper.is_keeper and self.state.searchable > self.state.published:
+            if publish and self._keeper.is_keeper and self.state.searchable > self.state.published:
                 self._worker.run("publish")
         except LsrError as error:
             _log.warning("%s: not published at the end: %s", self.path, error)

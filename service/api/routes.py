@@ -1,8 +1,7 @@
-"""The REST API: health, collections, search, documents, metrics."""
+"""Routes of health, metrics and search."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -10,9 +9,6 @@ from fastapi import APIRouter, Request, Response
 from lsr.retrieval.snippet import plain
 from lsr.service.api.schemas import (
     AnswerWarning,
-    Collections,
-    CollectionSummary,
-    FoundDocument,
     Health,
     Problem,
     SearchAnswer,
@@ -75,19 +71,8 @@ def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
 
 def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
-    """Everything below `/v1`."""
+    """`…/search`."""
     router = APIRouter(prefix="/v1/collections", tags=["search"])
-
-    @router.get("", summary="List the collections")
-    def list_collections(http: Request) -> Collections:
-        grant = grant_of(http.scope)
-        grant.asked = True  # names and counts alone
-        names = grant.visible(engine.catalog.names)
-        return Collections(collections=[_summary(engine, name) for name in names])
-
-    @router.get("/{collection}", summary="Describe a collection", responses=_MISSING)
-    def read_collection(collection: str) -> CollectionSummary:
-        return _summary(engine, collection)
 
     @router.post(
         "/{collection}/search",
@@ -109,40 +94,7 @@ def api_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         metrics.count_search(collection, result.answer.mode, result.answer.took_ms)
         return _answer(result, request.snippet)
 
-    @router.get(
-        "/{collection}/documents/{doc_id:path}",
-        summary="Read a document; its id may hold slashes",
-        responses=_MISSING,
-    )
-    def read_document(collection: str, doc_id: str, http: Request) -> FoundDocument:
-        document = engine.document(collection, doc_id, grant_of(http.scope).filter_for(collection))
-        return FoundDocument(
-            doc_id=document.doc_id,
-            title=document.title,
-            text=document.text,
-            metadata=dict(document.metadata),
-        )
-
     return router
-
-
-def _summary(engine: SearchEngine, name: str) -> CollectionSummary:
-    collection = engine.collection(name)
-    manifest = collection.manifest
-    return CollectionSummary(
-        name=name,
-        n_documents=manifest.n_documents,
-        n_terms=manifest.n_terms,
-        n_postings=manifest.n_postings,
-        size_bytes=manifest.size_bytes,
-        generation=manifest.generation,
-        created=datetime.fromisoformat(manifest.created),
-        modes=list(collection.modes),
-        sparse_encoder=manifest.sparse.name,
-        dense_encoder=manifest.dense.name if manifest.dense else None,
-        default_plan=collection.default_plan.resolved(collection.modes),
-        fields=list(collection.metadata.fields),
-    )
 
 
 def _vectors(request: SearchRequest) -> Vectors | None:

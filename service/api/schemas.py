@@ -6,7 +6,6 @@ name the bounds; the schemas check shape and type.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
@@ -18,9 +17,6 @@ from lsr.service.api.plan_schema import PlanFields
 
 __all__ = [
     "AnswerWarning",
-    "CollectionSummary",
-    "Collections",
-    "FoundDocument",
     "Health",
     "Problem",
     "SearchAnswer",
@@ -123,42 +119,6 @@ class SearchAnswer(BaseModel):
         description="Milliseconds by stage, and their total.",
         examples=[{"encode": 0.1, "search": 0.4, "fetch": 0.3, "total": 0.8}],
     )
-
-
-class CollectionSummary(BaseModel):
-    """A collection that can be searched."""
-
-    name: str = Field(description="The name in paths.", examples=["birds"])
-    n_documents: int = Field(description="Number of documents.")
-    n_terms: int = Field(description="Size of the sparse vocabulary.")
-    n_postings: int = Field(description="Non-zero weights of all sparse vectors.")
-    size_bytes: int = Field(description="Bytes on disk.")
-    generation: int = Field(description="Counts publications from 1.")
-    created: datetime = Field(description="When this generation was built.")
-    modes: list[Literal["hybrid", "sparse", "dense"]] = Field(
-        description="Modes it can be searched in; the first is the default."
-    )
-    sparse_encoder: str = Field(description="What made the sparse vectors.", examples=["bm25"])
-    dense_encoder: str | None = Field(description="What made the dense vectors, if there are any.")
-    default_plan: SearchPlan = Field(
-        description="How it is searched where a request does not say: tuned, or as built in."
-    )
-    fields: list[str] = Field(description="Metadata fields that a filter can name.")
-
-
-class Collections(BaseModel):
-    """All collections of this service."""
-
-    collections: list[CollectionSummary] = Field(description="In order of name.")
-
-
-class FoundDocument(BaseModel):
-    """A document as it was indexed."""
-
-    doc_id: str = Field(description="The document's id.", examples=["birds-17"])
-    title: str = Field(description="Its title, or empty.")
-    text: str = Field(description="Its text, whole.")
-    metadata: dict[str, Any] = Field(description="Its metadata.", examples=[_METADATA_EXAMPLE])
 
 
 class Health(BaseModel):

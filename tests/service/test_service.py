@@ -205,6 +205,7 @@ def test_documents(client: TestClient) -> None:
             "title": document.title,
             "text": document.text,
             "metadata": document.metadata,
+            "version": 0,
         }
     missing = _problem(client.get("/v1/collections/birds/documents/birds/9"), 404, "not_found")
     assert missing["detail"] == "there is no document 'birds/9' in collection birds"
@@ -217,7 +218,11 @@ def test_collections(client: TestClient) -> None:
     one = client.get("/v1/collections/birds").json()
     assert one == listed[0]
     assert (one["n_documents"], one["modes"], one["sparse_encoder"]) == (4, ["sparse"], "bm25")
-    assert one["fields"] == ["tags", "wet", "year"]
+    assert [(each["name"], each["types"]) for each in one["fields"]] == [
+        ("tags", ["text"]),
+        ("wet", ["boolean"]),
+        ("year", ["number", "text"]),
+    ]
     assert one["size_bytes"] > 0
     for path in ("/v1/collections/fish", "/v1/collections/..%2Fx"):
         assert client.get(path).status_code == 404
@@ -229,8 +234,8 @@ def test_unknown_routes_and_methods(client: TestClient) -> None:
     assert problem["type"] == "urn:lsr:problem:not_found"
     refused = client.get(SEARCH)
     problem = _problem(refused, 405, "method_not_allowed")
-    assert refused.headers["Allow"] == "POST"
-    assert problem["detail"] == f"{SEARCH} does not take GET; use POST"
+    assert refused.headers["Allow"] == "OPTIONS, POST"
+    assert problem["detail"] == f"{SEARCH} does not take GET; use OPTIONS, POST"
     _problem(client.get("/static/../app.py"), 404, "not_found")
     _problem(client.get("/static/%2e%2e/app.py"), 404, "not_found")
 
@@ -240,6 +245,7 @@ def test_every_error_has_a_status() -> None:
     expected = {"QueryError": 422, "DataError": 422, "InputError": 422, "NotFoundError": 404}
     expected |= {"StorageError": 507, "LsrError": 500, "ModelError": 500, "TaskCancelledError": 409}
     expected |= dict.fromkeys(("ConflictError", "ExistsError", "VersionConflictError"), 409)
+    expected |= {"AccessError": 403}
     for kind in kinds:
         error = kind.__new__(kind)
         assert status_of(error) == expected.get(kind.__name__, 503)

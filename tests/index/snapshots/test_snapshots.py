@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import sqlite3
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +27,9 @@ from lsr.files import signed
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
+from lsr.index.live.live_collection import LiveCollection
+from lsr.index.live.log import LOG_FILE, OperationLog
+from lsr.index.live.operation import Operation, Stored, body_of
 from lsr.index.snapshots.archive import pack, packed_size, unpack
 from lsr.index.snapshots.listing import LISTING, Listing
 from lsr.index.snapshots.restore import (
@@ -272,30 +274,51 @@ def test_a_bomb_is_refused_before_it_is_written(collection: Path, tmp_path: Path
     assert not (tmp_path / "back").exists()
 
 
-def log(path: Path, *seqs: int) -> None:
-    with closing(sqlite3.connect(path / "log.sqlite")) as connection, connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE ops (seq INTEGER PRIMARY KEY, body TEXT)")
-        connection.executemany("INSERT INTO ops VALUES (?, 'b')", [(seq,) for seq in seqs])
-
-
-def logged(path: Path) -> list[int]:
-    with closing(sqlite3.connect(path / "log.sqlite")) as connection:
-        return [seq for (seq,) in connection.execute("SELECT seq FROM ops ORDER BY seq")]
+def fed(path: Path, *doc_ids: str) -> None:
+    """Write documents through the log of a collection, and die before they are published."""
+    log = OperationLog(path / LOG_FILE, Manifest.read(path).log_seq)
+    with log.transaction() as connection:
+        for doc_id in doc_ids:
+            log.append(connection, doc_id, body_of(Document(doc_id, "heron")), None)
+    log.close()
 
 
 def test_the_log_comes_along_and_its_numbers_grow(collection: Path, tmp_path: Path) -> None:
-    log(collection, 4, 5, 6)
+    fed(collection, "new1", "new2", "new3")
     snapshots = Snapshots(collection)
-    assert snapshots.create("s").log_seq == 6
+    assert snapshots.create("s").log_seq == 3
     assert not list(snapshots.path("s").glob("*-wal"))
     restore(snapshots.path("s"), tmp_path / "copy")
-    assert logged(tmp_path / "copy") == [4, 5, 6]
-    with closing(sqlite3.connect(collection / "log.sqlite")) as connection, connection:
-        connection.execute("INSERT INTO ops VALUES (20, 'b')")
-    restore(snapshots.path("s"), collection)
-    assert logged(collection) == [18, 19, 20]
+    with LiveCollection.open(tmp_path / "copy") as live:
+        assert live.stored("new3") == Stored(Document("new3", "heron"), 3)
+        assert live.wait_searchable(3, 30)
+        assert live.view.n_documents == 61
+    fed(collection, *(f"later{n}" for n in range(17)))
     assert last_number(collection) == 20
+    restore(snapshots.path("s"), collection)
+    assert last_number(collection) == 20
+    with LiveCollection.open(collection) as live:
+        assert live.stored("later0") is None
+        assert live.wait_searchable(20, 30)
+        (written,) = live.write([Operation.put(Document("one more", "heron"))])
+        assert written.seq == 21
+        assert live.wait_searchable(21, 30)
+        assert live.view.n_documents == 62
+
+
+def test_a_log_where_nothing_waits_goes_on_too(collection: Path, tmp_path: Path) -> None:
+    with LiveCollection.open(collection) as live:
+        live.write([Operation.put(Document(f"n{n}", "heron")) for n in range(5)])
+        assert live.wait_searchable(5, 30)
+        live.publish()
+        Snapshots(collection).create("s")
+        live.write([Operation.put(Document("late", "heron"))])
+    restore(Snapshots(collection).path("s"), collection)
+    with LiveCollection.open(collection) as live:
+        assert live.stored("late") is None
+        assert live.state.acknowledged == live.state.searchable == 6
+        (written,) = live.write([Operation.put(Document("one more", "heron"))])
+        assert written.seq == 7
 
 
 def test_numbers_grow_without_waiting_operations(collection: Path) -> None:
