@@ -24,6 +24,7 @@ from lsr.service.api.documents import documents_router
 from lsr.service.api.health import health_router
 from lsr.service.api.keys import keys_router
 from lsr.service.api.search_routes import search_router
+from lsr.service.api.shapes import write_shapes
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.tasks import tasks_router
 from lsr.service.collections.jobs import Jobs
@@ -112,6 +113,7 @@ def create_app(
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
+    write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())
     return app
 
