@@ -148,7 +148,8 @@ class Keeper:
             follower.follow()
             manifest = follower.published.manifest
             if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
-                follower.reset()
+                if follower.learned > manifest.log_seq:
+                    follower.reset()
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
             state, encoder = log.state(), follower.encoder
@@ -264,7 +265,10 @@ def _is_file_of(lock: int, path: Path) -> bool:
 
 
 def keeper_address(collection: Path) -> str | None:
-    """The address of the service that keeps a collection; None when there is none."""
+    """The address of the service that keeps a collection; empty where it has none.
+
+    None when nobody keeps it.
+    """
     try:
         lock = os.open(collection / LOCK_FILE, os.O_RDONLY)
     except OSError:
@@ -274,9 +278,9 @@ def keeper_address(collection: Path) -> str | None:
     except BlockingIOError:
         try:
             address = json.loads(os.pread(lock, 4_096, 0))["address"]
-            return str(address) or None
+            return str(address)
         except (ValueError, KeyError, TypeError):
-            return None
+            return ""
     finally:
         os.close(lock)
     return None

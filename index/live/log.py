@@ -217,7 +217,26 @@ class OperationLog(LogDatabase):
             )
             connection.execute("UPDATE state SET value = ? WHERE name = 'encoded'", (after,))
             connection.execute("UPDATE state SET value = value + 1 WHERE name = 'epoch'")
-            connection.execute("INSERT OR REPLACE INTO encoders VALUES (?, ?)", (after, sha256))
+            connection.execute("DELETE FROM encoders")
+            connection.execute("INSERT INTO encoders VALUES (?, ?)", (after, sha256))
+
+    def renumber(self, after: int, by: int) -> None:
+        """Give operations above `after` later numbers; they are encoded again."""
+        with self.transaction() as connection:
+            lines = connection.execute(
+                "SELECT seq, doc_id, body, given, crc FROM operations WHERE seq > ? "
+                "ORDER BY seq DESC",
+                (after,),
+            ).fetchall()
+            for seq, *content in map(self._checked, lines):
+                connection.execute(
+                    "UPDATE operations SET seq = ?, crc = ? WHERE seq = ?",
+                    (seq + by, _checksum(seq + by, *content), seq),
+                )
+            connection.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'operations'", (by,)
+            )
+            connection.execute("DELETE FROM encoders")
 
     def note_encoder(self, seq: int, sha256: str) -> None:
         """Note what the encoder is when it has learned from all operations up to `seq`."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lsr.errors import IndexCorruptError, IndexStateError, StorageError
 from lsr.files import sync, sync_tree
+from lsr.index.live.log import LOG_FILE, OperationLog
 from lsr.index.snapshots.listing import Listing
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.staging import Staging
@@ -102,24 +103,22 @@ def raise_numbers(draft: Path, floor: int) -> None:
     last = last_number(draft)
     if last >= floor:
         return
-    for database in draft.glob("*.sqlite"):
-        if _last_logged(database) > manifest.log_seq:
-            with closing(sqlite3.connect(database)) as connection, connection:
-                waiting = connection.execute(
-                    "SELECT seq FROM ops WHERE seq > ? ORDER BY seq DESC", (manifest.log_seq,)
-                ).fetchall()
-                later = [(seq + floor - last, seq) for (seq,) in waiting]
-                connection.executemany("UPDATE ops SET seq = ? WHERE seq = ?", later)
-            return
+    if (draft / LOG_FILE).exists() and _last_logged(draft / LOG_FILE) > manifest.log_seq:
+        log = OperationLog(draft / LOG_FILE, manifest.log_seq)
+        try:
+            log.renumber(manifest.log_seq, floor - last)
+        finally:
+            log.close()
+        return
     (draft / MANIFEST).write_text(replace(manifest, log_seq=floor).to_json(), "utf-8")
 
 
 def _last_logged(database: Path) -> int:
-    """The last number in a log; 0 for another database, or one that is damaged."""
+    """The last number that a log gave; 0 for another database, or one that is damaged."""
+    statement = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'"
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM ops").fetchone()
-            return int(last)
+            return int(connection.execute(statement).fetchone()[0])
     except sqlite3.DatabaseError:
         return 0
 

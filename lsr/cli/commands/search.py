@@ -10,6 +10,7 @@ import typer
 from lsr.cli.console import complain, print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
+from lsr.cli.unpublished import warn_of_unpublished
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -58,6 +59,7 @@ def search(
     conditions = filter_from_texts(where) if where else None
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
+    warn_of_unpublished(Path(index))
     answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan)
     collection.close()
     if as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import sqlite3
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
@@ -28,6 +27,9 @@ from lsr.files import signed
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
+from lsr.index.live.live_collection import LiveCollection
+from lsr.index.live.log import OperationLog
+from lsr.index.live.operation import Operation
 from lsr.index.snapshots.archive import pack, packed_size, unpack
 from lsr.index.snapshots.listing import LISTING, Listing
 from lsr.index.snapshots.restore import (
@@ -272,30 +274,39 @@ def test_a_bomb_is_refused_before_it_is_written(collection: Path, tmp_path: Path
     assert not (tmp_path / "back").exists()
 
 
-def log(path: Path, *seqs: int) -> None:
-    with closing(sqlite3.connect(path / "log.sqlite")) as connection, connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("CREATE TABLE ops (seq INTEGER PRIMARY KEY, body TEXT)")
-        connection.executemany("INSERT INTO ops VALUES (?, 'b')", [(seq,) for seq in seqs])
+def append(path: Path, doc_id: str, first: int = 0) -> None:
+    """An operation in the log; `first` is the one before it, where the log is new."""
+    log = OperationLog(path / "log.sqlite", first)
+    with log.transaction() as connection:
+        log.append(connection, doc_id, b'{"title": "", "text": "yak", "metadata": {}}', None)
+    log.close()
 
 
-def logged(path: Path) -> list[int]:
-    with closing(sqlite3.connect(path / "log.sqlite")) as connection:
-        return [seq for (seq,) in connection.execute("SELECT seq FROM ops ORDER BY seq")]
+def logged(path: Path) -> dict[int, str]:
+    log = OperationLog(path / "log.sqlite", 0)
+    found = {entry.seq: entry.doc_id for entry in log.entries(0, 1_000)}
+    log.close()
+    return found
 
 
 def test_the_log_comes_along_and_its_numbers_grow(collection: Path, tmp_path: Path) -> None:
-    log(collection, 4, 5, 6)
+    for doc_id in "abc":
+        append(collection, doc_id, 3)
+    (collection / "log.lock").write_text("of its keeper")
     snapshots = Snapshots(collection)
     assert snapshots.create("s").log_seq == 6
     assert not list(snapshots.path("s").glob("*-wal"))
+    assert not list(snapshots.path("s").glob("*.lock"))
     restore(snapshots.path("s"), tmp_path / "copy")
-    assert logged(tmp_path / "copy") == [4, 5, 6]
-    with closing(sqlite3.connect(collection / "log.sqlite")) as connection, connection:
-        connection.execute("INSERT INTO ops VALUES (20, 'b')")
+    assert logged(tmp_path / "copy") == {4: "a", 5: "b", 6: "c"}
+    append(collection, "d", 19)
     restore(snapshots.path("s"), collection)
-    assert logged(collection) == [18, 19, 20]
+    assert logged(collection) == {18: "a", 19: "b", 20: "c"}
     assert last_number(collection) == 20
+    with LiveCollection.open(collection) as live:
+        assert live.wait_searchable(20, 60)
+        assert {"a", "b", "c"} <= {hit.document.doc_id for hit in live.view.search("yak").hits}
+        assert live.write([Operation.delete("a")])[0].seq == 21
 
 
 def test_numbers_grow_without_waiting_operations(collection: Path) -> None:

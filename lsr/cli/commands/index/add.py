@@ -46,6 +46,7 @@ def add(
     segments are merged along the way.
     """
     from lsr.index.collection.update import add_documents
+    from lsr.index.live.settling import settle
 
     limits = build_limits(threads, max_memory)
     check_vector_format(vectors, vector_format)
@@ -57,6 +58,7 @@ def add(
         documents = open_corpus(source, Columns.parse(columns) if columns else None).documents()
     given = None if vectors is None else given_vectors(vectors, vector_format, documents, own)
     with shown_progress() as progress:
+        settle(index, progress)
         change = add_documents(
             index,
             given.documents if given else documents or (),

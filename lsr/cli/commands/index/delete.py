@@ -35,6 +35,7 @@ def delete(
     Their bytes stay on disk until their segment is merged.
     """
     from lsr.index.collection.update import delete_documents
+    from lsr.index.live.settling import settle
 
     wanted = list(doc_ids or [])
     if ids_from is not None:
@@ -42,5 +43,6 @@ def delete(
     if not wanted:
         raise InputError("no document was named; give ids, or --ids-from a file that has some")
     with shown_progress() as progress:
+        settle(index, progress)
         change = delete_documents(index, wanted, ignore_missing=ignore_missing, progress=progress)
     print_change(index, change, as_json)

@@ -8,6 +8,7 @@ import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
+from lsr.cli.unpublished import warn_of_unpublished
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
@@ -17,8 +18,11 @@ __all__ = ["described_index", "info"]
 
 def info(index: IndexPath, as_json: AsJson = False) -> None:
     """Describe an index: counts, models, segments, tuned plan and calibration."""
+    from lsr.index.live.settling import n_unpublished
+
     manifest = Manifest.read(index)
     described = described_index(manifest)
+    described["n_unpublished"] = n_unpublished(index)
     tuned = TunedPlan.read(index)
     if tuned is not None:
         fits = tuned.fits(manifest)
@@ -40,6 +44,7 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     for segment in manifest.segments:
         deleted = f", {segment.n_deleted:,} deleted" if segment.n_deleted else ""
         typer.echo(f"{segment.name:14} {segment.n_documents:,} documents{deleted}")
+    warn_of_unpublished(index)
 
 
 def described_index(manifest: Manifest) -> dict[str, object]:

@@ -22,8 +22,10 @@ def merge(
     nothing.
     """
     from lsr.index.collection.update import merge_segments
+    from lsr.index.live.settling import settle
 
     limits = build_limits(threads, max_memory)
     with shown_progress() as progress:
+        settle(index, progress)
         change = merge_segments(index, limits=limits, progress=progress)
     print_change(index, change, as_json)
