@@ -12,7 +12,7 @@ ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test soak check bench bench-engine bench-engine-1m bench-conditions bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -54,6 +54,10 @@ bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an h
 
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
+
+bench-service: $(ALL)  ## What a search costs the service (LSR_DATA: folder of eval/scifact; wrk from apt)
+	$(BIN)/python -m bench.service.requests --wrk --workers 2
+	$(BIN)/python -m bench.service.requests --wrk --documents 100000
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head

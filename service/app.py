@@ -16,12 +16,18 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match
-from starlette.types import Scope
 
 from lsr.errors import LsrError
+from lsr.service.api.collections import aliases_router, collections_router
+from lsr.service.api.document_batches import batches_router
+from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
 from lsr.service.api.keys import keys_router
-from lsr.service.api.routes import api_router, health_router
+from lsr.service.api.search_routes import search_router
+from lsr.service.api.shapes import write_shapes
+from lsr.service.api.snapshots import snapshots_router
+from lsr.service.api.tasks import tasks_router
+from lsr.service.collections.jobs import Jobs
 from lsr.service.engine import SearchEngine
 from lsr.service.hosts import HostNames
 from lsr.service.limits.admission import Admission, Gate
@@ -31,18 +37,18 @@ from lsr.service.logs import AccessLog
 from lsr.service.metrics import Metrics
 from lsr.service.middleware import Compression, Envelope, Head, Options, Stopping
 from lsr.service.page.page import page_router
-from lsr.service.problems import MEDIA_TYPE, install_handlers
+from lsr.service.problems import MEDIA_TYPE, METHODS, install_handlers, methods_at
 from lsr.service.security.authenticator import Authenticator
 from lsr.service.security.guard import Checks, Guard
 from lsr.service.security.keys import KeyFile
 from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
+from lsr.service.tasks import TASKS_FILE, Tasks
 
 __all__ = ["create_app"]
 
 _DOCS_URL = "/docs"
 _STATIC = Path(__file__).parent / "static"
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _LIGHT = 32
 """Threads for requests that are under no cap."""
 
@@ -67,12 +73,13 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threads = settings.max_searches + settings.max_writes + settings.max_heavy + _LIGHT
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-        warming = asyncio.create_task(asyncio.to_thread(engine.catalog.warm_up))
+        warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
         warming.add_done_callback(_report)
         try:
             yield
         finally:
             await asyncio.wait([warming])
+            await asyncio.to_thread(jobs.tasks.close)
             engine.catalog.close()
 
     app: FastAPI = FastAPIOffline(
@@ -87,17 +94,26 @@ def create_app(
         generate_unique_id_function=_operation_id,
     )
     metrics = Metrics(engine)
+    root = engine.catalog.root
+    jobs = Jobs(engine.catalog, Tasks(None if root is None else root / TASKS_FILE))
     secret = settings.admin_key.get_secret_value() if settings.admin_key else None
     keys = KeyFile(settings.keys) if settings.keys else None
     authenticator = Authenticator(keys, secret, engine.catalog.resolve)
     install_handlers(app)
+    app.include_router(search_router(engine, metrics))  # tried first: most requests are searches
     app.include_router(health_router(engine, metrics))
-    app.include_router(api_router(engine, metrics))
+    app.include_router(collections_router(engine, jobs))
+    app.include_router(batches_router(engine.catalog, settings.max_line_bytes))
+    app.include_router(documents_router(engine.catalog))
+    app.include_router(snapshots_router(jobs))
+    app.include_router(aliases_router(engine.catalog))
+    app.include_router(tasks_router(jobs.tasks))
     app.include_router(keys_router(authenticator))
     app.include_router(page_router(engine, metrics))
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
+    write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())
     return app
 
@@ -111,12 +127,12 @@ def _add_middleware(
 ) -> None:
     """All of it; the last one added is the outermost."""
     app.add_middleware(Guard, checks=_checks(app, settings, authenticator))
-    app.add_middleware(Options, allowed=lambda scope: _methods_at(app, scope))
+    app.add_middleware(Options, allowed=lambda scope: methods_at(app, scope))
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),
-            allow_methods=list(_METHODS),
+            allow_methods=list(METHODS),
             allow_headers=_SENT,
             expose_headers=_SHOWN,
         )
@@ -150,18 +166,8 @@ def _checks(app: FastAPI, settings: Settings, authenticator: Authenticator) -> C
         ),
         seconds={"search": settings.request_seconds, "light": settings.request_seconds},
         origins=frozenset(settings.cors),
-        is_route=lambda scope: scope["method"] in _methods_at(app, scope),
+        is_route=lambda scope: scope["method"] in methods_at(app, scope),
     )
-
-
-def _methods_at(app: FastAPI, scope: Scope) -> frozenset[str]:
-    """The methods of the routes at a request's path."""
-    found = {
-        method
-        for method in _METHODS
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
-    }
-    return frozenset(found | {"HEAD"} if "GET" in found else found)
 
 
 def _report(warming: asyncio.Task[None]) -> None:

@@ -80,7 +80,7 @@ class Metrics:
         if folder is None:
             ProcessCollector(registry=state)
             return generate_latest(self._registry) + generate_latest(state)
-        state.register(_Processes(Path(folder)))
+        state.register(_Processes())
         shared = CollectorRegistry()
         MultiProcessCollector(shared, folder)
         return generate_latest(shared) + generate_latest(state)
@@ -106,12 +106,8 @@ class _State(Collector):
 class _Processes(Collector):
     """What the workers use together."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
     def collect(self) -> Iterator[Metric]:
-        pids = {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("*.db")}
-        alive = sorted(pid for pid in pids if Path(f"/proc/{pid}/stat").exists())
+        alive = _siblings()
         yield GaugeMetricFamily("lsr_workers", "Processes that answer", len(alive))
         totals: dict[str, Metric] = {}
         for pid in alive:
@@ -123,6 +119,20 @@ class _Processes(Collector):
                         for old, new in zip(total.samples, metric.samples, strict=True)
                     ]
         yield from totals.values()
+
+
+def _siblings() -> list[int]:
+    """The workers of this one's parent, itself among them."""
+    parent = os.getppid()
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
+    return [int(pid) for pid in children if b"spawn_main" in _command(pid)]
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 def _joined(name: str, one: float, other: float) -> float:

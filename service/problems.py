@@ -11,15 +11,20 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from lsr.errors import (
+    AccessError,
     ConflictError,
     IndexStateError,
     InputError,
+    LateError,
     LsrError,
     NotFoundError,
     OverloadedError,
     RetrieverError,
+    ServiceError,
     StorageError,
     TaskCancelledError,
     UnavailableError,
@@ -27,17 +32,23 @@ from lsr.errors import (
 
 __all__ = [
     "MEDIA_TYPE",
+    "METHODS",
     "STATUSES",
     "Refusal",
     "install_handlers",
+    "methods_at",
     "problem",
     "problem_of",
+    "reasons_of",
     "status_of",
 ]
 
 MEDIA_TYPE = "application/problem+json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
+    (AccessError, HTTPStatus.FORBIDDEN),
+    (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -47,6 +58,7 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (TaskCancelledError, HTTPStatus.CONFLICT),
     (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LateError, HTTPStatus.GATEWAY_TIMEOUT),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 """The first line whose class an error is of."""
@@ -79,6 +91,7 @@ _TITLES = {
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
+    "unreachable": "Service unreachable",
     "internal": "Internal error",
 }
 _HTTP_CODES = {
@@ -116,6 +129,26 @@ class Refusal(HTTPException):
         return problem(
             self.status_code, self.code, self.detail, instance=instance, headers=self.headers
         )
+
+
+def methods_at(app: FastAPI, scope: Scope) -> frozenset[str]:
+    """The methods of a request's path: those of all routes with the template it matches first."""
+    found: set[str] = set()
+    template = None
+    for method in METHODS:
+        for route in app.routes:
+            if route.matches({**scope, "method": method})[0] is not Match.NONE:
+                template = template or getattr(route, "path", None)
+                break
+    for method in METHODS:
+        matching = (
+            route
+            for route in app.routes
+            if route.matches({**scope, "method": method})[0] is Match.FULL
+        )
+        if any(getattr(route, "path", None) == template for route in matching):
+            found.add(method)
+    return frozenset(found | {"HEAD"} if "GET" in found else found)
 
 
 def status_of(error: LsrError) -> HTTPStatus:
@@ -170,7 +203,7 @@ def install_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [_reason(each) for each in error.errors()]
+        errors = reasons_of(error.errors())
         first = errors[0]
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         detail = f"{first['path']}: {first['message']}{more}"
@@ -186,7 +219,8 @@ def install_handlers(app: FastAPI) -> None:
         if status == HTTPStatus.NOT_FOUND:
             detail = f"there is nothing at {path}; the operations are listed at /docs"
         elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = (error.headers or {}).get("Allow", "another")
+            allowed = ", ".join(sorted({*methods_at(request.app, request.scope), "OPTIONS"}))
+            error.headers = {**(error.headers or {}), "Allow": allowed}
             detail = f"{path} does not take {method}; use {allowed}"
         elif status == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body it cannot decode
             status, detail = 422, "the body is not valid JSON in UTF-8"
@@ -196,6 +230,11 @@ def install_handlers(app: FastAPI) -> None:
         return problem(status, code, detail, instance=path, headers=error.headers)
 
 
+def reasons_of(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The errors of pydantic as `path` and `message`."""
+    return [_reason(each) for each in errors]
+
+
 def _reason(error: Mapping[str, Any]) -> dict[str, str]:
     place = [str(part) for part in error["loc"]]
     if error["type"] == "json_invalid":
@@ -203,7 +242,7 @@ def _reason(error: Mapping[str, Any]) -> dict[str, str]:
         return {"path": "body", "message": why}
     if error["type"] == "extra_forbidden":
         message = "there is no such field; /docs lists those there are"
-    elif error["type"] in ("model_attributes_type", "dict_type"):
+    elif error["type"] in ("model_attributes_type", "model_type", "dict_type"):
         message = "this must be a JSON object"
     elif error["type"] == "missing":
         message = "this is required"

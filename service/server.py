@@ -12,9 +12,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -22,6 +23,7 @@ from lsr.errors import InputError, StorageError
 from lsr.service.app import create_app
 from lsr.service.catalog import Catalog, collection_names
 from lsr.service.engine import SearchEngine
+from lsr.service.limits.accepting import Acceptor, Share
 from lsr.service.limits.connections import ConnectionLimits, Connections, protocol_class
 from lsr.service.logs import drop_doubles
 from lsr.service.middleware import Stopping
@@ -29,7 +31,6 @@ from lsr.service.settings import Settings
 
 __all__ = ["run_server", "serve"]
 
-_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _FILES_OF_OUR_OWN = 96
 """Descriptors kept free of connections: for files, databases, and connections about to close."""
 
@@ -45,7 +46,8 @@ def serve(
     """Serve collections until SIGTERM or SIGINT; then finish what is running and return.
 
     Args:
-        paths: index folders; each is served under its own name in lower case.
+        paths: index folders; each is served under its own name in lower case. There may be none
+            where the settings name a folder of collections.
         announce: called with the address once requests are answered.
 
     Raises:
@@ -72,17 +74,19 @@ def run_server(
     listener: socket.socket,
     announce: Callable[[], None],
     follow: Callable[[uvicorn.Server], None] | None = None,
+    share: Share | None = None,
 ) -> None:
     """Answer in this process until told to stop.
 
     Args:
         listener: may be shared with other processes.
         follow: called with the server before it runs.
+        share: of the connections, where several processes take them.
 
     Raises:
         IndexStateError: a collection cannot be used.
     """
-    catalog = Catalog.open(named)
+    catalog = Catalog.open(named, settings.data_dir, address=_url(settings, listener))
     with closing(catalog):
         stopping = Stopping()
         engine = SearchEngine(catalog, settings.limits)
@@ -91,7 +95,8 @@ def run_server(
                 _most_connections(settings.max_connections),
                 settings.header_seconds,
                 settings.body_seconds,
-            )
+            ),
+            share,
         )
         config = uvicorn.Config(
             create_app(engine, settings, stopping),
@@ -108,11 +113,13 @@ def run_server(
             ssl_keyfile=settings.tls_key,
         )
         drop_doubles()
-        server = _Server(config, catalog, connections, stopping, settings.drain_seconds, announce)
+        server = _Server(
+            config, listener, catalog, connections, stopping, settings.drain_seconds, announce
+        )
         if follow is not None:
             follow(server)
         with _stopping(server):
-            server.run(sockets=[listener])
+            server.run(sockets=[])
 
 
 class _Server(uvicorn.Server):
@@ -121,6 +128,7 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        listener: socket.socket,
         catalog: Catalog,
         connections: Connections,
         stopping: Stopping,
@@ -128,20 +136,56 @@ class _Server(uvicorn.Server):
         announce: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._listener = listener
         self._catalog = catalog
         self._connections = connections
         self._stop = stopping
         self._drain_seconds = drain_seconds
         self._announce = announce
         self.is_urgent = False
+        self._connecting: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._report)
         await super().startup(sockets)
-        self._connections.watch(loop, self.server_state.connections)
         if self.started:
+            self._connections.watch(loop, self.server_state.connections)
+            self._acceptor = Acceptor(
+                self._listener,
+                self._take,
+                lambda sentence: self._connections.warn("files", sentence),
+                self._connections.share,
+            )
+            self._acceptor.start()
             self._announce()
+
+    def _take(self, connection: socket.socket) -> None:
+        """Begin to serve an accepted connection."""
+        loop, config = asyncio.get_running_loop(), self.config
+
+        make = cast(Callable[..., asyncio.Protocol], config.http_protocol_class)
+        protocol = partial(
+            make,
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=loop,
+        )
+        task = loop.create_task(self._connected(protocol, connection))
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connected(
+        self, protocol: Callable[[], asyncio.Protocol], connection: socket.socket
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, connection, ssl=self.config.ssl
+            )
+        except OSError as error:  # the client left, or knows no TLS
+            _log.debug("a connection did not come about: %s", error)
+            connection.close()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say that it stops, go on answering for a while, then stop."""
@@ -150,6 +194,8 @@ class _Server(uvicorn.Server):
         end = asyncio.get_running_loop().time() + self._drain_seconds
         while not self.is_urgent and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)
+        self._acceptor.stop()
+        self._listener.close()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -158,13 +204,7 @@ class _Server(uvicorn.Server):
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if isinstance(error, OSError) and error.errno in _OUT_OF_FILES:
-            self._connections.warn(
-                "files",
-                f"no connection can be accepted ({error.strerror}); raise ulimit -n, or lower "
-                "LSR_MAX_CONNECTIONS",
-            )
-        elif isinstance(error, ConnectionError):
+        if isinstance(error, ConnectionError):
             _log.debug("a connection broke: %s", error)
         else:
             loop.default_exception_handler(context)

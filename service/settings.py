@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8080, ge=0, le=65_535, description="port to listen on; 0 takes any free one"
     )
+    data_dir: Path | None = Field(
+        default=None, description="folder of collections that are made by requests; none: none are"
+    )
     max_query_characters: int = Field(default=2_048, ge=1, description="longest query taken")
     max_limit: int = Field(default=1_000, ge=1, description="most hits in one answer")
     max_window: int = Field(default=10_000, ge=1, description="greatest offset + limit")

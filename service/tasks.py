@@ -22,10 +22,22 @@ from typing import Literal
 
 from lsr.errors import ConflictError, LsrError, NotFoundError, StorageError
 
-__all__ = ["Cancelled", "Job", "Task", "TaskKind", "TaskProgress", "TaskStatus", "Tasks"]
+__all__ = [
+    "TASKS_FILE",
+    "Cancelled",
+    "Job",
+    "Task",
+    "TaskKind",
+    "TaskProgress",
+    "TaskStatus",
+    "Tasks",
+]
 
 TaskKind = Literal["publish", "merge", "snapshot", "restore", "rebuild", "calibrate"]
 TaskStatus = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+TASKS_FILE = "tasks.sqlite"
+"""In the folder of collections."""
 
 HISTORY = 1_000
 """Tasks that are remembered; older ones that have ended are forgotten first."""
@@ -90,6 +102,7 @@ class Job:
     def __init__(self, told: Callable[[TaskProgress], None]) -> None:
         self._told = told
         self._cancel = threading.Event()
+        self._killers: list[Callable[[], None]] = []
 
     @property
     def is_cancelled(self) -> bool:
@@ -97,8 +110,16 @@ class Job:
         return self._cancel.is_set()
 
     def cancel(self) -> None:
-        """Ask it to end; it does so at its next report."""
+        """Ask it to end; it does so at its next report, or is killed."""
         self._cancel.set()
+        for kill in self._killers:
+            kill()
+
+    def on_cancel(self, kill: Callable[[], None]) -> None:
+        """Call this when it shall end, so that what another process does ends too."""
+        self._killers.append(kill)
+        if self.is_cancelled:
+            kill()
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Report. Raises Cancelled when the task shall end."""
@@ -114,10 +135,11 @@ class Tasks:
     """The tasks of a service. All methods may be called from many threads.
 
     Args:
-        history: file of the database; None to remember nothing beyond this process.
+        history: file of the database, opened when it is first needed; None to remember nothing
+            beyond this process.
 
     Raises:
-        StorageError: the file cannot be written.
+        StorageError: the file cannot be written (from every method).
     """
 
     def __init__(self, history: Path | None = None) -> None:
@@ -127,15 +149,25 @@ class Tasks:
         self._tasks: dict[str, Task] = {}
         self._threads: set[threading.Thread] = set()
         self._is_open = True
-        try:
-            self._database = sqlite3.connect(
-                history or ":memory:", check_same_thread=False, isolation_level=None, timeout=10
-            )
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
-            raise StorageError(f"{history} cannot be written ({error})") from error
-        self._end_interrupted()
+        self._history = history
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = sqlite3.connect(
+                    self._history or ":memory:",
+                    check_same_thread=False,
+                    isolation_level=None,
+                    timeout=10,
+                )
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._connection.execute(_SCHEMA)
+            except sqlite3.Error as error:
+                raise StorageError(f"{self._history} cannot be written ({error})") from error
+            self._end_interrupted()
+        return self._connection
 
     def start(self, kind: TaskKind, collection: str, work: Work) -> Task:
         """Queue work; it begins when nothing is done to the same collection.
@@ -214,7 +246,10 @@ class Tasks:
             threads = list(self._threads)
         for thread in threads:
             thread.join()
-        self._database.close()
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _dispatch(self) -> None:
         """Begin what can begin. Under the lock."""
@@ -243,6 +278,8 @@ class Tasks:
             status = "cancelled"
         except LsrError as known:
             error = str(known)
+            if job.is_cancelled:
+                status, error = "cancelled", None
         except Exception:  # noqa: BLE001
             _log.exception("unexpected error in task %s", task_id)
             error = "something went wrong inside the service; its log says more"

@@ -20,6 +20,7 @@ import uvicorn
 
 from lsr import errors
 from lsr.errors import LsrError, StorageError
+from lsr.service.limits.accepting import ABSENT, Share
 from lsr.service.logs import configure_logging
 from lsr.service.metrics import SHARED_FOLDER
 from lsr.service.settings import Settings
@@ -40,12 +41,16 @@ class _Worker:
     """A child process, and the pipe that tells it when its parent is gone."""
 
     def __init__(
-        self, named: Mapping[str, Path], settings: Settings, listener: socket.socket
+        self,
+        named: Mapping[str, Path],
+        settings: Settings,
+        listener: socket.socket,
+        share: Share,
     ) -> None:
         self.pipe, theirs = _spawn.Pipe()
         self.started = time.monotonic()
         self.process = _spawn.Process(
-            target=_work, args=(dict(named), settings, listener, theirs), name="lsr-worker"
+            target=_work, args=(dict(named), settings, listener, theirs, share), name="lsr-worker"
         )
         self.process.start()
         theirs.close()
@@ -104,7 +109,10 @@ class _Supervisor:
         announce: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._start: Callable[[], _Worker] = lambda: _Worker(named, settings, listener)
+        self._counts = _spawn.RawArray("i", [ABSENT] * settings.workers)
+        self._start: Callable[[int], _Worker] = lambda place: _Worker(
+            named, settings, listener, Share(self._counts, place)
+        )
         self._announce = announce
         self._workers: list[_Worker] = []
         self._ready: set[_Worker] = set()
@@ -116,7 +124,7 @@ class _Supervisor:
         """Start the workers, watch over them, stop them."""
         with _signals(self._pass_on):
             try:
-                self._workers = [self._start() for _ in range(self._settings.workers)]
+                self._workers = [self._start(place) for place in range(self._settings.workers)]
                 while not self._is_stopping:
                     self._watch()
             finally:
@@ -134,12 +142,13 @@ class _Supervisor:
             if said == _READY:
                 self._ready.add(worker)
             if not worker.process.is_alive() and not self._is_stopping:
-                self._workers[place] = self._replaced(worker)
+                self._workers[place] = self._replaced(worker, place)
         if len(self._ready) == len(self._workers) and not self._was_announced:
             self._was_announced = True
             self._announce()
 
-    def _replaced(self, worker: _Worker) -> _Worker:
+    def _replaced(self, worker: _Worker, place: int) -> _Worker:
+        self._counts[place] = ABSENT
         code = worker.process.exitcode
         is_fast = time.monotonic() - worker.started < _FAST_SECONDS
         self._fast_deaths = self._fast_deaths + 1 if is_fast else 0
@@ -151,12 +160,13 @@ class _Supervisor:
         _log.warning("a worker died by %s; another takes its place", _cause(code))
         self._ready.discard(worker)
         worker.close()
-        return self._start()
+        return self._start(place)
 
     def _pass_on(self, number: int) -> None:
         self._is_stopping = True
         for worker in self._workers:
-            worker.signal(number)
+            # one that is still starting knows no interrupt
+            worker.signal(number if worker in self._ready else signal.SIGTERM)
 
     def _stop(self) -> None:
         """End what still runs, in order, and by force if it takes too long."""
@@ -206,7 +216,11 @@ def _error(kind: str, sentence: str) -> LsrError:
 
 
 def _work(
-    named: dict[str, Path], settings: Settings, listener: socket.socket, pipe: Connection
+    named: dict[str, Path],
+    settings: Settings,
+    listener: socket.socket,
+    pipe: Connection,
+    share: Share,
 ) -> None:
     """The life of a worker: in a process of its own."""
     from lsr.service.server import run_server
@@ -219,7 +233,7 @@ def _work(
         threading.Thread(target=_stop_with_parent, args=(pipe, server), daemon=True).start()
 
     try:
-        run_server(named, settings, listener, lambda: pipe.send(_READY), follow)
+        run_server(named, settings, listener, lambda: pipe.send(_READY), follow, share)
     except LsrError as error:
         with suppress(OSError):
             pipe.send((type(error).__name__, str(error)))

@@ -16,14 +16,29 @@ from typing import Any
 import pytest
 import typer
 import yaml
+from pydantic import BaseModel
 
 import lsr
 import lsr.errors
 from lsr.cli.app import app
 from lsr.datasets.vectors.open import FORMATS
-from lsr.service.api.keys import keys_router
-from lsr.service.api.routes import api_router, health_router
-from lsr.service.api.schemas import SearchRequest
+from lsr.service.api.collection_schemas import AliasChanges, CollectionBody
+from lsr.service.api.collections import aliases_router, collections_router
+from lsr.service.api.document_batches import batches_router
+from lsr.service.api.document_schemas import (
+    BulkRequest,
+    DeleteRequest,
+    DocumentBody,
+    DocumentPatch,
+)
+from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
+from lsr.service.api.keys import NewKey, keys_router
+from lsr.service.api.search_routes import search_router
+from lsr.service.api.searches import SearchRequest
+from lsr.service.api.snapshots import snapshots_router
+from lsr.service.api.task_schemas import RestoreBody, SnapshotBody
+from lsr.service.api.tasks import tasks_router
 from lsr.service.page.page import page_router
 from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
@@ -226,11 +241,18 @@ def _leaves(options: Any, path: str = "") -> list[tuple[str, Any]]:
 
 def _routes() -> dict[str, str]:
     """Method and path of every route, and a pattern that its addresses match."""
-    engine: Any = SimpleNamespace(collections={})
     nothing: Any = None
+    engine: Any = SimpleNamespace(collections={}, catalog=nothing)
+    jobs: Any = SimpleNamespace(catalog=nothing)
     routers = [
         health_router(engine, nothing),
-        api_router(engine, nothing),
+        collections_router(engine, jobs),
+        batches_router(nothing, 1),
+        documents_router(nothing),
+        snapshots_router(jobs),
+        aliases_router(nothing),
+        tasks_router(nothing),
+        search_router(engine, nothing),
         keys_router(nothing),
         page_router(engine, nothing),
         sign_in_router(nothing),
@@ -239,9 +261,26 @@ def _routes() -> dict[str, str]:
     for route in (route for router in routers for route in router.routes):
         (method,) = route.methods  # type: ignore[attr-defined]
         path = route.path  # type: ignore[attr-defined]
-        pattern = re.sub(r"\{\w+:path\}", ".+", re.sub(r"\{\w+\}", "[^/]+", path))
-        found[f"{method} {path.replace(':path', '')}"] = pattern
+        pattern = re.sub(r"\{\w+:\w+\}", ".+", re.sub(r"\{\w+\}", "[^/]+", path))
+        found[f"{method} {re.sub(r':[a-z_]+', '', path)}"] = pattern
     return found
+
+
+_ONE = "/v1/collections/{collection}"
+BODIES: dict[str, type[BaseModel]] = {
+    f"POST {_ONE}/search": SearchRequest,
+    f"PUT {_ONE}": CollectionBody,
+    f"POST {_ONE}/rebuild": CollectionBody,
+    "POST /v1/aliases": AliasChanges,
+    f"PUT {_ONE}/documents/{{doc_id}}": DocumentBody,
+    f"PATCH {_ONE}/documents/{{doc_id}}": DocumentPatch,
+    f"POST {_ONE}/documents": BulkRequest,
+    f"POST {_ONE}/documents/delete": DeleteRequest,
+    f"POST {_ONE}/snapshots": SnapshotBody,
+    f"POST {_ONE}/restore": RestoreBody,
+    "POST /v1/keys": NewKey,
+}
+"""Models of what examples send."""
 
 
 def test_every_route_stands_in_the_docs_and_no_other() -> None:
@@ -255,13 +294,21 @@ def test_every_route_stands_in_the_docs_and_no_other() -> None:
 def test_curl_commands_ask_for_routes_and_send_requests_that_are_read() -> None:
     lines = [line for page in PAGES for line in page.shell_lines() if line.startswith("curl")]
     assert len(lines) >= 4
-    patterns = _routes().values()
+    routes = _routes()
     for line in lines:
         words = shlex.split(line)
-        (path,) = (word.split(":8080")[1] for word in words if word.startswith("http"))
-        assert any(re.fullmatch(pattern, path) for pattern in patterns), line
+        (url,) = (word.split(":8080")[1] for word in words if word.startswith("http"))
+        path = url.partition("?")[0]
+        sends = "-d" in words or "--data-binary" in words
+        method = words[words.index("-X") + 1] if "-X" in words else "POST" if sends else "GET"
+        asked = [
+            name
+            for name, pattern in routes.items()
+            if name.startswith(f"{method} ") and re.fullmatch(pattern, path)
+        ]
+        assert asked, line
         if "-d" in words:
-            SearchRequest.model_validate_json(words[words.index("-d") + 1])
+            BODIES[asked[0]].model_validate_json(words[words.index("-d") + 1])
 
 
 def test_every_request_field_and_setting_stands_in_the_docs() -> None:

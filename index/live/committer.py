@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import astuple, dataclass
 
-from lsr.errors import InputError, LsrError, StorageError
+from lsr.errors import ConflictError, InputError, LsrError, StorageError
 from lsr.files import is_text
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.live.encoding import given_of
@@ -185,7 +185,7 @@ class _Group:
             digest = request.digest()
             known = self._log.answered(request.key)
             if known is not None and known[0] != digest:
-                return InputError(
+                return ConflictError(
                     f"the idempotency key {request.key[:64]!r} belongs to another request; give "
                     "every request a key of its own"
                 )

@@ -22,6 +22,7 @@ from lsr.index.live.log import OperationLog
 from lsr.index.live.view import ViewBuilder
 from lsr.index.search.calibration_file import CALIBRATION_FILE
 from lsr.index.storage.manifest import MANIFEST, Manifest
+from lsr.index.storage.resident import FileStamps
 
 __all__ = ["Follower"]
 
@@ -55,6 +56,7 @@ class Follower:
         self._open_log = open_log
         self._builder = ViewBuilder(published)
         self._signature: Signature | None = None
+        self._stamps = FileStamps(self._path, published.manifest)
         self._epoch = -1
         self._buffer = _empty_buffer(published)
         self.encoder: Encoder = published.encoder
@@ -71,6 +73,11 @@ class Follower:
     def published(self) -> CollectionReader:
         """The newest generation, without what is in the log alone."""
         return self._builder.published
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Generation and last operation of the view, or of one before it."""
+        return self.view.manifest.generation, self.shown
 
     def follow(self) -> bool:
         """Bring the view up to date; whether it changed.
@@ -113,6 +120,15 @@ class Follower:
         self._kept_since = None
         return False
 
+    def damage(self) -> str | None:
+        """A sentence on a published file that was changed after it was opened, or None."""
+        with self.lock:
+            manifest, stamps = self.published.manifest, self._stamps
+        found = stamps.damage_since()
+        if found is None or Manifest.read(self._path).generation != manifest.generation:
+            return None  # files of an older generation are removed
+        return found
+
     def wait(self, seq: int, timeout: float) -> bool:
         """Wait until an operation is in the view; whether it is."""
         with self._changes:
@@ -135,6 +151,7 @@ class Follower:
             self._signature = signature
             return False
         grown = self._grown_encoder(manifest)
+        stamps = FileStamps(self._path, manifest)
         published = CollectionReader.open(
             self._path,
             verify=False,
@@ -145,6 +162,7 @@ class Follower:
         )
         if published.manifest != manifest:
             return self._follow_manifest()  # overtaken while it was opened
+        self._stamps = stamps
         self._signature = signature
         self._builder = ViewBuilder(published)
         if grown is None:

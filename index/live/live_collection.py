@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,6 +54,7 @@ class CollectionState:
         acknowledged: the last operation that is durable.
         is_keeper: whether this process encodes and publishes.
         error: why following, encoding or publishing does not get on, or None.
+        damage: a sentence on a file that was changed in place while it is served, or None.
     """
 
     generation: int
@@ -61,6 +63,7 @@ class CollectionState:
     acknowledged: int
     is_keeper: bool
     error: str | None
+    damage: str | None = None
 
 
 class LiveCollection:
@@ -86,6 +89,7 @@ class LiveCollection:
         self._opening = threading.Lock()
         self._closing = False
         self._error: str | None = None
+        self._damage: str | None = None
         self._follower = Follower(published, self._open_log)
         self._worker = Worker(self.path)
         self._keeper = Keeper(
@@ -130,6 +134,14 @@ class LiveCollection:
         return self._follower.view
 
     @property
+    def seen(self) -> tuple[int, int]:
+        """Generation and last operation of the view, or of one before it; without a look at disk.
+
+        While they stay the same, so does what searches find.
+        """
+        return self._follower.seen
+
+    @property
     def state(self) -> CollectionState:
         """The progress of the collection, now."""
         follower, log = self._follower, self._open_log()
@@ -141,6 +153,7 @@ class LiveCollection:
             manifest.log_seq if log is None else log.state().last,
             self._keeper.is_keeper,
             self._error or self._keeper.error,
+            self._damage,
         )
 
     def write(
@@ -229,15 +242,19 @@ class LiveCollection:
         """Compile kernels and load models that the first search needs."""
         self.view.warm_up()
 
-    def close(self) -> None:
-        """Commit what has queued, publish what is encoded, and stop. Views can still be read."""
+    def close(self, *, publish: bool = True) -> None:
+        """Commit what has queued, publish what is encoded, and stop. Views can still be read.
+
+        Args:
+            publish: whether to publish; what is not stays in the log.
+        """
         self._closing = True
         if self._committer is not None:
             self._committer.close()
         self._looks.set()
         self._thread.join()  # at first, as it would take over what is let go
         try:
-            if self._keeper.is_keeper and self.state.searchable > self.state.published:
+            if publish and self._keeper.is_keeper and self.state.searchable > self.state.published:
                 self._worker.run("publish")
         except LsrError as error:
             _log.warning("%s: not published at the end: %s", self.path, error)
@@ -352,8 +369,16 @@ class LiveCollection:
     def _look_now(self) -> None:
         self._looks.set()
 
+    def _look_at_files(self) -> None:
+        """See whether a file that is served was changed in place, and say so once."""
+        with suppress(LsrError):
+            damage = self._follower.damage()
+            if damage is not None and damage != self._damage:
+                _log.error("%s; restore it from a snapshot, or build again", damage)
+            self._damage = damage
+
     def _run(self) -> None:
-        took_over = 0.0
+        took_over = looked = 0.0
         while not self._closing:
             self._looks.wait(_LOOKS_SECONDS)
             self._looks.clear()
@@ -366,6 +391,9 @@ class LiveCollection:
                     _log.error("%s: cannot follow: %s", self.path, error, exc_info=trace)
                 self._error = str(error)
             now = time.monotonic()
+            if now - looked > _TAKES_OVER_SECONDS:
+                looked = now
+                self._look_at_files()
             if self._may_keep and now - took_over > _TAKES_OVER_SECONDS and not self._closing:
                 took_over = now
                 self._keeper.take_over(self._address)

@@ -18,7 +18,7 @@ from typing import Any
 
 from lsr.index.live.log_database import LogDatabase
 
-__all__ = ["LOG_FILE", "Entry", "LogState", "OperationLog", "Vectors"]
+__all__ = ["LOG_FILE", "Entry", "LogState", "OperationLog", "Vectors", "operation_checksum"]
 
 LOG_FILE = "log.sqlite"
 """In the collection's folder."""
@@ -101,7 +101,7 @@ class OperationLog(LogDatabase):
         seq = self.last(connection) + 1
         connection.execute(
             "INSERT INTO operations (seq, doc_id, body, given, crc) VALUES (?, ?, ?, ?, ?)",
-            (seq, doc_id, body, given, _checksum(seq, doc_id, body, given)),
+            (seq, doc_id, body, given, operation_checksum(seq, doc_id, body, given)),
         )
         self.last_appended = seq
         return seq
@@ -144,7 +144,7 @@ class OperationLog(LogDatabase):
         """A line that begins with what `append` wrote and its checksum, without that."""
         seq, doc_id, body, given, crc, *rest = line
         try:
-            is_whole = _checksum(seq, doc_id, body, given) == crc
+            is_whole = operation_checksum(seq, doc_id, body, given) == crc
         except (TypeError, AttributeError):
             is_whole = False
         if not is_whole:
@@ -220,24 +220,6 @@ class OperationLog(LogDatabase):
             connection.execute("DELETE FROM encoders")
             connection.execute("INSERT INTO encoders VALUES (?, ?)", (after, sha256))
 
-    def renumber(self, after: int, by: int) -> None:
-        """Give operations above `after` later numbers; they are encoded again."""
-        with self.transaction() as connection:
-            lines = connection.execute(
-                "SELECT seq, doc_id, body, given, crc FROM operations WHERE seq > ? "
-                "ORDER BY seq DESC",
-                (after,),
-            ).fetchall()
-            for seq, *content in map(self._checked, lines):
-                connection.execute(
-                    "UPDATE operations SET seq = ?, crc = ? WHERE seq = ?",
-                    (seq + by, _checksum(seq + by, *content), seq),
-                )
-            connection.execute(
-                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'operations'", (by,)
-            )
-            connection.execute("DELETE FROM encoders")
-
     def note_encoder(self, seq: int, sha256: str) -> None:
         """Note what the encoder is when it has learned from all operations up to `seq`."""
         with self.transaction() as connection:
@@ -274,7 +256,7 @@ class OperationLog(LogDatabase):
         )
 
 
-def _checksum(seq: int, doc_id: str, body: bytes | None, given: str | None) -> int:
+def operation_checksum(seq: int, doc_id: str, body: bytes | None, given: str | None) -> int:
     """CRC-32 of an operation; a deletion differs from a document without content."""
     crc = zlib.crc32(f"{seq} {len(doc_id)} {doc_id}".encode())
     crc = crc if body is None else zlib.crc32(body, zlib.crc32(b"body", crc))

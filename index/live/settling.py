@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from lsr.errors import IndexCorruptError, IndexStateError, StorageError
-from lsr.index.live.keeper import keeper_address
+from lsr.index.live.keeper import is_kept, keeper_address
 from lsr.index.live.live_collection import LiveCollection
 from lsr.index.live.log import LOG_FILE
 from lsr.index.storage.manifest import Manifest
@@ -54,9 +54,8 @@ def settle(collection: Path, progress: Progress = no_progress) -> int:
         StorageError: a service is at work on the collection, or nothing can be published.
         IndexStateError: the collection or its log is damaged.
     """
-    address = keeper_address(collection)
-    if address is not None:
-        where = address or "another process"
+    if is_kept(collection):
+        where = keeper_address(collection) or "another process"
         raise StorageError(
             f"{collection} is kept by {where}, which writes to it; make the change there, or stop "
             "that service first"

@@ -19,6 +19,9 @@ __all__ = ["Column"]
 
 Mask = NDArray[np.bool_]
 
+EMPTY = b'""'
+"""An empty text, as an empty cell of a table is: a value for filters, none for an order."""
+
 _ROWS = re.compile(r"[0-9]{1,18}(?:,[0-9]{1,18})*")
 
 
@@ -59,16 +62,17 @@ class Column:
         Raises:
             ValueError: rows are no numbers from 0 to `n_rows` - 1.
         """
-        if not all(isinstance(part, str) for line in lines for part in line):
-            raise ValueError("a value is no text")
-        lengths = [rows.count(",") + 1 for _, rows in lines]
-        joined = ",".join(rows for _, rows in lines)
-        if lines and not _ROWS.fullmatch(joined):
-            raise ValueError("a row is no number")
-        rows = np.fromstring(joined, np.int64, sep=",") if lines else np.zeros(0, np.int64)
-        if len(rows) != sum(lengths) or (len(rows) and rows.max() >= n_rows):
-            raise ValueError(f"a row is not one of {n_rows}")
-        return cls(n_rows, [value for value, _ in lines], lengths, rows.astype(np.int32))
+        try:
+            lengths = [rows.count(",") + 1 for _, rows in lines]
+            joined = ",".join([rows for _, rows in lines])
+            if lines and not _ROWS.fullmatch(joined):
+                raise ValueError("a row is no number")
+            rows = np.fromstring(joined, np.int64, sep=",") if lines else np.zeros(0, np.int64)
+            if len(rows) != sum(lengths) or (len(rows) and rows.max() >= n_rows):
+                raise ValueError(f"a row is not one of {n_rows}")
+            return cls(n_rows, [value for value, _ in lines], lengths, rows.astype(np.int32))
+        except (AttributeError, TypeError) as error:
+            raise ValueError("a value is no text") from error
 
     @classmethod
     def of_pairs(cls, n_rows: int, pairs: Iterable[tuple[str, int]]) -> Column:
@@ -116,35 +120,41 @@ class Column:
         codes[self.rows[::-1]] = self.entry_codes[::-1]  # of several, the last one stays
         return codes
 
-    @cached_property
+    @property
     def order_keys(self) -> list[OrderKey]:
         """The different places of values in order, ascending."""
-        return sorted(set(self._keys))
+        return self._order[0]
 
-    @cached_property
-    def _keys(self) -> list[OrderKey]:
-        return [order_key(scalar_of(value)) for value in self.values.stored()]
-
-    @cached_property
+    @property
     def ranks(self) -> NDArray[np.int32]:
         """The place of each code's value in `order_keys`: int32, shape (n_values,)."""
-        places = {key: place for place, key in enumerate(self.order_keys)}
-        return np.array([places[key] for key in self._keys], np.int32)
+        return self._order[1]
+
+    @cached_property
+    def _order(self) -> tuple[list[OrderKey], NDArray[np.int32]]:
+        keys = [order_key(scalar_of(value)) for value in self.values.stored()]
+        sorts: dict[int, set[int | float | str]] = {}
+        for sort, place in keys:  # values of one kind are sorted sooner than pairs
+            sorts.setdefault(sort, set()).add(place)
+        different = [(sort, place) for sort in sorted(sorts) for place in sorted(sorts[sort])]
+        places = {key: place for place, key in enumerate(different)}
+        return different, np.array([places[key] for key in keys], np.int32)
 
     @cached_property
     def least_ranks(self) -> NDArray[np.int32]:
-        """The rank of each row's first value in order; -1 where there is none."""
+        """The rank of each row's first value in order; -1 where there is none, or empty text."""
         return self._row_ranks(-self.ranks)
 
     @cached_property
     def greatest_ranks(self) -> NDArray[np.int32]:
-        """The rank of each row's last value in order; -1 where there is none."""
+        """The rank of each row's last value in order; -1 where there is none, or empty text."""
         return self._row_ranks(self.ranks)
 
     def _row_ranks(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
         """Of a row's values, the rank of the one that is greatest by `order`."""
         found = np.full(self.n_rows, -1, np.int32)
         entries = np.argsort(order[self.entry_codes], kind="stable")
+        entries = entries[self.entry_codes[entries] != self.values.find(EMPTY)]
         found[self.rows[entries]] = self.ranks[self.entry_codes[entries]]
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from functools import cached_property, reduce
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,13 @@ class MetadataStore(Protocol):
     def field_values(self, field: str) -> list[tuple[str, str]]: ...
 
     def nested_metadata(self) -> Iterator[tuple[int, dict[str, Any]]]: ...
+
+
+@runtime_checkable
+class _Sampled(Protocol):
+    """A store that gives some values sooner than all."""
+
+    def field_samples(self, field: str) -> list[str]: ...
 
 
 class SegmentMetadata:
@@ -104,6 +111,12 @@ class SegmentMetadata:
                     raise _unreadable(field, error) from error
             self._columns[field] = made
             return made
+
+    def samples(self, field: str) -> list[str]:
+        """Some values of a field, of every type that it has, in canonical JSON."""
+        if isinstance(self._store, _Sampled) and field not in self._nested:
+            return self._store.field_samples(field)
+        return self.column(field).values.stored()
 
     def _below(self, field: str) -> list[str]:
         prefix = f"{field}."

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lsr.errors import IndexCorruptError, IndexStateError, StorageError
 from lsr.files import sync, sync_tree
-from lsr.index.live.log import LOG_FILE, OperationLog
+from lsr.index.live.log import operation_checksum
 from lsr.index.snapshots.listing import Listing
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.staging import Staging
@@ -93,32 +93,54 @@ def last_number(collection: Path) -> int:
 def raise_numbers(draft: Path, floor: int) -> None:
     """Make a restored collection number its next operation above `floor`.
 
-    Operations that wait in its log get later numbers; where none does, its generation counts as
-    one that holds the operations up to `floor`.
+    Operations that wait in its log get later numbers. Where none waits, the generation counts as
+    one that holds the operations up to `floor`, and the log is left out.
 
     Args:
         draft: its folder, which nobody has open.
     """
-    manifest = Manifest.read(draft)
     last = last_number(draft)
     if last >= floor:
         return
-    if (draft / LOG_FILE).exists() and _last_logged(draft / LOG_FILE) > manifest.log_seq:
-        log = OperationLog(draft / LOG_FILE, manifest.log_seq)
-        try:
-            log.renumber(manifest.log_seq, floor - last)
-        finally:
-            log.close()
-        return
-    (draft / MANIFEST).write_text(replace(manifest, log_seq=floor).to_json(), "utf-8")
+    manifest = Manifest.read(draft)
+    for database in draft.glob("*.sqlite"):
+        if not _last_logged(database):
+            continue
+        with closing(sqlite3.connect(database)) as connection, connection:
+            (waiting,) = connection.execute(
+                "SELECT count(*) FROM operations WHERE seq > ?", (manifest.log_seq,)
+            ).fetchone()
+            if waiting:
+                _renumber(connection, manifest.log_seq, floor - last, floor)
+                return
+        database.unlink()
+    manifest = replace(manifest, log_seq=floor)
+    (draft / MANIFEST).write_text(manifest.to_json(), "utf-8")
+
+
+def _renumber(connection: sqlite3.Connection, applied: int, more: int, last: int) -> None:
+    waiting = connection.execute(
+        "SELECT seq, doc_id, body, given FROM operations WHERE seq > ? ORDER BY seq DESC",
+        (applied,),
+    ).fetchall()
+    later = [(seq + more, operation_checksum(seq + more, *rest), seq) for seq, *rest in waiting]
+    connection.executemany("UPDATE operations SET seq = ?, crc = ? WHERE seq = ?", later)
+    connection.execute("UPDATE encoders SET seq = -seq - ? WHERE seq > ?", (more, applied))
+    connection.execute("UPDATE encoders SET seq = -seq WHERE seq < 0")
+    connection.execute(
+        "UPDATE state SET value = value + ? WHERE name = 'encoded' AND value > ?", (more, applied)
+    )
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'operations'", (last,))
 
 
 def _last_logged(database: Path) -> int:
-    """The last number that a log gave; 0 for another database, or one that is damaged."""
-    statement = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'operations'"
+    """The last number that a log has given; 0 for another database, or one that is damaged."""
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            return int(connection.execute(statement).fetchone()[0])
+            found = connection.execute(
+                "SELECT seq FROM sqlite_sequence WHERE name = 'operations'"
+            ).fetchone()
+            return int(found[0]) if found else 0
     except sqlite3.DatabaseError:
         return 0
 

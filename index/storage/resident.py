@@ -108,19 +108,18 @@ def private_copy(path: Path, record: FileRecord) -> Bytes:
     return copy
 
 
-def _checked_chunks(stream: BinaryIO, path: Path, record: FileRecord) -> Iterator[memoryview]:
+def _checked_chunks(stream: BinaryIO, path: Path, record: FileRecord) -> Iterator[bytes]:
     """The bytes of a file; after the last one, an IndexCorruptError where they differ."""
     size = os.fstat(stream.fileno()).st_size
     if size != record.size_bytes:
         raise _damaged(f"{path} has {size:,} bytes and should have {record.size_bytes:,}")
-    digest, left, room = hashlib.sha256(), record.size_bytes, bytearray(CHUNK)
+    digest, left = hashlib.sha256(), record.size_bytes
     while left:
-        n_read = stream.readinto(memoryview(room)[: min(left, CHUNK)])  # type: ignore[attr-defined]
-        if not n_read:
+        chunk = stream.read(min(left, CHUNK))
+        if not chunk:
             raise _damaged(f"{path} has become shorter while it was read")
-        chunk = memoryview(room)[:n_read]
         digest.update(chunk)
-        left -= n_read
+        left -= len(chunk)
         yield chunk
     if digest.hexdigest() != record.sha256:
         raise _damaged(f"{path} has changed since it was written")
@@ -270,7 +269,7 @@ class _NoRoomError(Exception):
     """Shared memory cannot be used; why, as the end of a sentence."""
 
 
-def _write(copy: BinaryIO, chunk: memoryview) -> None:
+def _write(copy: BinaryIO, chunk: bytes) -> None:
     try:
         copy.write(chunk)
         copy.flush()

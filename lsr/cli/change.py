@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import typer
 from lsr.cli.console import print_json
 
 if TYPE_CHECKING:
+    from lsr.client.resources import CollectionInfo
     from lsr.index.collection.update import Change
 
-__all__ = ["print_change"]
+__all__ = ["print_change", "print_remote_change"]
 
 
 def print_change(index: Path, change: Change, as_json: bool) -> None:
@@ -24,18 +26,48 @@ def print_change(index: Path, change: Change, as_json: bool) -> None:
         "deleted": change.n_deleted,
         "segments merged": change.n_merged,
     }
+    state = {
+        "generation": manifest.generation,
+        "n_documents": manifest.n_documents,
+        "n_deleted": manifest.n_deleted,
+        "n_segments": len(manifest.segments),
+    }
+    _print(str(index), counts, state, as_json)
+
+
+def print_remote_change(
+    index: Path,
+    info: CollectionInfo,
+    as_json: bool,
+    *,
+    added: int = 0,
+    replaced: int = 0,
+    deleted: int = 0,
+    merged: int = 0,
+) -> None:
+    """The same of a collection of a service."""
+    counts = {
+        "added": added,
+        "replaced": replaced,
+        "deleted": deleted,
+        "segments merged": merged,
+    }
+    state = {
+        "generation": info.generation,
+        "n_documents": info.n_documents,
+        "n_deleted": info.n_deleted,
+        "n_segments": len(info.raw.get("segments", ())),
+    }
+    _print(str(index), counts, state, as_json)
+
+
+def _print(index: str, counts: Mapping[str, int], state: Mapping[str, int], as_json: bool) -> None:
     if as_json:
-        state = {
-            "generation": manifest.generation,
-            "n_documents": manifest.n_documents,
-            "n_deleted": manifest.n_deleted,
-            "n_segments": len(manifest.segments),
-        }
         done = {f"n_{name.split()[-1]}": count for name, count in counts.items()}
-        print_json({"index": str(index), "done": done, **state})
+        print_json({"index": index, "done": done, **state})
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     typer.echo(
-        f"{index}: {told or 'nothing to do'}; now generation {manifest.generation}, "
-        f"documents {manifest.n_documents:,}, segments {len(manifest.segments):,}"
+        f"{index}: {told or 'nothing to do'}; now generation {state['generation']}, "
+        f"documents {state['n_documents']:,}, segments {state['n_segments']:,}"
     )

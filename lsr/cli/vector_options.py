@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_vector_format",
     "given_vectors",
     "own_encoder",
+    "with_vectors",
 ]
 
 VectorsPath = Annotated[
@@ -114,6 +115,23 @@ def given_vectors(
             "leave the documents out"
         )
     return GivenVectors(held, vectors.take([row_of[each.doc_id] for each in held]), encoder)
+
+
+def with_vectors(given: GivenVectors) -> Iterator[dict[str, Any]]:
+    """The documents as a service takes them, each with its vector: weights by term."""
+    for row, document in enumerate(given.documents):
+        terms, weights = given.vectors.row(row)
+        vector = {
+            given.encoder.term(term): float(weight)
+            for term, weight in zip(terms.tolist(), weights.tolist(), strict=True)
+        }
+        yield {
+            "doc_id": document.doc_id,
+            "text": document.text,
+            "title": document.title,
+            "metadata": dict(document.metadata),
+            "vectors": {"sparse": vector},
+        }
 
 
 def own_encoder(index: Path, vectors: Path | None) -> PrecomputedEncoder | None:

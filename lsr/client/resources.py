@@ -148,7 +148,7 @@ class CollectionInfo:
     aliases: list[str] = field(default_factory=list)
     sparse_encoder: str = ""
     dense_encoder: str | None = None
-    models: Mapping[str, Model] = field(default_factory=dict)
+    models: Mapping[str, Model | None] = field(default_factory=dict)
     default_plan: Mapping[str, Any] = field(default_factory=dict)
     fields: list[Any] = field(default_factory=list)
     field_types: Mapping[str, Any] = field(default_factory=dict)

@@ -192,7 +192,7 @@ class Bm25Encoder:
 
     def save_file(self, path: Path) -> None:
         """Write all of it to one file: a line of JSON, the terms, a line each, and int64."""
-        vocabulary = "".join(f"{term}\n" for term in self._terms).encode()
+        vocabulary = "\n".join([*self._terms, ""]).encode()
         state = {"kind": "bm25", **self._parameters()}
         state |= {"n_documents": self._n_documents, "n_words": self._n_words}
         state |= {"n_terms": self.n_terms, "vocabulary_bytes": len(vocabulary)}

@@ -84,7 +84,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Exists:
-    """The field has a value, or, if not `wanted`, is missing, null or empty."""
+    """The field has a value, or, if not `wanted`, is missing, null or an empty list."""
 
     wanted: bool
 

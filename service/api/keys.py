@@ -13,7 +13,7 @@ from lsr.service.security.authenticator import Authenticator
 from lsr.service.security.grant import Scope
 from lsr.service.security.keys import Key, KeyFile
 
-__all__ = ["keys_router"]
+__all__ = ["NewKey", "keys_router"]
 
 
 class NewKey(BaseModel):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from lsr.service.limits.accepting import Share
 from lsr.service.limits.deadline import Deadline
 from lsr.service.problems import MEDIA_TYPE, problem
 
@@ -51,10 +52,15 @@ class ConnectionLimits:
 
 
 class Connections:
-    """The connections of one server; used on its event loop alone."""
+    """The connections of one server; used on its event loop alone.
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    Args:
+        share: where other processes see how many there are.
+    """
+
+    def __init__(self, limits: ConnectionLimits, share: Share | None = None) -> None:
         self.limits = limits
+        self.share = share
         self.waiting: dict[GuardedConnection, None] = {}
         """Those without a request, the longest waiting first."""
         self.sending: dict[GuardedConnection, None] = {}
@@ -64,6 +70,7 @@ class Connections:
     def opened(self, connection: GuardedConnection) -> None:
         """Note a new one. Above the limit, the one that has waited longest makes room."""
         n_open = len(connection.connections)
+        self.count(n_open)
         if n_open > self.limits.most:
             self.warn("connections", f"{n_open:,} connections are open; the oldest idle are closed")
             oldest = next(iter(self.waiting), None)
@@ -79,6 +86,11 @@ class Connections:
                 connection.app_state = {**connection.app_state, "crowded": True}
         self.waiting[connection] = None
 
+    def count(self, n_open: int) -> None:
+        """Tell other workers how many are open here."""
+        if self.share is not None:
+            self.share.set(n_open)
+
     def warn(self, kind: str, sentence: str) -> None:
         """Log a warning, but not again and again."""
         now = time.monotonic()
@@ -89,6 +101,7 @@ class Connections:
     def watch(self, loop: asyncio.AbstractEventLoop, open_now: Collection[object]) -> None:
         """Close the slow ones of `open_now`, now and from time to time."""
         now = loop.time()
+        self.count(len(open_now))
         for connection in list(open_now):
             if isinstance(connection, GuardedConnection):
                 connection.close_if_slow(now)
@@ -122,6 +135,7 @@ class GuardedConnection(Protocol):
             if isinstance(deadline, Deadline):
                 deadline.cancel()
         super().connection_lost(exc)
+        self.watched_by.count(len(self.connections))
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request, noting when its headers began."""

@@ -69,6 +69,8 @@ RULES: tuple[Rule, ...] = (
     Rule("PUT", _ONE, "admin", "heavy", "json"),
     Rule("DELETE", _ONE, "admin", "heavy"),
     Rule("POST", f"{_ONE}/merge", "admin", "heavy", "json"),
+    Rule("POST", f"{_ONE}/rebuild", "admin", "heavy", "json"),
+    Rule("POST", f"{_ONE}/calibrate", "admin", "heavy", "json"),
     Rule("POST", f"{_ONE}/publish", "admin", "heavy", "json"),
     Rule("POST", f"{_ONE}/restore", "admin", "heavy", "json"),
     Rule("PUT", f"{_ONE}/restore", "admin", "heavy", "tar"),

@@ -195,7 +195,10 @@ def ordered(
     """Places of documents by keys of (field, descending, missing first), then score, then tie."""
     places = sorted(range(len(documents)), key=lambda i: (-scores[i], ties[i]))
     for field, descending, missing_first in reversed(keys):
-        found = [[order_key(value) for value in values_of(d, field)] for d in documents]
+        found = [
+            [order_key(value) for value in values_of(document, field) if value != ""]
+            for document in documents
+        ]
         there = [i for i in places if found[i]]
         there.sort(key=lambda i: max(found[i]) if descending else min(found[i]), reverse=descending)
         if descending:  # equal ones keep their order

@@ -74,4 +74,5 @@ def serving(folder: Path, *, files: int | None = None, **settings: object) -> It
     finally:
         if process.poll() is None:
             process.kill()
+        if not process.stdout.closed:
             process.communicate(timeout=60)

@@ -22,8 +22,13 @@ Port = Annotated[
 
 def serve(
     indexes: Annotated[
-        list[Path], typer.Argument(metavar="INDEX...", help="Index folders to serve.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[INDEX]...", help="Index folders to serve.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of collections that are made over REST; default: LSR_DATA_DIR."),
+    ] = None,
     host: Host = None,
     port: Port = None,
     workers: Annotated[
@@ -58,6 +63,7 @@ def serve(
 ) -> None:
     """Serve indexes over HTTP: a search page at /, the API below /v1, its description at /docs."""
     given: dict[str, object] = {
+        "data_dir": data,
         "host": host,
         "port": port,
         "workers": workers,
@@ -71,7 +77,7 @@ def serve(
         "log_format": log_format,
         "access_log": access_log,
     }
-    run(indexes, given, lambda url: complain(f"serving at {url} (stop with Ctrl-C)"))
+    run(indexes or [], given, lambda url: complain(f"serving at {url} (stop with Ctrl-C)"))
 
 
 def run(indexes: list[Path], given: dict[str, object], announce: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ What matches, and in which order, is taken from plain searches that reach everyt
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -320,3 +321,19 @@ def test_nothing_is_done_that_nobody_asked_for(
     assert collection.search("heron", mode="sparse", min_score=0.1).hits
     with pytest.raises(AssertionError):
         collection.search("heron", mode="sparse", count=True)
+
+
+def test_a_later_generation_keeps_what_was_made(tmp_path: Path) -> None:
+    path = tmp_path / "index"
+    build_collection(ALL[:50], path, sparse=Bm25Encoder())
+    before = CollectionReader.open(path)
+    where = {"year": {"gte": 2002}}
+    assert len(before.search("heron", k=50, where=where).hits)
+    column = before.readers[0].metadata.column("year")
+    add_documents(path, ALL[50:55])
+    after = CollectionReader.open(path, known=before.readers)
+    assert after.readers[0].metadata.column("year") is column
+    rows = after.matching(where)
+    assert rows[rows < 50].tolist() == before.matching(where).tolist()
+    assert rows.max() >= 50
+    after.close()

@@ -174,7 +174,7 @@ class Living(RuleBasedStateMachine):
             assert known == self.here.get(doc_id)
         changed = {i for i, (document, _) in self.here.items() if document.metadata.get("patched")}
         if changed:
-            found = view.search("north east tower gate", k=50, where={"patched": True}).hits
+            passing = view.search("north east tower gate", k=50, where={"patched": True}).hits
             assert {hit.document.doc_id for hit in passing} <= changed
 
     def teardown(self) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from lsr.errors import IndexCorruptError, QueryError
 from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.field_types import field_types
 from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.document_store_writer import StoreWriter
@@ -223,6 +224,45 @@ def test_filters_by_example() -> None:
     ]
 
 
+def test_types_of_fields(tmp_path: Path) -> None:
+    store = stored(
+        tmp_path / "s.sqlite",
+        [
+            {
+                "n": 1,
+                "t": "a",
+                "csv": "1.10",
+                "at": "2020-05",
+                "b": True,
+                "mixed": 1,
+                "a": {"b": 2},
+            },
+            {
+                "n": -2.5,
+                "t": "2",
+                "csv": "7",
+                "at": "2020-05-31T10:00",
+                "mixed": "x",
+                "tags": ["a"],
+            },
+            *({"t": f"{i:04}", "many": f"{i}"} for i in range(500)),
+        ],
+    )
+    segments = [SegmentMetadata(store), SegmentMetadata(InMemory([{"n": False}]))]
+    assert field_types(CollectionMetadata(segments)) == {
+        "a.b": "number",
+        "at": "text of dates",
+        "b": "boolean",
+        "csv": "text of numbers",
+        "many": "text of numbers",
+        "mixed": "number, text",
+        "n": "boolean, number",
+        "t": "text",
+        "tags": "text",
+    }
+    store.close()
+
+
 def test_dates() -> None:
     metadata = of(
         {"at": "2020-05"},
@@ -361,7 +401,7 @@ def test_a_damaged_database(damage: str, tmp_path: Path) -> None:
         connection.execute(damage)
     connection.close()
     store = DocumentStore(tmp_path / "s.sqlite")
-    with pytest.raises(IndexCorruptError, match="'a' cannot be read"):
+    with pytest.raises(IndexCorruptError, match="metadata field 'a'"):
         SegmentMetadata(store).mask(parse_filter({"a": {"gte": 0}}))
     store.close()
 

@@ -28,8 +28,8 @@ from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
 from lsr.index.live.live_collection import LiveCollection
-from lsr.index.live.log import OperationLog
-from lsr.index.live.operation import Operation
+from lsr.index.live.log import LOG_FILE, OperationLog
+from lsr.index.live.operation import Operation, Stored, body_of
 from lsr.index.snapshots.archive import pack, packed_size, unpack
 from lsr.index.snapshots.listing import LISTING, Listing
 from lsr.index.snapshots.restore import (
@@ -274,39 +274,51 @@ def test_a_bomb_is_refused_before_it_is_written(collection: Path, tmp_path: Path
     assert not (tmp_path / "back").exists()
 
 
-def append(path: Path, doc_id: str, first: int = 0) -> None:
-    """An operation in the log; `first` is the one before it, where the log is new."""
-    log = OperationLog(path / "log.sqlite", first)
+def fed(path: Path, *doc_ids: str) -> None:
+    """Write documents through the log of a collection, and die before they are published."""
+    log = OperationLog(path / LOG_FILE, Manifest.read(path).log_seq)
     with log.transaction() as connection:
-        log.append(connection, doc_id, b'{"title": "", "text": "yak", "metadata": {}}', None)
+        for doc_id in doc_ids:
+            log.append(connection, doc_id, body_of(Document(doc_id, "heron")), None)
     log.close()
-
-
-def logged(path: Path) -> dict[int, str]:
-    log = OperationLog(path / "log.sqlite", 0)
-    found = {entry.seq: entry.doc_id for entry in log.entries(0, 1_000)}
-    log.close()
-    return found
 
 
 def test_the_log_comes_along_and_its_numbers_grow(collection: Path, tmp_path: Path) -> None:
-    for doc_id in "abc":
-        append(collection, doc_id, 3)
-    (collection / "log.lock").write_text("of its keeper")
+    fed(collection, "new1", "new2", "new3")
     snapshots = Snapshots(collection)
-    assert snapshots.create("s").log_seq == 6
+    assert snapshots.create("s").log_seq == 3
     assert not list(snapshots.path("s").glob("*-wal"))
-    assert not list(snapshots.path("s").glob("*.lock"))
     restore(snapshots.path("s"), tmp_path / "copy")
-    assert logged(tmp_path / "copy") == {4: "a", 5: "b", 6: "c"}
-    append(collection, "d", 19)
+    with LiveCollection.open(tmp_path / "copy") as live:
+        assert live.stored("new3") == Stored(Document("new3", "heron"), 3)
+        assert live.wait_searchable(3, 30)
+        assert live.view.n_documents == 61
+    fed(collection, *(f"later{n}" for n in range(17)))
+    assert last_number(collection) == 20
     restore(snapshots.path("s"), collection)
-    assert logged(collection) == {18: "a", 19: "b", 20: "c"}
     assert last_number(collection) == 20
     with LiveCollection.open(collection) as live:
-        assert live.wait_searchable(20, 60)
-        assert {"a", "b", "c"} <= {hit.document.doc_id for hit in live.view.search("yak").hits}
-        assert live.write([Operation.delete("a")])[0].seq == 21
+        assert live.stored("later0") is None
+        assert live.wait_searchable(20, 30)
+        (written,) = live.write([Operation.put(Document("one more", "heron"))])
+        assert written.seq == 21
+        assert live.wait_searchable(21, 30)
+        assert live.view.n_documents == 62
+
+
+def test_a_log_where_nothing_waits_goes_on_too(collection: Path, tmp_path: Path) -> None:
+    with LiveCollection.open(collection) as live:
+        live.write([Operation.put(Document(f"n{n}", "heron")) for n in range(5)])
+        assert live.wait_searchable(5, 30)
+        live.publish()
+        Snapshots(collection).create("s")
+        live.write([Operation.put(Document("late", "heron"))])
+    restore(Snapshots(collection).path("s"), collection)
+    with LiveCollection.open(collection) as live:
+        assert live.stored("late") is None
+        assert live.state.acknowledged == live.state.searchable == 6
+        (written,) = live.write([Operation.put(Document("one more", "heron"))])
+        assert written.seq == 7
 
 
 def test_numbers_grow_without_waiting_operations(collection: Path) -> None:

@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
+from lsr.cli.remote import ServiceKey, ServiceUrl, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
+from lsr.errors import IndexStateError
 from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.metadata.collection_metadata import CollectionMetadata
+from lsr.index.metadata.field_types import field_types
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
+
+if TYPE_CHECKING:
+    from lsr.client.resources import CollectionInfo
 
 __all__ = ["described_index", "info"]
 
 
-def info(index: IndexPath, as_json: AsJson = False) -> None:
-    """Describe an index: counts, models, segments, tuned plan and calibration."""
+def info(
+    index: IndexPath, url: ServiceUrl = None, key: ServiceKey = None, as_json: AsJson = False
+) -> None:
+    """Describe an index: counts, models, segments, tuned plan and calibration.
+
+    A service tells what it knows of a collection: also what waits to be searchable or published.
+    """
+    with remote_collection(index, url, key, writes=False) as remote:
+        if remote is not None:
+            found = remote.info()
+            parts = [
+                (str(each["name"]), int(each["n_documents"]), int(each["n_deleted"]))
+                for each in found.raw.get("segments", ())
+            ]
+            _print(_described(found), parts, as_json)
+            return
     from lsr.index.live.settling import n_unpublished
 
     manifest = Manifest.read(index)
     described = described_index(manifest)
     described["n_unpublished"] = n_unpublished(index)
+    warn_of_unpublished(index)
     tuned = TunedPlan.read(index)
     if tuned is not None:
         fits = tuned.fits(manifest)
@@ -31,23 +55,61 @@ def info(index: IndexPath, as_json: AsJson = False) -> None:
     if calibration is not None:
         recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
         described["calibration"] = recall
+    described["fields"] = _fields(index, manifest)
+    parts = [(each.name, each.n_documents, each.n_deleted) for each in manifest.segments]
+    _print(described, parts, as_json)
+
+
+def _print(described: dict[str, Any], parts: list[tuple[str, int, int]], as_json: bool) -> None:
     if as_json:
         print_json(described)
         return
     del described["segments"]
     for name, value in described.items():
         shown = f"{value:,}" if isinstance(value, int) else value
-        if isinstance(value, dict):
+        if name == "fields" and isinstance(value, dict):
+            shown = "; ".join(f"{field}: {kind}" for field, kind in value.items()) or "none"
+        elif isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
             shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
         typer.echo(f"{name:14} {'none' if shown is None else shown}")
-    for segment in manifest.segments:
-        deleted = f", {segment.n_deleted:,} deleted" if segment.n_deleted else ""
-        typer.echo(f"{segment.name:14} {segment.n_documents:,} documents{deleted}")
-    warn_of_unpublished(index)
+    for name, n_documents, n_deleted in parts:
+        deleted = f", {n_deleted:,} deleted" if n_deleted else ""
+        typer.echo(f"{name:14} {n_documents:,} documents{deleted}")
 
 
-def described_index(manifest: Manifest) -> dict[str, object]:
+def _fields(index: Path, manifest: Manifest) -> dict[str, str] | None:
+    """The metadata fields that a filter can name, with their types; None if damage hides them."""
+    from lsr.index.collection.snapshot import open_readers
+
+    try:
+        readers = open_readers(Path(index), manifest)
+        return field_types(CollectionMetadata([reader.metadata for reader in readers]))
+    except IndexStateError:
+        return None
+
+
+def _described(found: CollectionInfo) -> dict[str, Any]:
+    models = {side: model and asdict(model) for side, model in found.models.items()}
+    return {
+        "generation": found.generation,
+        "created": found.created,
+        "n_documents": found.n_documents,
+        "n_deleted": found.n_deleted,
+        "n_pending": found.n_pending,
+        "n_unpublished": found.n_unpublished,
+        "n_terms": found.n_terms,
+        "n_postings": found.n_postings,
+        "sparse": models.get("sparse"),
+        "dense": models.get("dense"),
+        "size_bytes": found.size_bytes,
+        "aliases": ", ".join(found.aliases) or None,
+        "error": found.error,
+        "segments": list(found.raw.get("segments", ())),
+    }
+
+
+def described_index(manifest: Manifest) -> dict[str, Any]:
     """The fields of a manifest, as plain values."""
     return {
         "format_version": manifest.format_version,

@@ -1,0 +1,68 @@
+"""Answers of a service as the records of a local search, so that one code prints both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lsr.errors import ServiceError
+
+if TYPE_CHECKING:
+    from lsr.client.answers import SearchAnswer
+    from lsr.retrieval.answer import Answer
+
+__all__ = ["local_answer"]
+
+
+def local_answer(text: str, answer: SearchAnswer) -> Answer:
+    """A service's answer as one of a local search.
+
+    Raises:
+        ServiceError: a part of it is not as this version knows it.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from lsr.retrieval.answer import Answer, FacetCounts, FacetValue, Hit, PrfReport
+    from lsr.retrieval.explanation import Explanation
+    from lsr.retrieval.hybrid import Notice
+    from lsr.retrieval.plan import SearchPlan
+    from lsr.types import Document
+
+    explanations = TypeAdapter(Explanation)
+    try:
+        hits = tuple(
+            Hit(
+                Document(hit.doc_id, hit.text or "", hit.title or "", dict(hit.metadata or {})),
+                hit.score,
+                explanations.validate_python(hit.explanation.raw) if hit.explanation else None,
+            )
+            for hit in answer.hits
+        )
+        plan = TypeAdapter(SearchPlan).validate_python(answer.plan)
+        return Answer(
+            text=text,
+            mode=plan.mode or "sparse",
+            hits=hits,
+            total=answer.total,
+            plan=plan,
+            generation=answer.generation,
+            prf=TypeAdapter(PrfReport).validate_python(answer.prf.raw),
+            warnings=tuple(Notice(each.code, each.detail) for each in answer.warnings),
+            took_ms=dict(answer.took_ms),
+            n_matches=answer.n_matches,
+            facets=tuple(
+                FacetCounts(
+                    facet.field,
+                    tuple(FacetValue(each.value, each.count) for each in facet.values),
+                    n_values=facet.n_values,
+                    n_missing=facet.n_missing,
+                )
+                for facet in answer.facets
+            ),
+        )
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in found["loc"])
+        raise ServiceError(
+            f"the service's answer is of another version ({place}: {found['msg'].lower()}); use "
+            "this version's lsr with it"
+        ) from error

@@ -1,0 +1,199 @@
+"""Schemas of collections and aliases."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lsr.retrieval.plan import SearchPlan
+from lsr.service.api.plan_schema import PlanFields
+
+__all__ = [
+    "AliasBody",
+    "AliasChanges",
+    "Aliases",
+    "CalibrateBody",
+    "CollectionBody",
+    "CollectionSummary",
+    "Collections",
+    "FieldSummary",
+    "ModelSummary",
+    "Models",
+    "SegmentSummary",
+    "SuggestAnswer",
+    "UnusableCollection",
+]
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+FieldType = Literal["text", "number", "boolean", "date"]
+
+
+class CollectionBody(BaseModel):
+    """Encoders, plan and types of a new collection."""
+
+    model_config = _STRICT
+
+    sparse: str | None = Field(
+        default=None,
+        description="`bm25`, or a learned model's name; doc-mini when left out.",
+        examples=["bm25"],
+    )
+    dense: str | None = Field(default=None, description="A dense model's name; none by default.")
+    language: str | None = Field(default=None, description="BM25's stemmer; English by default.")
+    lexical_weight: float | None = Field(
+        default=None, description="Learned model: weight of the documents' own words."
+    )
+    default_plan: PlanFields = Field(
+        default_factory=PlanFields,
+        description="How it is searched where a request does not say.",
+    )
+    fields: dict[str, FieldType] = Field(
+        default_factory=dict,
+        description="Types that metadata fields must have; others may hold anything.",
+        examples=[{"year": "number", "published": "date"}],
+    )
+
+
+class ModelSummary(BaseModel):
+    """A model that made vectors."""
+
+    name: str = Field(description="As it was named.", examples=["bm25"])
+    kind: str = Field(description="How it is read.", examples=["bm25"])
+    sha256: str = Field(description="Hash of everything that its output depends on.")
+    parameters: dict[str, Any] = Field(description="Its options.")
+
+
+class Models(BaseModel):
+    """The models of a collection."""
+
+    sparse: ModelSummary = Field(description="What made the sparse vectors.")
+    dense: ModelSummary | None = Field(description="What made the dense ones, if there are any.")
+
+
+class SegmentSummary(BaseModel):
+    """A part of the documents, as it was written at once."""
+
+    name: str = Field(description="Its folder.", examples=["segment-000001"])
+    n_documents: int = Field(description="Documents that can be found.")
+    n_deleted: int = Field(description="Documents that take space until a merge.")
+
+
+class FieldSummary(BaseModel):
+    """A metadata field."""
+
+    name: str = Field(description="Its name in filters.", examples=["year"])
+    types: list[Literal["text", "number", "boolean"]] = Field(
+        description="Types of the values it has.", examples=[["number"]]
+    )
+    wanted: FieldType | None = Field(
+        description="The type it must have, where the maker of the collection said one."
+    )
+
+
+class CollectionSummary(BaseModel):
+    """A collection that can be searched."""
+
+    name: str = Field(description="The name in paths.", examples=["birds"])
+    aliases: list[str] = Field(description="Other names of it.")
+    n_documents: int = Field(description="Documents that can be found.")
+    n_deleted: int = Field(description="Documents that take space until a merge.")
+    n_pending: int = Field(description="Operations on disk that searches do not see yet.")
+    n_unpublished: int = Field(description="Operations that are not in a segment yet.")
+    n_terms: int = Field(description="Size of the sparse vocabulary.")
+    n_postings: int = Field(description="Non-zero weights of all sparse vectors.")
+    size_bytes: int = Field(description="Bytes on disk.")
+    generation: int = Field(description="Counts publications from 1.")
+    seq: int = Field(description="The number of the last operation that is on disk.")
+    created: datetime = Field(description="When this generation was built.")
+    modes: list[Literal["hybrid", "sparse", "dense"]] = Field(
+        description="Modes it can be searched in; the first is the default."
+    )
+    sparse_encoder: str = Field(description="What made the sparse vectors.", examples=["bm25"])
+    dense_encoder: str | None = Field(description="What made the dense vectors, if there are any.")
+    models: Models = Field(description="The same with hashes and options.")
+    segments: list[SegmentSummary] = Field(description="In the order of their rows.")
+    default_plan: SearchPlan = Field(
+        description="How it is searched where a request does not say: tuned, or as built in."
+    )
+    fields: list[FieldSummary] = Field(description="Metadata fields that a filter can name.")
+    error: str | None = Field(
+        description="Why it does not get on with following, encoding or publishing, if it does not."
+    )
+
+
+class UnusableCollection(BaseModel):
+    """A collection that cannot be opened."""
+
+    name: str = Field(description="The name in paths.")
+    code: str = Field(description="Stable name of the kind.", examples=["index_corrupt"])
+    detail: str = Field(description="What is wrong and what to do.")
+
+
+class Collections(BaseModel):
+    """All collections of this service."""
+
+    collections: list[CollectionSummary] = Field(description="In order of name.")
+    unusable: list[UnusableCollection] = Field(description="Those that cannot be opened.")
+
+
+class CalibrateBody(BaseModel):
+    """A recall for approximate search to reach."""
+
+    model_config = _STRICT
+
+    recall: float = Field(
+        default=0.97, gt=0, le=1, description="Share of the true hits that are to be found."
+    )
+    queries: Annotated[list[str], Field(min_length=1, max_length=10_000)] | None = Field(
+        default=None, description="Texts; queries made of documents when left out."
+    )
+
+
+class AliasBody(BaseModel):
+    """The collection that an alias stands for."""
+
+    model_config = _STRICT
+
+    collection: str = Field(description="A collection's name.", examples=["birds"])
+
+
+class AliasAction(BaseModel):
+    """One alias set, or removed."""
+
+    model_config = _STRICT
+
+    alias: str = Field(description="The other name.", examples=["current"])
+    collection: str | None = Field(description="A collection's name; null to remove the alias.")
+
+
+class AliasChanges(BaseModel):
+    """Aliases that change together."""
+
+    model_config = _STRICT
+
+    actions: list[AliasAction] = Field(
+        min_length=1, max_length=1_000, description="All of them are done, in this order, or none."
+    )
+
+
+class Aliases(BaseModel):
+    """All aliases."""
+
+    aliases: dict[str, str] = Field(
+        description="Collections by alias.", examples=[{"current": "birds"}]
+    )
+
+
+class SuggestAnswer(BaseModel):
+    """Words that may have been meant."""
+
+    corrected: str | None = Field(
+        description="The query with the nearest words; null where nothing is to be corrected.",
+        examples=["river"],
+    )
+    near: dict[str, list[str]] = Field(
+        description="For each word that no document holds, words near it, nearest first.",
+        examples=[{"rivre": ["river", "rivet"]}],
+    )

@@ -1,0 +1,1 @@
+"""Collections kept by a service: made, renamed, swapped, and long work on them."""

@@ -1,0 +1,112 @@
+"""A new collection from what a request says of it: encoders, types of fields, a default plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lsr.encoders.protocols import DenseEncoder, Encoder
+from lsr.encoders.registry import learned_options, open_dense, open_sparse
+from lsr.errors import InputError, LsrError
+from lsr.index.collection.build import build_collection
+from lsr.index.collection.tuned_plan import TunedPlan
+from lsr.index.storage.manifest import Manifest
+from lsr.progress import Progress, no_progress
+from lsr.retrieval.plan import MODES, SearchPlan, plan_from
+from lsr.service.collections.field_types import FieldTypes
+from lsr.types import Document
+
+__all__ = ["CollectionSpec", "Encoders", "build_from_spec", "opened_encoders"]
+
+
+@dataclass(frozen=True)
+class CollectionSpec:
+    """Everything that is decided when a collection is made.
+
+    Attributes:
+        sparse: `bm25`, or a learned model's name; None for the default model.
+        dense: a dense model's name, or None.
+        language: of BM25's stemmer.
+        lexical_weight: of a learned model's lexical terms.
+        default_plan: fields of a `SearchPlan`.
+        fields: types by name of a metadata field, of those that documents must keep to.
+    """
+
+    sparse: str | None = None
+    dense: str | None = None
+    language: str | None = None
+    lexical_weight: float | None = None
+    default_plan: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """Opened models of a specification, and its plan."""
+
+    sparse: Encoder
+    dense: DenseEncoder | None
+    plan: SearchPlan | None
+    fields: FieldTypes
+
+
+def opened_encoders(spec: CollectionSpec) -> Encoders:
+    """Open the models, and check the rest.
+
+    Raises:
+        InputError: there is no such model, an option does not go with it, or a field's type is
+            unknown.
+        UnavailableError: packages that a model needs are not installed.
+    """
+    options = None
+    if spec.lexical_weight is not None:
+        options = learned_options(lexical_weight=spec.lexical_weight)
+    try:
+        sparse = open_sparse(spec.sparse, language=spec.language, options=options)
+        dense = open_dense(spec.dense) if spec.dense is not None else None
+    except (LsrError, ModuleNotFoundError):
+        raise
+    except OSError as error:  # a model's folder that cannot be read
+        raise InputError(f"a model cannot be opened ({error})") from error
+    plan = None
+    if spec.default_plan:
+        plan = plan_from(spec.default_plan)
+        plan.resolved(MODES if dense is not None else ("sparse",))
+    return Encoders(sparse, dense, plan, FieldTypes.of(spec.fields))
+
+
+def build_from_spec(
+    encoders: Encoders,
+    target: Path,
+    documents: Iterable[Document] = (),
+    versions: Iterable[int] | None = None,
+    progress: Progress = no_progress,
+) -> Manifest:
+    """Build a collection that may be empty.
+
+    Raises:
+        InputError, StorageError, ModelError: as `build_collection`.
+    """
+    manifest = build_collection(
+        documents,
+        target,
+        sparse=encoders.sparse,
+        dense=encoders.dense,
+        versions=versions,
+        source="documents sent to the service",
+        allow_empty=True,
+        progress=progress,
+    )
+    if encoders.plan is not None:
+        TunedPlan(
+            plan=encoders.plan,
+            sparse=manifest.sparse,
+            dense=manifest.dense,
+            generation=manifest.generation,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            evidence={"chosen": "when the collection was made"},
+        ).save(target)
+    encoders.fields.save(target)
+    return manifest
