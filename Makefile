@@ -12,7 +12,7 @@ ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 
-.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -28,6 +28,13 @@ test: export OMP_NUM_THREADS = 1
 test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
+
+soak: export LSR_SOAK_KILLS = 500
+soak: export LSR_SOAK_PUBLICATIONS = 50
+soak: export LSR_SOAK_SEARCHES = 10000
+soak: export LSR_SOAK_EXAMPLES = 300
+soak: $(ALL)  ## What takes long: 500 kills, 50 publications under 10,000 searches: half an hour
+	$(BIN)/python -m pytest -q -s tests/index/live
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -47,6 +54,10 @@ bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an h
 
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
+
+bench-service: $(ALL)  ## What a search costs the service (LSR_DATA: folder of eval/scifact; wrk from apt)
+	$(BIN)/python -m bench.service.requests --wrk --workers 2
+	$(BIN)/python -m bench.service.requests --wrk --documents 100000
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head

@@ -14,6 +14,7 @@
     │   └── IndexCorruptError     bytes differ from what was written
     ├── StorageError          the machine said no: disk full, no permission, port in use, lock held
     ├── TaskCancelledError    long work was stopped before its end; nothing was changed (HTTP 409)
+    ├── LateError             the time that was given is over (HTTP 504)
     ├── OverloadedError       more is waiting than can be kept; try again later (HTTP 503)
     ├── AccessError           a key is missing, unknown, or does not allow it (HTTP 401, 403)
     ├── ServiceError          a service cannot be reached, or answers other than expected
@@ -42,6 +43,7 @@ __all__ = [
     "IndexStateError",
     "IndexVersionError",
     "InputError",
+    "LateError",
     "LsrError",
     "ModelError",
     "NotFoundError",
@@ -149,6 +151,12 @@ class TaskCancelledError(LsrError):
     """Long work was stopped before its end; nothing was changed."""
 
     code = "task_cancelled"
+
+
+class LateError(LsrError):
+    """The time that was given is over; more time may help, or a smaller request."""
+
+    code = "timeout"
 
 
 class OverloadedError(LsrError):

@@ -1,10 +1,10 @@
-"""`Stopwatch`: how long each stage of a search took."""
+"""`Stopwatch`: how long each stage of a search took; `Deadline`: when it must end."""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["Stopwatch"]
+__all__ = ["Deadline", "Stopwatch"]
 
 
 class Stopwatch:
@@ -27,3 +27,16 @@ class Stopwatch:
     def total(self) -> dict[str, float]:
         """All stages, and `total`, the time since the start."""
         return {**self.took_ms, "total": (time.perf_counter() - self._begin) * 1e3}
+
+
+class Deadline:
+    """A moment some milliseconds from when it is made. Whoever works looks at it now and then."""
+
+    def __init__(self, milliseconds: float) -> None:
+        self.milliseconds = milliseconds
+        self._end = time.perf_counter() + milliseconds / 1e3
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the moment has passed."""
+        return time.perf_counter() >= self._end

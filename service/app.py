@@ -21,8 +21,10 @@ from lsr.errors import LsrError
 from lsr.service.api.collections import aliases_router, collections_router
 from lsr.service.api.document_batches import batches_router
 from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
 from lsr.service.api.keys import keys_router
-from lsr.service.api.routes import api_router, health_router
+from lsr.service.api.search_routes import search_router
+from lsr.service.api.shapes import write_shapes
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.tasks import tasks_router
 from lsr.service.collections.jobs import Jobs
@@ -71,7 +73,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         threads = settings.max_searches + settings.max_writes + settings.max_heavy + _LIGHT
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-        warming = asyncio.create_task(asyncio.to_thread(engine.catalog.warm_up))
+        warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
         warming.add_done_callback(_report)
         try:
             yield
@@ -98,8 +100,8 @@ def create_app(
     keys = KeyFile(settings.keys) if settings.keys else None
     authenticator = Authenticator(keys, secret, engine.catalog.resolve)
     install_handlers(app)
+    app.include_router(search_router(engine, metrics))  # tried first: most requests are searches
     app.include_router(health_router(engine, metrics))
-    app.include_router(api_router(engine, metrics))
     app.include_router(collections_router(engine, jobs))
     app.include_router(batches_router(engine.catalog, settings.max_line_bytes))
     app.include_router(documents_router(engine.catalog))
@@ -111,6 +113,7 @@ def create_app(
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
+    write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())
     return app
 

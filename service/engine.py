@@ -3,58 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import NotFoundError, QueryError
+from lsr.errors import LateError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
-from lsr.retrieval.answer import Answer, Hit
-from lsr.retrieval.explanation import Explanation
+from lsr.retrieval.answer import Answer
+from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
+from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import plan_from
-from lsr.retrieval.snippet import Piece
 from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
+from lsr.service.search.cursor import Cursor, digest
+from lsr.service.search.explained import Explained, explained
+from lsr.service.search.passages import FoundHit, Passages
+from lsr.service.search.request import Limits, Search, Vectors, check_search
 from lsr.service.security.document_filter import passes
 from lsr.service.suggest import Suggestion, Vocabulary
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.sparse import SparseVector
-from lsr.stopwatch import Stopwatch
+from lsr.stopwatch import Deadline, Stopwatch
 from lsr.types import Document
 
-__all__ = ["FoundHit", "Limits", "SearchEngine", "SearchResult", "Vectors"]
+__all__ = ["FoundHit", "Limits", "Search", "SearchEngine", "SearchResult", "Vectors"]
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of what one search may ask for."""
-
-    query_characters: int = 2_048
-    hits: int = 1_000
-    window: int = 10_000
-    filters: int = 32
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """A query as the caller's own vectors: weights by term, and numbers."""
-
-    sparse: Mapping[str, float] | None = None
-    dense: Sequence[float] | None = None
-
-
-@dataclass(frozen=True)
-class FoundHit:
-    """A found document, its score, and its passages; `snippet` is empty if not asked for."""
-
-    document: Document
-    score: float
-    title: list[Piece]
-    snippet: list[Piece] = field(default_factory=list)
-    explanation: Explanation | None = None
+_PARTIAL = ("_failed", "_late", "_cut")
 
 
 @dataclass(frozen=True)
@@ -63,9 +40,12 @@ class SearchResult:
 
     Attributes:
         collection: its name.
-        answer: `took_ms` counts the passages in.
+        answer: `took_ms` counts the passages in, `warnings` what became of them.
         hits: those of the answer, best first.
         limit, offset: hits asked for, or what stood in for it, and hits left out at the front.
+        cursor: for the next page; None at the end.
+        models: hashes of the models by side.
+        n_scanned: characters that were scanned for passages and marks.
     """
 
     collection: str
@@ -73,6 +53,14 @@ class SearchResult:
     hits: tuple[FoundHit, ...]
     limit: int
     offset: int
+    cursor: str | None
+    models: Mapping[str, str]
+    n_scanned: int
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something that was asked for is left out; a warning says what."""
+        return any(notice.code.endswith(_PARTIAL) for notice in self.answer.warnings)
 
 
 class SearchEngine:
@@ -92,6 +80,11 @@ class SearchEngine:
     def collection(self, name: str) -> CollectionReader:
         """The newest state of a collection. Raises NotFoundError when there is none."""
         return self.catalog.reader(name)
+
+    def warm_up(self) -> None:
+        """As `Catalog.warm_up`; and compile what passages are found by."""
+        QueryTerms("heron", WordMemory(None)).passage("A heron stands in the river.")
+        self.catalog.warm_up()
 
     def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:
         """A document by id, if it passes a key's filter.
@@ -134,9 +127,10 @@ class SearchEngine:
         return QueryTerms(text, self._memory(name, self.collection(name)))
 
     def _memory(self, name: str, collection: CollectionReader) -> WordMemory:
-        if name not in self._memories:
-            self._memories[name] = WordMemory(collection.encoder)
-        return self._memories[name]
+        memory = self._memories.get(name)
+        if memory is None or not memory.suits(collection.encoder):
+            memory = self._memories[name] = WordMemory(collection.encoder)
+        return memory
 
     def search(
         self,
@@ -150,89 +144,228 @@ class SearchEngine:
         plan: Mapping[str, object] | None = None,
         vectors: Vectors | None = None,
         snippets: bool = True,
+        pieces: bool = False,
+    ) -> SearchResult:
+        """As `answer`; the arguments are those of `Search`."""
+        search = Search(
+            text=text,
+            limit=limit,
+            offset=offset,
+            where=where or {},
+            within=within,
+            plan=plan or {},
+            vectors=vectors,
+            snippets=snippets,
+            pieces=pieces,
+        )
+        return self.answer(name, search)
+
+    def answer(
+        self,
+        name: str,
+        search: Search,
+        *,
+        deadline: Deadline | None = None,
+        characters: int | None = None,
     ) -> SearchResult:
         """Search a collection, and choose a passage of each hit.
 
         Args:
-            limit: hits wanted, 10 by default; fewer come where fewer match.
-            offset: hits to leave out at the front.
-            where: metadata values that every hit must have.
-            within: the filter of a key, which every hit must pass too.
-            plan: fields of a `SearchPlan`; others are as the collection's default.
-            vectors: override what the models would make of the text.
+            deadline: stands in place of that of the search.
+            characters: scanned for passages at most; those of the limits by default.
 
         Raises:
             NotFoundError: there is no such collection.
             QueryError: the text is blank or too long, a number is out of range, the filter names
-                an unknown field, or the plan or the vectors do not fit the collection.
+                an unknown field, the cursor is none of this search, or the plan or the vectors do
+                not fit the collection.
             UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
+        if deadline is None and search.timeout_ms is not None:
+            deadline = Deadline(search.timeout_ms)
+        state = self._state(name)  # before the view: what changes in between is told as a change
         collection = self.collection(name)
-        limit = min(DEFAULT_K, self.limits.hits) if limit is None else limit
-        self._check(text, limit, offset, where or {})
-        sparse, dense = _checked(vectors, collection) if vectors else (None, None)
+        limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
+        check_search(search, limit, self.limits)
+        sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
+        start = self._start(name, search, state, limit)
         answer = collection.search(
-            text,
+            search.text,
             k=limit,
-            offset=offset,
-            where=where if within is None else both(parse_filter(where or {}), within),
-            plan=plan_from(plan or {}, collection.default_plan),
+            offset=start.offset,
+            where=_filter(search),
+            plan=plan_from(search.plan, collection.default_plan),
+            facets=search.facets,
+            sort=search.sort,
+            collapse=search.collapse,
+            count=search.count,
             sparse_vector=sparse,
             dense_vector=dense,
+            min_score=search.min_score,
+            after=start.after,
+            deadline=deadline,
         )
-        return self._result(name, collection, answer, limit, offset, snippets)
+        left = self.limits.passage_characters if characters is None else characters
+        passages = Passages(search, left, deadline)
+        return self._result(name, collection, search, start, limit, answer, passages)
+
+    def answers(self, name: str, searches: Sequence[Search]) -> list[SearchResult | LsrError]:
+        """Several searches, which share the hits, characters and time of one.
+
+        Returns:
+            In their order an answer each, or the error that stands in its place.
+
+        Raises:
+            NotFoundError: there is no such collection.
+            QueryError: together they ask for more hits than one answer holds.
+        """
+        self.collection(name)
+        wanted = sum(DEFAULT_K if each.limit is None else each.limit for each in searches)
+        if wanted > self.limits.hits:
+            raise QueryError(
+                f"the searches ask for {wanted:,} hits together; ask for at most "
+                f"{self.limits.hits:,}"
+            )
+        found: list[SearchResult | LsrError] = []
+        longest = max((each.timeout_ms or 0 for each in searches), default=0)
+        deadline = Deadline(longest) if longest else None
+        left = self.limits.passage_characters
+        for search in searches:
+            if deadline is not None and deadline.is_over:
+                found.append(LateError(f"{longest:,} ms were over before this search began"))
+                continue
+            try:
+                result = self.answer(name, search, deadline=deadline, characters=left)
+            except LsrError as error:
+                found.append(error)
+            else:
+                left -= result.n_scanned
+                found.append(result)
+        return found
+
+    def explain(
+        self,
+        name: str,
+        search: Search,
+        doc_id: str,
+    ) -> Explained:
+        """Why a document has its score in a search, also when it is not among the hits.
+
+        Raises:
+            NotFoundError: there is no such collection, or no such document.
+            QueryError: as `answer`.
+        """
+        collection = self.collection(name)
+        self.document(name, doc_id, search.within)
+        check_search(search, 1 if search.limit is None else search.limit, self.limits)
+        sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
+        plan = plan_from(search.plan, collection.default_plan)
+        where = _filter(search)
+        allowed = collection.metadata.mask(where) if where else None
+        deadline = None if search.timeout_ms is None else Deadline(search.timeout_ms)
+        query = (search.text, sparse, dense)
+        return explained(name, collection, doc_id, query, plan, allowed, deadline)
+
+    def encode(
+        self, name: str, texts: Sequence[str], *, as_documents: bool
+    ) -> tuple[list[dict[str, float]], str]:
+        """Sparse vectors of texts by term, and the hash of the encoder.
+
+        Raises:
+            NotFoundError: there is no such collection.
+            QueryError: there are too many texts, or one is too long or no text.
+        """
+        collection, limits = self.collection(name), self.limits
+        most = limits.encoded_documents if as_documents else limits.encoded_queries
+        longest = limits.document_characters if as_documents else limits.query_characters
+        if len(texts) > most:
+            side = "documents" if as_documents else "queries"
+            raise QueryError(f"{len(texts):,} texts; at most {most} are encoded as {side} at once")
+        for number, text in enumerate(texts):
+            if len(text) > longest or not is_text(text):
+                raise QueryError(
+                    f"text {number} is no text, or above {longest:,} characters; shorten it"
+                )
+        encoder = collection.encoder
+        encode = encoder.encode_documents if as_documents else encoder.encode_queries
+        rows = map(encode(texts).row, range(len(texts)))
+        vectors = [
+            {
+                encoder.term(term): weight
+                for term, weight in zip(row.terms.tolist(), row.weights.tolist(), strict=True)
+            }
+            for row in rows
+        ]
+        return vectors, collection.manifest.sparse.sha256
+
+    def _state(self, name: str) -> tuple[int, int]:
+        """What tells states of a collection apart: its generation, and the last write seen."""
+        return self.catalog.live(name).seen
+
+    def _start(self, name: str, search: Search, state: tuple[int, int], limit: int) -> _Start:
+        if search.cursor is None:
+            return _Start(state, search.offset, None, ())
+        cursor = Cursor.read(search.cursor, digest(name, search))
+        offset = min(cursor.place, self.limits.window - limit)
+        if cursor.state == state and offset == cursor.place:
+            return _Start(state, offset, None, ())
+        return _Start(state, offset, cursor.last, (_CHANGED,))
 
     def _result(
         self,
         name: str,
         collection: CollectionReader,
-        answer: Answer,
+        search: Search,
+        start: _Start,
         limit: int,
-        offset: int,
-        snippets: bool,
+        answer: Answer,
+        passages: Passages,
     ) -> SearchResult:
         watch = Stopwatch()
         added = [term.term for term in answer.prf.terms if term.origin != "query"]
-        terms = QueryTerms(answer.text, self._memory(name, collection), added)
-        hits = tuple(_found(hit, terms, snippets) for hit in answer.hits)
+        hits = passages.of(
+            answer.hits, lambda: QueryTerms(answer.text, self._memory(name, collection), added)
+        )
+        notices = (*answer.warnings, *start.notices, *passages.notices)
         watch.lap("snippet")
         took_ms = {**answer.took_ms, **watch.took_ms}
         took_ms["total"] = took_ms.pop("total") + took_ms["snippet"]
-        return SearchResult(name, replace(answer, took_ms=took_ms), hits, limit, offset)
-
-    def _check(self, text: str, limit: int, offset: int, where: Mapping[str, object]) -> None:
-        limits = self.limits
-        if len(text) > limits.query_characters:
-            raise QueryError(
-                f"the query has {len(text):,} characters; write at most {limits.query_characters:,}"
-            )
-        values = [value for value in where.values() if isinstance(value, str)]
-        if not all(map(is_text, [text, *where, *values])):
-            raise QueryError("the request holds half a surrogate pair, which is not text")
-        if not 1 <= limit <= limits.hits:
-            raise QueryError(
-                f"the limit is {limit:,} and one answer holds at most {limits.hits:,} hits; "
-                f"ask for 1 to {limits.hits:,}"
-            )
-        if offset < 0:
-            raise QueryError(f"the offset is {offset:,}; it must be 0 or more")
-        if offset + limit > limits.window:
-            raise QueryError(
-                f"offset and limit reach hit {offset + limit:,}; they can reach {limits.window:,}, "
-                "so narrow the search with more words or a filter"
-            )
-        if len(where) > limits.filters:
-            raise QueryError(f"the filter has {len(where):,} fields; give at most {limits.filters}")
+        answer = replace(answer, took_ms=took_ms, warnings=notices)
+        cursor, manifest = None, collection.manifest
+        reached = answer.first + len(hits)
+        if hits and reached < answer.total:
+            last = LastHit(hits[-1].score, hits[-1].document.doc_id)
+            cursor = Cursor(start.state, reached, digest(name, search), last).text()
+        models = {"sparse": manifest.sparse.sha256}
+        if manifest.dense:
+            models["dense"] = manifest.dense.sha256
+        return SearchResult(
+            name, answer, hits, limit, answer.first, cursor, models, passages.n_scanned
+        )
 
 
-def _found(hit: Hit, terms: QueryTerms, snippets: bool) -> FoundHit:
-    return FoundHit(
-        hit.document,
-        hit.score,
-        terms.highlight(hit.document.title),
-        terms.snippet(hit.document.text) if snippets else [],
-        hit.explanation,
-    )
+@dataclass(frozen=True)
+class _Start:
+    """Where a page begins, in which state, and what there is to say about it."""
+
+    state: tuple[int, int]
+    offset: int
+    after: LastHit | None
+    notices: tuple[Notice, ...]
+
+
+_CHANGED = Notice(
+    "collection_changed",
+    "the collection has changed since the cursor was made; the page begins after the last hit of "
+    "the page before, wherever that would be now",
+)
+
+
+def _filter(search: Search) -> Mapping[str, object] | Filter:
+    """The filter of a request, and that of its key."""
+    if search.within is None:
+        return search.where
+    return both(parse_filter(search.where), search.within)
 
 
 def _checked(

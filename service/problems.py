@@ -15,13 +15,16 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from lsr.errors import (
+    AccessError,
     ConflictError,
     IndexStateError,
     InputError,
+    LateError,
     LsrError,
     NotFoundError,
     OverloadedError,
     RetrieverError,
+    ServiceError,
     StorageError,
     TaskCancelledError,
     UnavailableError,
@@ -44,6 +47,8 @@ MEDIA_TYPE = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
+    (AccessError, HTTPStatus.FORBIDDEN),
+    (ServiceError, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
     (InputError, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -53,6 +58,7 @@ STATUSES: tuple[tuple[type[LsrError], HTTPStatus], ...] = (
     (StorageError, HTTPStatus.INSUFFICIENT_STORAGE),
     (TaskCancelledError, HTTPStatus.CONFLICT),
     (OverloadedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LateError, HTTPStatus.GATEWAY_TIMEOUT),
     (LsrError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 """The first line whose class an error is of."""
@@ -85,6 +91,7 @@ _TITLES = {
     "unavailable": "Part not installed",
     "retriever_failed": "One side of the search failed",
     "model_failed": "Model failed",
+    "unreachable": "Service unreachable",
     "internal": "Internal error",
 }
 _HTTP_CODES = {

@@ -24,7 +24,7 @@ from lsr.retrieval.snippet import (
     joined,
     window,
 )
-from lsr.service.word_scan import NO_TERM, find_words, most_matches, remember
+from lsr.service.search.word_scan import NO_TERM, find_words, most_matches, remember
 
 __all__ = ["Mark", "QueryTerms", "WordMemory", "beginning"]
 
@@ -87,7 +87,7 @@ class WordMemory:
     threads. An encoder without an `Analyzer` is shown by English stems.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder | None) -> None:
         own = getattr(encoder, "analyzer", None)
         self._has_own = isinstance(own, Analyzer)
         self.analyzer = own if isinstance(own, Analyzer) else Analyzer()

@@ -165,7 +165,8 @@ class _Supervisor:
     def _pass_on(self, number: int) -> None:
         self._is_stopping = True
         for worker in self._workers:
-            worker.signal(number)
+            # one that is still starting knows no interrupt
+            worker.signal(number if worker in self._ready else signal.SIGTERM)
 
     def _stop(self) -> None:
         """End what still runs, in order, and by force if it takes too long."""

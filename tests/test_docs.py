@@ -32,9 +32,10 @@ from lsr.service.api.document_schemas import (
     DocumentPatch,
 )
 from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
 from lsr.service.api.keys import NewKey, keys_router
-from lsr.service.api.routes import api_router, health_router
-from lsr.service.api.schemas import SearchRequest
+from lsr.service.api.search_routes import search_router
+from lsr.service.api.searches import SearchRequest
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.task_schemas import RestoreBody, SnapshotBody
 from lsr.service.api.tasks import tasks_router
@@ -245,13 +246,13 @@ def _routes() -> dict[str, str]:
     jobs: Any = SimpleNamespace(catalog=nothing)
     routers = [
         health_router(engine, nothing),
-        api_router(engine, nothing),
         collections_router(engine, jobs),
         batches_router(nothing, 1),
         documents_router(nothing),
         snapshots_router(jobs),
         aliases_router(nothing),
         tasks_router(nothing),
+        search_router(engine, nothing),
         keys_router(nothing),
         page_router(engine, nothing),
         sign_in_router(nothing),

@@ -36,12 +36,13 @@ from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, PrfReport
+from lsr.retrieval.asked import SLACK, LastHit, page_after
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from, resolved
 from lsr.retrieval.refinement import Refinement
 from lsr.sparse import SparseVector
-from lsr.stopwatch import Stopwatch
+from lsr.stopwatch import Deadline, Stopwatch
 from lsr.types import Document
 
 __all__ = ["DEFAULT_K", "CollectionReader"]
@@ -272,6 +273,8 @@ class CollectionReader:
         collapse: object = None,
         min_score: float | None = None,
         count: bool = False,
+        after: LastHit | None = None,
+        deadline: Deadline | None = None,
     ) -> Answer:
         """Search, and fetch the documents found.
 
@@ -279,16 +282,16 @@ class CollectionReader:
             text: the query. May be blank when vectors are given.
             k: hits wanted; 10 by default. Where fewer documents match, fewer come.
             offset: hits to leave out at the front. Pages put together are one long answer.
-            mode: hybrid, sparse or dense; overrides the plan's.
+            mode: overrides the plan's.
             where: a filter that every hit must pass, see `lsr.retrieval.filter`.
             plan: how to search; default: `default_plan`.
-            sparse_vector, dense_vector: used in place of what the models would make of the text;
-                dense: float32, shape (dimension,), brought to unit length.
+            sparse_vector, dense_vector: used in place of what the models make of the text; dense:
+                float32, shape (dimension,), brought to unit length.
             facets, sort, collapse, min_score, count: see `lsr.retrieval.refinement`.
+            after, deadline: where a list goes on; what begins later is left out, with a warning.
 
         Raises:
-            QueryError: the query says nothing, a number is out of range, or mode, plan, filter or
-                vector do not fit the collection.
+            QueryError: the query says nothing, or a part of it does not fit the collection.
             UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
         watch = Stopwatch()
@@ -304,8 +307,10 @@ class CollectionReader:
         check_page(page, window, self.n_documents)
         allowed = self.metadata.mask(where) if where else None
         watch.lap("filter")
-        reach = 1 if asked.sort or asked.collapse else page.stop
-        outcome = self.hybrid.search(query, plan, allowed, reach=reach)
+        reach = 1 if asked.sort or asked.collapse else page.stop + (SLACK if after else 0)
+        outcome = self.hybrid.search(query, plan, allowed, reach=reach, deadline=deadline)
+        if after is not None and not (asked.sort or asked.collapse):
+            page = page_after(page, outcome, after, self.segment.doc_ids)
         watch.lap("plan")
         watch.took_ms["plan"] -= sum(outcome.took_ms.values())
         watch.took_ms.update(outcome.took_ms)
@@ -375,6 +380,7 @@ class CollectionReader:
             prf=prf,
             warnings=(*stale, *outcome.notices),
             took_ms=watch.total(),
+            first=page.start,
             n_matches=None if refined is None else refined.n_matches,
             facets=() if refined is None else refined.facets,
         )

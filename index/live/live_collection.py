@@ -134,6 +134,14 @@ class LiveCollection:
         return self._follower.view
 
     @property
+    def seen(self) -> tuple[int, int]:
+        """Generation and last operation of the view, or of one before it; without a look at disk.
+
+        While they stay the same, so does what searches find.
+        """
+        return self._follower.seen
+
+    @property
     def state(self) -> CollectionState:
         """The progress of the collection, now."""
         follower, log = self._follower, self._open_log()

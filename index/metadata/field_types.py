@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lsr.errors import IndexCorruptError
 from lsr.index.metadata.collection_metadata import CollectionMetadata
 from lsr.retrieval.scalar import instants, number_of, scalar_of
 
@@ -15,6 +16,9 @@ def field_types(metadata: CollectionMetadata) -> dict[str, str]:
 
     `number`, `boolean`, `text`, `text of numbers` (as a CSV file has them), `text of dates`, or
     several with commas between. Texts are told by the first and last hundred of a segment.
+
+    Raises:
+        IndexCorruptError: a value cannot be read.
     """
     return {
         field: _type(
@@ -30,7 +34,12 @@ def field_types(metadata: CollectionMetadata) -> dict[str, str]:
 def _type(samples: Iterable[str]) -> str:
     found, texts = set(), []
     for sample in samples:
-        value = scalar_of(sample)
+        try:
+            value = scalar_of(sample)
+        except ValueError as error:
+            raise IndexCorruptError(
+                f"a value of a metadata field cannot be read ({error}); run lsr index verify"
+            ) from error
         if isinstance(value, str):
             texts += [value] if value else []
         else:

@@ -21,7 +21,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from lsr.retrieval.answer import Answer, Hit, PrfReport
+    from lsr.retrieval.answer import Answer, FacetCounts, FacetValue, Hit, PrfReport
     from lsr.retrieval.explanation import Explanation
     from lsr.retrieval.hybrid import Notice
     from lsr.retrieval.plan import SearchPlan
@@ -48,6 +48,16 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
             prf=TypeAdapter(PrfReport).validate_python(answer.prf.raw),
             warnings=tuple(Notice(each.code, each.detail) for each in answer.warnings),
             took_ms=dict(answer.took_ms),
+            n_matches=answer.n_matches,
+            facets=tuple(
+                FacetCounts(
+                    facet.field,
+                    tuple(FacetValue(each.value, each.count) for each in facet.values),
+                    n_values=facet.n_values,
+                    n_missing=facet.n_missing,
+                )
+                for facet in answer.facets
+            ),
         )
     except ValidationError as error:
         found = error.errors(include_url=False)[0]

@@ -143,6 +143,7 @@ class Answer:
         n_matches: the true number of documents that match, where it was asked for or is known
             from what was; `total` ends where paging does.
         facets: in the order in which they were asked for.
+        first: place of the first hit in the whole ranking, from 0.
     """
 
     text: str
@@ -156,3 +157,4 @@ class Answer:
     took_ms: dict[str, float]
     n_matches: int | None = None
     facets: tuple[FacetCounts, ...] = ()
+    first: int = 0

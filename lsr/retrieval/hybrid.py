@@ -29,7 +29,7 @@ from lsr.retrieval.feedback import Expanded, Feedback
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, resolved
 from lsr.retrieval.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
-from lsr.stopwatch import Stopwatch
+from lsr.stopwatch import Deadline, Stopwatch
 
 __all__ = ["HybridQuery", "HybridResult", "HybridSearcher", "Notice", "PrfOutcome"]
 
@@ -62,8 +62,8 @@ class PrfOutcome:
     """Outcome of feedback.
 
     Attributes:
-        reason: why it was not applied: off, no_feedback_documents, no_direction, search_failed;
-            else None.
+        reason: why it was not applied: off, no_feedback_documents, no_direction, search_failed,
+            late; else None.
         rows, scores: documents learned from, best first, and their scores in the first list.
         dense, sparse: the new queries, or None where a side kept its own.
     """
@@ -144,6 +144,7 @@ class HybridSearcher:
         allowed: Mask | None = None,
         *,
         reach: int = 1,
+        deadline: Deadline | None = None,
     ) -> HybridResult:
         """Rank the candidates of the plan's windows.
 
@@ -151,6 +152,8 @@ class HybridSearcher:
             allowed: bool, shape (n_documents,); other rows are neither found nor learned from.
             reach: hits that will be looked at. Fusion never looks beyond its window; a single
                 mode, whose order does not depend on it, lists this many when they are more.
+            deadline: a side or a feedback that has not begun by then is left out, with a notice;
+                one side is always searched.
 
         Raises:
             QueryError: the plan does not fit the collection.
@@ -160,7 +163,7 @@ class HybridSearcher:
         plan = resolved(plan, self.modes)
         window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
         window = max(1, min(window, len(self.tie_order)))
-        return _Search(self, plan, query, allowed, window).result()
+        return _Search(self, plan, query, allowed, window, deadline).result()
 
 
 class _Search:
@@ -173,7 +176,9 @@ class _Search:
         query: HybridQuery,
         allowed: Mask | None,
         window: int,
+        deadline: Deadline | None = None,
     ) -> None:
+        self.deadline = deadline
         self.plan = plan
         self.query = query
         self.allowed = allowed
@@ -182,8 +187,10 @@ class _Search:
         self.tie_order = searcher.tie_order
         self.feed_dense = searcher.dense_feedback or plan.prf.dense
         self.feed_sparse = searcher.sparse_feedback or plan.prf.sparse
-        self.moves_dense = plan.may_move_dense and not self.feed_dense.is_off
-        self.moves_sparse = plan.may_move_sparse and not self.feed_sparse.is_off
+        self.moves_dense = self.moves_sparse = False
+        if plan.prf.depth > 0:
+            self.moves_dense = plan.may_move_dense and not self.feed_dense.is_off
+            self.moves_sparse = plan.may_move_sparse and not self.feed_sparse.is_off
         self.watch = Stopwatch()
         self.notices: list[Notice] = []
 
@@ -192,12 +199,17 @@ class _Search:
         weights, feeds = self.plan.weights, self.moves_dense or self.moves_sparse
         shares = (weights.first, weights.final, weights.unfed) if feeds else (weights.unfed,)
         sparse = self._round("sparse", self._first_sparse) if max(shares) > 0 else None
-        dense = self._round("dense", self._first_dense) if min(shares) < 1 else None
+        dense = None
+        counts = sparse is not None and weights.unfed > 0
+        if min(shares) < 1 and not (counts and self._is_late("dense", "side")):
+            dense = self._round("dense", self._first_dense)
         if not feeds:
             off = PrfOutcome(False, "off")
             return self._done(sparse, dense, self._fuse(sparse, dense, weights.unfed), None, off)
         first = self._fuse(sparse, dense, weights.first)
-        prf = self._feed(first, sparse, dense)
+        prf = PrfOutcome(False, "late")
+        if not self._is_late("feedback", "round"):
+            prf = self._feed(first, sparse, dense)
         unfed = first if weights.first == weights.unfed else None
         if unfed is None and (self.plan.explain != "none" or not prf.applied):
             unfed = self._fuse(sparse, dense, weights.unfed)
@@ -209,6 +221,14 @@ class _Search:
             return self._done(sparse, dense, unfed, None, PrfOutcome(False, "search_failed"))
         final = self._fuse(*again, weights.final, "fuse_again")
         return self._done(sparse, dense, final, unfed, prf)
+
+    def _is_late(self, name: str, what: str) -> bool:
+        """Whether the time is over; then a notice says that the part is left out."""
+        if self.deadline is None or not self.deadline.is_over:
+            return False
+        detail = f"the {name} {what} is left out: {self.deadline.milliseconds:g} ms were over"
+        self.notices.append(Notice(f"{name}_late", detail))
+        return True
 
     def _done(
         self,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
-from lsr.service.api.schemas import Scalar
+from lsr.service.api.search_schema import FilterFields
 
 __all__ = [
     "BulkAnswer",
@@ -138,7 +138,7 @@ class DeleteRequest(BaseModel):
     doc_ids: Annotated[list[str], Field(max_length=10_000)] | None = Field(
         default=None, description="Their ids.", examples=[["birds-17"]]
     )
-    filter: dict[str, Scalar] | None = Field(
+    filter: FilterFields | None = Field(
         default=None, description="Metadata that they have, as in a search."
     )
 

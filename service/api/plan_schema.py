@@ -27,8 +27,12 @@ def _told(kind: type[Any], name: str) -> Any:
     if told["low"] is not None:
         schema = {"minimum": told["low"], "maximum": told["high"]}
     elif told["choices"]:
-        schema = {"enum": [*told["choices"], None]}
-    return Field(default=None, description=told["help"], json_schema_extra=schema)
+        schema = {"enum": [*told["choices"], *([None] if told["optional"] else [])]}
+    return Field(default_factory=_left_out, description=told["help"], json_schema_extra=schema)
+
+
+def _left_out() -> None:
+    """No value: the schema names no default, since what is left out is as the collection has it."""
 
 
 class FusionFields(BaseModel):
@@ -36,11 +40,11 @@ class FusionFields(BaseModel):
 
     model_config = _FORBIDDING
 
-    method: str | None = _told(Fusion, "method")
-    norm: str | None = _told(Fusion, "norm")
-    missing: str | None = _told(Fusion, "missing")
+    method: str = _told(Fusion, "method")
+    norm: str = _told(Fusion, "norm")
+    missing: str = _told(Fusion, "missing")
     weight_sparse: float | None = _told(Fusion, "weight_sparse")
-    rrf_k: int | None = _told(Fusion, "rrf_k")
+    rrf_k: int = _told(Fusion, "rrf_k")
 
 
 class DenseFeedbackFields(BaseModel):
@@ -48,9 +52,9 @@ class DenseFeedbackFields(BaseModel):
 
     model_config = _FORBIDDING
 
-    method: str | None = _told(DenseFeedback, "method")
-    alpha: float | None = _told(DenseFeedback, "alpha")
-    beta: float | None = _told(DenseFeedback, "beta")
+    method: str = _told(DenseFeedback, "method")
+    alpha: float = _told(DenseFeedback, "alpha")
+    beta: float = _told(DenseFeedback, "beta")
 
 
 class SparseFeedbackFields(BaseModel):
@@ -58,11 +62,11 @@ class SparseFeedbackFields(BaseModel):
 
     model_config = _FORBIDDING
 
-    enabled: bool | None = _told(SparseFeedback, "enabled")
-    terms: int | None = _told(SparseFeedback, "terms")
-    alpha: float | None = _told(SparseFeedback, "alpha")
-    beta: float | None = _told(SparseFeedback, "beta")
-    max_df: float | None = _told(SparseFeedback, "max_df")
+    enabled: bool = _told(SparseFeedback, "enabled")
+    terms: int = _told(SparseFeedback, "terms")
+    alpha: float = _told(SparseFeedback, "alpha")
+    beta: float = _told(SparseFeedback, "beta")
+    max_df: float = _told(SparseFeedback, "max_df")
 
 
 class PrfFields(BaseModel):
@@ -70,8 +74,8 @@ class PrfFields(BaseModel):
 
     model_config = _FORBIDDING
 
-    interpolate: str | None = _told(Prf, "interpolate")
-    depth: int | None = _told(Prf, "depth")
+    interpolate: str = _told(Prf, "interpolate")
+    depth: int = _told(Prf, "depth")
     weight_sparse_pre: float | None = _told(Prf, "weight_sparse_pre")
     min_score: float | None = _told(Prf, "min_score")
     dense: DenseFeedbackFields = Field(default_factory=DenseFeedbackFields)
@@ -84,12 +88,13 @@ class PlanFields(BaseModel):
     model_config = _FORBIDDING
 
     mode: str | None = _told(SearchPlan, "mode")
-    window: int | None = _told(SearchPlan, "window")
+    window: int = _told(SearchPlan, "window")
     fusion: FusionFields = Field(default_factory=FusionFields)
     prf: PrfFields = Field(default_factory=PrfFields)
-    explain: str | None = _told(SearchPlan, "explain")
-    allow_partial: bool | None = _told(SearchPlan, "allow_partial")
+    explain: str = _told(SearchPlan, "explain")
+    allow_partial: bool = _told(SearchPlan, "allow_partial")
 
     def plan_fields(self) -> dict[str, object]:
         """The fields that were given, nested, as `lsr.retrieval.plan.plan_from` reads them."""
-        return self.model_dump(include=set(PlanFields.model_fields), exclude_unset=True)
+        given = self.model_fields_set & PlanFields.model_fields.keys()
+        return self.model_dump(include=given, exclude_unset=True) if given else {}

@@ -157,6 +157,7 @@ class _Page:
             where=query.where,
             within=grant_of(request.scope).filter_for(name),
             plan=fields,
+            pieces=True,
         )
         answer = result.answer
         self._metrics.count_search(name, answer.mode, answer.took_ms)

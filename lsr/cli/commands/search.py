@@ -13,6 +13,7 @@ from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.remote_answer import local_answer
+from lsr.cli.unpublished import warn_of_unpublished
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -75,6 +76,16 @@ def search(
     if explain:
         given.setdefault("explain", "full")
     conditions = filter_from_texts(where) if where else None
+    refined: dict[str, Any] = {
+        "facets": facets,
+        "sort": sort,
+        "collapse": collapse,
+        "min_score": min_score,
+        "count": count,
+    }
+    refined = {
+        name: value for name, value in refined.items() if value is not None and value is not False
+    }
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:
             refuse_options(remote, {"--no-verify": not verify})
@@ -88,10 +99,11 @@ def search(
                     plan=given,
                     fields=("title", "text", "metadata"),
                     snippet=False,
+                    **refined,
                 ),
             )
         else:
-            answer = _search(index, verify, text, k, offset, conditions, given)
+            answer = _search(index, verify, text, k, offset, conditions, given, refined)
     _print_answer(answer, offset, explain, as_json)
 
 
@@ -103,23 +115,14 @@ def _search(
     offset: int,
     conditions: Filter | None,
     given: Mapping[str, Any],
+    refined: Mapping[str, Any],
 ) -> Answer:
     from lsr.index.collection.reader import CollectionReader
 
+    warn_of_unpublished(Path(index))
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
-    answer = collection.search(
-        text,
-        k=k,
-        offset=offset,
-        where=conditions,
-        plan=plan,
-        facets=facets or (),
-        sort=sort or (),
-        collapse=collapse,
-        min_score=min_score,
-        count=count,
-    )
+    answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan, **refined)
     collection.close()
     return answer
 

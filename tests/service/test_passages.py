@@ -1,0 +1,146 @@
+"""Passages and marks: as the naive twin has them, in place, and within a budget."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsr.encoders.analysis import Analyzer
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.retrieval.answer import Hit
+from lsr.retrieval.snippet import plain
+from lsr.service import terms as terms_module
+from lsr.service.search.passages import Passages
+from lsr.service.search.request import Search
+from lsr.service.terms import QueryTerms, WordMemory, beginning
+from lsr.stopwatch import Deadline
+from lsr.types import Document
+from tests.naive.passages import naive_highlight, naive_passage
+
+ODD = [
+    "heron", "Herons,", "heron-fish", "fisher's", "fish’s", "FISH'S!", "river's-bank", "dog'sx",
+    "cafe\u0301", "caf\u00e9", "n\u0303", "\u05d0\u05d1\u05d2", "\u0646\u0647\u0631",
+    "\u202eheron\u202c", "鱼", "鱼鱼河", "かわ", "カワ", "\U00020000", "\U0001f41f", "a_b_heron",
+    "x" * 40, "heron" * 30, "\u00a0", "\u2003", "\x1c", "\x85", "\n\n", "\t", "...", "İ", "ß",
+    "ﬁsh",
+    "2020", "1,000", "the", "of", "river.", "“heron”", "\u200bheron", "'s", "s'", "\ud800",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(ODD), max_size=120).flatmap(
+    lambda words: st.sampled_from([" ", "", "  ", "-"]).map(lambda blank: blank.join(words))
+)
+QUERIES = st.sampled_from(
+    ["heron", "fishers of rivers", "鱼 河", "cafe caf\u00e9", "none", "", "x 2020 s"]
+)
+MEMORY = WordMemory(Bm25Encoder())
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, QUERIES, st.sampled_from([(), ("river",), ("fish", "2020")]))
+def test_passages_are_those_of_the_naive_twin(
+    text: str, query: str, added: tuple[str, ...]
+) -> None:
+    terms = QueryTerms(query, MEMORY, added)
+    pieces = naive_passage(text, query, added)
+    assert terms.snippet(text) == pieces
+    assert terms.passage(text) == plain(pieces)
+    if not added:
+        assert terms.highlight(text) == naive_highlight(text, query)
+
+
+@settings(deadline=None, max_examples=100)
+@given(TEXTS)
+def test_a_passage_starts_inside_no_word(text: str) -> None:
+    shown = QueryTerms("heron river", MEMORY).passage(text)
+    if shown.startswith("…"):
+        start = " ".join(text.split()).find(shown[1:-1].strip()[:30])
+        around = " ".join(text.split())[start - 1 : start + 1] if start > 0 else ""
+        assert not re.fullmatch(r"[^\W_]{2}", around) or any(c >= "\u3040" for c in around)
+
+
+def test_a_passage_does_not_start_in_the_middle_of_a_joined_word() -> None:
+    text = f"{'filler words stand here ' * 20}Veterinarily-Cancer Database {'of many cases ' * 30}"
+    shown = QueryTerms("cancer database", MEMORY).passage("x" * 300 + text[300:])
+    assert not re.match(r"…[a-z]+ly-Cancer", shown)
+    long = "y" * 500 + "-cancer" + " and more of it" * 30
+    assert QueryTerms("cancer", MEMORY).passage(long).startswith("…cancer and more")
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, QUERIES)
+def test_marks_point_at_what_they_say(text: str, query: str) -> None:
+    terms = QueryTerms(query, MEMORY)
+    analyzer = Analyzer()
+    shown, marks = terms.passage_marks(text)
+    assert shown == terms.passage(text)
+    for where, found in ((shown, marks), (text, terms.marks(text))):
+        assert all(a.end <= b.start for a, b in pairwise(found))
+        for start, end, term in found:
+            assert term in analyzer.terms(where[start:end]) or shown.endswith("…")
+
+
+def test_a_full_memory_changes_no_passage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms_module, "_MAX_WORDS", 3)
+    memory = WordMemory(Bm25Encoder())
+    text = "one two three four heron five six river seven"
+    for _ in range(3):
+        assert QueryTerms("heron river", memory).snippet(text) == naive_passage(text, "heron river")
+
+
+def _hits(n: int, length: int) -> list[Hit]:
+    text = "heron and river " * (length // 16)
+    return [Hit(Document(str(i), text, "Heron"), 1.0) for i in range(n)]
+
+
+def test_what_is_scanned_is_bounded_by_the_budget() -> None:
+    passages = Passages(Search("heron"), 100_000, None)
+    found = passages.of(_hits(1_000, 30_000), lambda: QueryTerms("heron", MEMORY))
+    assert 100_000 <= passages.n_scanned <= 120_000
+    assert passages.n_cut == 995
+    assert [notice.code for notice in passages.notices] == ["passages_cut"]
+    assert all(hit.passage.startswith("heron and river") for hit in found)
+    assert all(len(hit.passage) <= 280 for hit in found)
+
+
+def test_a_deadline_that_is_over_leaves_beginnings() -> None:
+    passages = Passages(Search("river", marks=True), 100_000, Deadline(0))
+    (hit,) = passages.of(_hits(1, 1_000), lambda: QueryTerms("river", MEMORY))
+    assert (passages.n_scanned, passages.n_cut) == (0, 1)
+    assert hit.passage.startswith("heron and river")
+    assert hit.marks == {}
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (Search("heron"), 0),
+        (Search("heron", snippets=False), 0),
+        (Search("heron", marks=True), 1),
+        (Search("heron", pieces=True), 1),
+    ],
+)
+def test_titles_are_marked_only_when_somebody_reads_the_marks(
+    search: Search, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    find = QueryTerms._find
+
+    def counted(self: QueryTerms, text: str) -> int:
+        read.append(text)
+        return find(self, text)
+
+    monkeypatch.setattr(QueryTerms, "_find", counted)
+    Passages(search, 100_000, None).of(_hits(1, 100), lambda: QueryTerms("heron", MEMORY))
+    assert read.count("Heron") == expected
+
+
+def test_the_beginning_of_a_text() -> None:
+    assert beginning("") == ""
+    assert beginning("  one\n\n two ") == "one two"
+    shown = beginning("word " * 10_000)
+    assert shown.startswith("word word")
+    assert shown.endswith("word…")
+    assert len(shown) <= 280
