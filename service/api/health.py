@@ -47,7 +47,12 @@ def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         "/metrics",
         summary="Counts and times for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+        responses={
+            200: {
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+                "description": "Prometheus text format.",
+            }
+        },
     )
     def read_metrics() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
