@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from lsr.errors import IndexStateError, InputError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
 from lsr.service.api.bodies import JSON, check_media_type, declared_body, json_body, refused
-from lsr.service.api.collection_schemas import (
+from lsr.service.api.schemas.collections import (
     NAME,
     AliasBody,
     AliasChanges,
@@ -29,8 +29,8 @@ from lsr.service.api.collection_schemas import (
     SuggestAnswer,
     UnusableCollection,
 )
+from lsr.service.api.schemas.tasks import TaskSaid
 from lsr.service.api.sight import may_see, where_of
-from lsr.service.api.task_schemas import TaskSaid
 from lsr.service.api.tasks import task_said
 from lsr.service.catalog import Catalog
 from lsr.service.collections.creation import CollectionSpec

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
-from lsr.service.api.search_schema import FilterFields
+from lsr.service.api.schemas.refinement import FilterFields
 
 __all__ = [
     "BulkAnswer",

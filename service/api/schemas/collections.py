@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lsr.retrieval.plan import SearchPlan
-from lsr.service.api.plan_schema import PlanFields
+from lsr.service.api.schemas.plan import PlanFields
 
 __all__ = [
     "NAME",
