@@ -13,8 +13,7 @@ PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
-.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve test-typescript clean setup setup-core
+.PHONY: help demo test test-typescript soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
