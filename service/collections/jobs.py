@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from lsr.errors import InputError, NotFoundError
+from lsr.errors import ConflictError, InputError, NotFoundError
 from lsr.index.live.live_collection import LiveCollection
 from lsr.index.live.operation import Operation
 from lsr.index.snapshots.archive import unpack
@@ -27,6 +27,7 @@ from lsr.types import Document
 __all__ = ["Jobs"]
 
 _ROWS_AT_ONCE = 500
+_ENCODING_SECONDS = 600.0
 
 
 class Jobs:
@@ -140,7 +141,7 @@ class Jobs:
                 try:
                     with entry.noting() as changed:
                         live = entry.live()
-                        live.wait_searchable(live.state.acknowledged, 60)
+                        _wait_for_all(live)
                         rows = _Rows(live)
                         build_from_spec(
                             encoders, draft, rows.documents(), rows.versions(), job.progress
@@ -208,6 +209,15 @@ class _Rows:
     def versions(self) -> Iterator[int]:
         """Their versions."""
         return (version for _, version in self._stored())
+
+
+def _wait_for_all(live: LiveCollection) -> None:
+    """Wait until the view has all that is acknowledged. Raises ConflictError when it takes long."""
+    if not live.wait_searchable(live.state.acknowledged, _ENCODING_SECONDS):
+        raise ConflictError(
+            f"{live.path.name} is still encoding what was written; nothing was changed, so try "
+            "again later"
+        )
 
 
 def _catch_up(old: LiveCollection, draft: Path, changed: set[str]) -> None:

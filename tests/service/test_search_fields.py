@@ -17,7 +17,7 @@ from lsr.index.live.operation import Operation
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.plan import Prf, SearchPlan
-from lsr.service.api.searches import ExplainAnswer, MultiAnswer, SearchAnswer, SearchRequest
+from lsr.service.api.schemas.search import ExplainAnswer, MultiAnswer, SearchAnswer, SearchRequest
 from lsr.service.app import create_app
 from lsr.service.catalog import Catalog
 from lsr.service.engine import SearchEngine

@@ -316,3 +316,16 @@ def test_vectors_that_do_not_fit(live: LiveCollection) -> None:
         live.write([Operation("put", "a", Document("a", "x"), sparse={"heron": 1.0})])
     with pytest.raises(LsrError, match="this collection needs 0"):
         live.write([Operation("put", "a", Document("a", "x"), dense=[1.0])])
+
+
+def test_following_does_not_touch_an_encoder_that_learns(
+    live: LiveCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publication is followed to while the keeper's encoder takes in the next texts."""
+    searchable(live, put("yak", "a yak"))
+    learned: list[object] = []
+    monkeypatch.setattr(Bm25Encoder, "learn", lambda _, texts: learned.append(texts))
+    live.publish()
+    live.follow()
+    assert live.state.published == 1
+    assert not learned
