@@ -183,7 +183,7 @@ class SearchEngine:
             UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
         if deadline is None and search.timeout_ms is not None:
-            deadline = Deadline(search.timeout_ms)
+            deadline = Deadline(min(search.timeout_ms, self.limits.timeout_ms[1]))
         state = self._state(name)  # before the view: what changes in between is told as a change
         collection = self.collection(name)
         limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
@@ -229,6 +229,7 @@ class SearchEngine:
             )
         found: list[SearchResult | LsrError] = []
         longest = max((each.timeout_ms or 0 for each in searches), default=0)
+        longest = min(longest, self.limits.timeout_ms[1])
         deadline = Deadline(longest) if longest else None
         left = self.limits.passage_characters
         for search in searches:
