@@ -11,8 +11,9 @@ CORE := $(VENV)/.core
 ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
+TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test test-typescript soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,7 +26,7 @@ serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 
 # one thread for each of the two test processes: torch would start as many as there are cores in both
 test: export OMP_NUM_THREADS = 1
-test: check  ## Everything that must pass: checks, tests, kernels with bounds checking
+test: check $(if $(shell command -v npm),$(TYPESCRIPT))  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
 
@@ -35,6 +36,12 @@ soak: export LSR_SOAK_SEARCHES = 10000
 soak: export LSR_SOAK_EXAMPLES = 300
 soak: $(ALL)  ## What takes long: 500 kills, 50 publications under 10,000 searches: half an hour
 	$(BIN)/python -m pytest -q -s tests/index/live
+test-typescript: $(ALL) $(TYPESCRIPT)  ## A TypeScript client made of the OpenAPI description (needs npm)
+	$(BIN)/python -m pytest -q -m typescript tests/service
+
+$(TYPESCRIPT): tests/service/typescript/package-lock.json
+	cd tests/service/typescript && npm ci --no-audit --no-fund --silent
+	@touch $@
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -81,7 +88,7 @@ setup-core: $(CORE)  ## Install what serving needs: no torch
 
 clean:  ## Remove the environment, the demo index, caches and reports
 	rm -rf $(VENV) .lsr reports build *.egg-info .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis
+		.import_linter_cache .hypothesis $(TYPESCRIPT)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

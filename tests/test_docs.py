@@ -8,11 +8,14 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 import typer
 import yaml
@@ -22,22 +25,24 @@ import lsr
 import lsr.errors
 from lsr.cli.app import app
 from lsr.datasets.vectors.open import FORMATS
-from lsr.service.api.collection_schemas import AliasChanges, CollectionBody
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.index.collection.build import build_collection
 from lsr.service.api.collections import aliases_router, collections_router
 from lsr.service.api.document_batches import batches_router
-from lsr.service.api.document_schemas import (
+from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
+from lsr.service.api.keys import NewKey, keys_router
+from lsr.service.api.schemas.collections import AliasChanges, CollectionBody
+from lsr.service.api.schemas.documents import (
     BulkRequest,
     DeleteRequest,
     DocumentBody,
     DocumentPatch,
 )
-from lsr.service.api.documents import documents_router
-from lsr.service.api.health import health_router
-from lsr.service.api.keys import NewKey, keys_router
+from lsr.service.api.schemas.search import SearchRequest
+from lsr.service.api.schemas.tasks import RestoreBody, SnapshotBody
 from lsr.service.api.search_routes import search_router
-from lsr.service.api.searches import SearchRequest
 from lsr.service.api.snapshots import snapshots_router
-from lsr.service.api.task_schemas import RestoreBody, SnapshotBody
 from lsr.service.api.tasks import tasks_router
 from lsr.service.page.page import page_router
 from lsr.service.security.sign_in import sign_in_router
@@ -45,6 +50,7 @@ from lsr.service.settings import Settings
 from lsr.training.config.presets import PRESETS
 from lsr.training.config.yaml_file import config_of
 from tests.support.markdown import ROOT, Page, pages
+from tests.support.served import serving
 
 PAGES = pages()
 README, *REST_OF_THEM = PAGES
@@ -188,12 +194,27 @@ def _run(code: str, folder: Path) -> str:
     return done.stdout
 
 
+@contextmanager
+def _service(folder: Path) -> Iterator[str]:
+    """The address of a service that can make collections, and has compiled what it needs."""
+    build_collection([lsr.Document("a", "b")], folder / "served", sparse=Bm25Encoder())
+    with serving(folder / "served", data_dir=folder / "data") as served:
+        search = f"{served.url}/v1/collections/served/search"
+        assert httpx.post(search, json={"text": "b"}, timeout=120).status_code == 200
+        yield served.url
+
+
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page.blocks("python")], ids=lambda page: page.name
 )
 def test_the_python_examples_run(page: Page, tmp_path: Path) -> None:
     """Blocks of a page run one after the other, in one process and folder."""
-    said = _run("\n".join(page.blocks("python")), tmp_path)
+    code = "\n".join(page.blocks("python"))
+    if "lsr.Client(" in code:
+        with _service(tmp_path) as url:
+            said = _run(code.replace("http://127.0.0.1:8080", url), tmp_path)
+    else:
+        said = _run(code, tmp_path)
     if page is README:
         assert said.endswith(" a\n")
     assert said.endswith("\n")

@@ -51,8 +51,9 @@ def test_every_public_name_is_there_and_said_once() -> None:
 @pytest.mark.parametrize(
     ("statement", "unloaded"),
     [
-        ("import lsr", "numpy numba torch scipy faiss onnxruntime tokenizers pydantic ray"),
+        ("import lsr", "numpy numba torch scipy faiss onnxruntime tokenizers pydantic ray httpx"),
         ("import lsr; lsr.Document('a', 'b'); lsr.SearchPlan()", "numba torch faiss onnxruntime"),
+        ("import lsr.client; lsr.Client", "numpy numba torch pydantic fastapi"),
         ("import lsr; lsr.build, lsr.open, lsr.Collection", "torch faiss onnxruntime"),
     ],
 )
@@ -65,7 +66,8 @@ def test_what_is_loaded(statement: str, unloaded: str) -> None:
 def _examples() -> list[doctest.DocTest]:
     finder = doctest.DocTestFinder()
     cases = []
-    for name in ("lsr.collection", "lsr.encoders.registry", "lsr.index.sparse_index"):
+    front = ("lsr.collection", "lsr.encoders.registry", "lsr.index.sparse_index")
+    for name in (*front, "lsr.client.client", "lsr.client.async_client"):
         cases += finder.find(importlib.import_module(name), name)
     for place in ("lsr.types", "lsr.sparse", "lsr.retrieval.plan", "lsr.index.blocks.config"):
         cases += finder.find(importlib.import_module(place), place)

@@ -21,19 +21,20 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from lsr.retrieval.answer import Answer, FacetCounts, FacetValue, Hit, PrfReport
+    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, Hit, PrfReport
     from lsr.retrieval.explanation import Explanation
     from lsr.retrieval.hybrid import Notice
     from lsr.retrieval.plan import SearchPlan
     from lsr.types import Document
 
-    explanations = TypeAdapter(Explanation)
+    explanations, facets = TypeAdapter(Explanation), TypeAdapter(FacetCounts)
     try:
         hits = tuple(
             Hit(
                 Document(hit.doc_id, hit.text or "", hit.title or "", dict(hit.metadata or {})),
                 hit.score,
                 explanations.validate_python(hit.explanation.raw) if hit.explanation else None,
+                Collapsed(hit.collapsed.value, hit.collapsed.n_hits) if hit.collapsed else None,
             )
             for hit in answer.hits
         )
@@ -49,15 +50,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
             warnings=tuple(Notice(each.code, each.detail) for each in answer.warnings),
             took_ms=dict(answer.took_ms),
             n_matches=answer.n_matches,
-            facets=tuple(
-                FacetCounts(
-                    facet.field,
-                    tuple(FacetValue(each.value, each.count) for each in facet.values),
-                    n_values=facet.n_values,
-                    n_missing=facet.n_missing,
-                )
-                for facet in answer.facets
-            ),
+            facets=tuple(facets.validate_python(each.raw) for each in answer.facets),
         )
     except ValidationError as error:
         found = error.errors(include_url=False)[0]

@@ -141,10 +141,11 @@ class FacetValue:
 
 @dataclass(frozen=True)
 class FacetRange:
-    """A range, and how many matching documents have a value in it; `raw` has its bounds."""
+    """A range from `low` to before `high`, and how many matching documents have a value in it."""
 
     count: int
-    raw: Mapping[str, Any] = made(default_factory=dict)
+    low: Any = None
+    high: Any = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class FacetCounts:
         values: most documents first, then by value.
         n_values: different values among the matching documents.
         n_missing: matching documents without a value.
+        least, greatest: of the numbers among their values, if asked for.
         raw: all of it, as it came.
     """
 
@@ -163,6 +165,8 @@ class FacetCounts:
     ranges: list[FacetRange] = made(default_factory=list)
     n_values: int = 0
     n_missing: int = 0
+    least: float | None = None
+    greatest: float | None = None
     raw: Mapping[str, Any] = made(default_factory=dict, repr=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from lsr.service.api.schemas import Health, Problem
+from lsr.service.api.schemas.problem import Health, Problem
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem
@@ -47,7 +47,12 @@ def health_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         "/metrics",
         summary="Counts and times for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {}}, "description": "Prometheus text format."}},
+        responses={
+            200: {
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+                "description": "Prometheus text format.",
+            }
+        },
     )
     def read_metrics() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})

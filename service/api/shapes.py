@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lsr.service.api.schemas.documents import BulkDocument
+
 __all__ = ["SHAPES", "Schema", "write_shapes"]
 
 Schema = dict[str, Any]
@@ -142,6 +144,8 @@ def write_shapes(description: Schema) -> None:
     """
     schemas = description.setdefault("components", {}).setdefault("schemas", {})
     schemas.update({name: {"title": name, **schema} for name, schema in SHAPES.items()})
+    bulk = BulkDocument.model_json_schema(ref_template=f"{_REF}{{model}}")
+    schemas.update({**bulk.pop("$defs", {}), "BulkDocument": bulk})
     _shape(description)
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _SHOWN_CHARACTERS = 160
+_TIMEOUT_MS = 10_000
+"""As long as a service takes for a search at most."""
 
 
 def search(
@@ -99,6 +101,7 @@ def search(
                     plan=given,
                     fields=("title", "text", "metadata"),
                     snippet=False,
+                    timeout_ms=_TIMEOUT_MS,
                     **refined,
                 ),
             )
