@@ -87,8 +87,8 @@ const hits = answer.hits.map((hit) => {
 });
 const counts = answer.facets.map((facet) => ({
   field: precise<string>(facet.field),
-  values: facet.values.map((each) => [each.value, precise<number>(each.count)]),
-  ranges: facet.ranges.map((each) => precise<number>(each.count)),
+  values: facet.values?.map((each) => [each.value, precise<number>(each.count)]),
+  ranges: facet.ranges?.map((each) => precise<number>(each.count)),
 }));
 
 const refused = await api.POST("/v1/collections/{collection}/search", {
