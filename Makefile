@@ -13,7 +13,7 @@ PEERS := $(VENV)/.peers
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve test-typescript clean setup setup-core
+.PHONY: help demo test test-typescript soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -30,6 +30,12 @@ test: check $(if $(shell command -v npm),$(TYPESCRIPT))  ## Everything that must
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
 
+soak: export LSR_SOAK_KILLS = 500
+soak: export LSR_SOAK_PUBLICATIONS = 50
+soak: export LSR_SOAK_SEARCHES = 10000
+soak: export LSR_SOAK_EXAMPLES = 300
+soak: $(ALL)  ## What takes long: 500 kills, 50 publications under 10,000 searches: half an hour
+	$(BIN)/python -m pytest -q -s tests/index/live
 test-typescript: $(ALL) $(TYPESCRIPT)  ## A TypeScript client made of the OpenAPI description (needs npm)
 	$(BIN)/python -m pytest -q -m typescript tests/service
 

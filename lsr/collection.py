@@ -18,6 +18,7 @@ from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.collection.update import Change, add_documents, delete_documents, merge_segments
 from lsr.index.indexer.limits import BuildLimits
+from lsr.index.live.settling import settle
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
@@ -38,6 +39,8 @@ class Collection:
 
     `open` and `build` make one; the constructor takes a reader that is open. A change publishes
     the next generation, and the handle follows to it; searches that run meanwhile end on theirs.
+    What a service acknowledged and did not publish is published first; while a service is at work
+    on the collection, it makes the changes, and this handle refuses to.
     Several threads may search at once. Close it, or use it as a context manager.
 
     Args:
@@ -120,6 +123,7 @@ class Collection:
         """
         encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
         model = open_dense(dense) if isinstance(dense, str) else dense
+        settle(Path(path), progress)
         build_collection(
             read_documents(documents),
             Path(path),
@@ -210,6 +214,7 @@ class Collection:
             >>> index.add([lsr.Document("a", "Keys turn."), lsr.Document("b", "Doors.")]).n_replaced
             1
         """
+        settle(self.path, progress)
         change = add_documents(
             self.path,
             read_documents(documents),
@@ -237,6 +242,7 @@ class Collection:
             raise NotFoundError(
                 f"doc_ids is the text {doc_ids!r}; give a list, such as [{doc_ids!r}]"
             )
+        settle(self.path)
         return self._followed(delete_documents(self.path, doc_ids, ignore_missing=ignore_missing))
 
     def merge(
@@ -251,6 +257,7 @@ class Collection:
             >>> index.merge().n_merged
             2
         """
+        settle(self.path, progress)
         return self._followed(merge_segments(self.path, limits=limits, progress=progress))
 
     def calibrate(

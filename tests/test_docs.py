@@ -27,22 +27,22 @@ from lsr.cli.app import app
 from lsr.datasets.vectors.open import FORMATS
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.service.api.collection_schemas import AliasChanges, CollectionBody
 from lsr.service.api.collections import aliases_router, collections_router
 from lsr.service.api.document_batches import batches_router
-from lsr.service.api.document_schemas import (
+from lsr.service.api.documents import documents_router
+from lsr.service.api.health import health_router
+from lsr.service.api.keys import NewKey, keys_router
+from lsr.service.api.schemas.collections import AliasChanges, CollectionBody
+from lsr.service.api.schemas.documents import (
     BulkRequest,
     DeleteRequest,
     DocumentBody,
     DocumentPatch,
 )
-from lsr.service.api.documents import documents_router
-from lsr.service.api.health import health_router
-from lsr.service.api.keys import NewKey, keys_router
+from lsr.service.api.schemas.search import SearchRequest
+from lsr.service.api.schemas.tasks import RestoreBody, SnapshotBody
 from lsr.service.api.search_routes import search_router
-from lsr.service.api.searches import SearchRequest
 from lsr.service.api.snapshots import snapshots_router
-from lsr.service.api.task_schemas import RestoreBody, SnapshotBody
 from lsr.service.api.tasks import tasks_router
 from lsr.service.page.page import page_router
 from lsr.service.security.sign_in import sign_in_router

@@ -6,6 +6,7 @@ import http.client
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -60,21 +61,26 @@ def bare(size: int) -> Iterator[Server]:
 
 @contextmanager
 def _running(command: list[str]) -> Iterator[Server]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        yield _address(process)
-    finally:
-        process.terminate()
-        process.wait(60)
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"  # a pipe would fill up, and stop the server
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            yield _address(process, log)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
-def _address(process: subprocess.Popen[str]) -> Server:
-    assert process.stdout is not None
-    for line in process.stdout:
-        found = re.search(r"http://([\d.]+):(\d+)", line)
+def _address(process: subprocess.Popen[bytes], log: Path) -> Server:
+    for _ in range(2_400):
+        found = re.search(r"http://([\d.]+):(\d+)", log.read_text("utf-8"))
         if found:
             return Server(found[1], int(found[2]), process.pid)
-    raise SystemExit("the server did not start")
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit(f"the server did not start: {log.read_text('utf-8')}")
 
 
 def cpu_seconds(pid: int) -> float:

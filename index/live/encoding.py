@@ -92,9 +92,13 @@ def encoded(
 
 
 def learn(entries: Sequence[Entry], encoder: Encoder) -> None:
-    """Let an encoder know of operations that were encoded by another of its kind."""
-    if isinstance(encoder, LearningEncoder):
-        encoder.learn([_text(entry) for entry in entries if entry.learned])
+    """Let an encoder know of operations that were encoded by another of its kind.
+
+    Without any it is not touched: the keeper's own may be learning in another thread.
+    """
+    texts = [_text(entry) for entry in entries if entry.learned]
+    if texts and isinstance(encoder, LearningEncoder):
+        encoder.learn(texts)
 
 
 def given_of(operation: Operation) -> str | None:

@@ -177,8 +177,12 @@ class Follower:
         if (manifest.sparse, manifest.log_seq) == (before.sparse, before.log_seq):
             return self.encoder
         log = self._open_log()
-        known = log is not None and log.knows_encoder(manifest.log_seq, manifest.sparse.sha256)
-        return self.encoder if known and self.learned >= manifest.log_seq else None
+        if log is None or log.state().epoch != self._epoch or self.learned < manifest.log_seq:
+            return None
+        # within an epoch the log knows what its encoder has grown to, and nothing else
+        both = (before, manifest)
+        known = all(log.knows_encoder(each.log_seq, each.sparse.sha256) for each in both)
+        return self.encoder if known else None
 
     def _take_encoder(self, encoder: Encoder) -> None:
         self.encoder = encoder
@@ -188,15 +192,12 @@ class Follower:
     def _follow_log(self) -> bool:
         log = self._open_log()
         manifest = self.published.manifest
-        if log is None or not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
+        if log is None:
+            return self._epoch >= 0 and self._begin(-1)  # it was removed
+        if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
             return False
         state = log.state()
-        is_new = state.epoch != self._epoch
-        if is_new:
-            self._epoch = state.epoch
-            self._builder = ViewBuilder(self.published)
-            self._buffer = _empty_buffer(self.published)
-            self.searchable = manifest.log_seq
+        is_new = state.epoch != self._epoch and self._begin(state.epoch)
         if state.encoded <= self.searchable:
             return is_new
         entries = log.entries(self.searchable, state.encoded)
@@ -205,6 +206,17 @@ class Follower:
         self._builder.hide(entry.doc_id for entry in entries)
         self._buffer = self._buffer.plus(entries, self.encoder.n_terms)
         self.searchable = state.encoded
+        return True
+
+    def _begin(self, epoch: int) -> bool:
+        """Take the log from its beginning, with an encoder that knows nothing of it."""
+        manifest = self.published.manifest
+        if self._epoch >= 0 and self.learned > manifest.log_seq:
+            self._take_encoder(load_encoder(self._path, manifest))
+        self._epoch = epoch
+        self._builder = ViewBuilder(self.published)
+        self._buffer = _empty_buffer(self.published)
+        self.searchable = manifest.log_seq
         return True
 
 

@@ -21,7 +21,7 @@ from lsr.index.live.follower import Follower
 from lsr.index.live.log import OperationLog, Vectors
 from lsr.index.live.worker import Worker
 
-__all__ = ["LOCK_FILE", "Keeper", "keeper_address"]
+__all__ = ["LOCK_FILE", "Keeper", "is_kept", "keeper_address"]
 
 LOCK_FILE = "log.lock"
 """In the collection's folder: locked by its keeper, whose address it holds."""
@@ -148,7 +148,8 @@ class Keeper:
             follower.follow()
             manifest = follower.published.manifest
             if not log.knows_encoder(manifest.log_seq, manifest.sparse.sha256):
-                follower.reset()
+                if follower.learned > manifest.log_seq:
+                    follower.reset()
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
             state, encoder = log.state(), follower.encoder
@@ -263,8 +264,18 @@ def _is_file_of(lock: int, path: Path) -> bool:
         return False
 
 
+def is_kept(collection: Path) -> bool:
+    """Whether a process is at work as the keeper of a collection."""
+    return _keeper(collection) is not None
+
+
 def keeper_address(collection: Path) -> str | None:
     """The address of the service that keeps a collection; None when there is none."""
+    return _keeper(collection) or None
+
+
+def _keeper(collection: Path) -> str | None:
+    """The address of the keeper, empty where it has none; None without a keeper."""
     try:
         lock = os.open(collection / LOCK_FILE, os.O_RDONLY)
     except OSError:
@@ -273,10 +284,9 @@ def keeper_address(collection: Path) -> str | None:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         try:
-            address = json.loads(os.pread(lock, 4_096, 0))["address"]
-            return str(address) or None
+            return str(json.loads(os.pread(lock, 4_096, 0))["address"])
         except (ValueError, KeyError, TypeError):
-            return None
+            return ""
     finally:
         os.close(lock)
     return None

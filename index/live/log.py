@@ -217,7 +217,8 @@ class OperationLog(LogDatabase):
             )
             connection.execute("UPDATE state SET value = ? WHERE name = 'encoded'", (after,))
             connection.execute("UPDATE state SET value = value + 1 WHERE name = 'epoch'")
-            connection.execute("INSERT OR REPLACE INTO encoders VALUES (?, ?)", (after, sha256))
+            connection.execute("DELETE FROM encoders")
+            connection.execute("INSERT INTO encoders VALUES (?, ?)", (after, sha256))
 
     def note_encoder(self, seq: int, sha256: str) -> None:
         """Note what the encoder is when it has learned from all operations up to `seq`."""

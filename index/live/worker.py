@@ -151,7 +151,7 @@ def serve_tasks() -> None:
 
 
 class Tasks:
-    """What the child process does."""
+    """Work of the child process, task by task."""
 
     def __init__(self, collection: Path) -> None:
         self._collection = collection

@@ -29,6 +29,7 @@ from lsr.errors import (
     StorageError,
 )
 from lsr.files import sha256_of, sync, sync_tree
+from lsr.index.live.keeper import LOCK_FILE
 from lsr.index.snapshots.listing import LISTING, Listing
 from lsr.index.snapshots.restore import last_number
 from lsr.index.storage.manifest import MANIFEST, FileRecord, Manifest
@@ -220,7 +221,8 @@ class Snapshots:
         """Links to what lies beside a generation: a tuned plan, a calibration, a model."""
         records = {}
         for top in sorted(self._collection.iterdir()):
-            if top.name.startswith(".") or is_ours(top.name) or ".sqlite" in top.name:
+            is_log = ".sqlite" in top.name or top.name == LOCK_FILE
+            if top.name.startswith(".") or is_ours(top.name) or is_log:
                 continue
             paths = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
             for path in paths:

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from lsr.errors import InputError
 from lsr.index.live.live_collection import LiveCollection
-from lsr.service.api.schemas import Problem
+from lsr.service.api.schemas.problem import Problem
 from lsr.service.catalog import Catalog
 from lsr.service.collections.documents import read_json
 

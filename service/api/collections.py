@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from lsr.errors import IndexStateError, InputError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
 from lsr.service.api.bodies import JSON, check_media_type, declared_body, json_body, refused
-from lsr.service.api.collection_schemas import (
+from lsr.service.api.schemas.collections import (
+    NAME,
     AliasBody,
     AliasChanges,
     Aliases,
@@ -28,8 +29,8 @@ from lsr.service.api.collection_schemas import (
     SuggestAnswer,
     UnusableCollection,
 )
+from lsr.service.api.schemas.tasks import TaskSaid
 from lsr.service.api.sight import may_see, where_of
-from lsr.service.api.task_schemas import TaskSaid
 from lsr.service.api.tasks import task_said
 from lsr.service.catalog import Catalog
 from lsr.service.collections.creation import CollectionSpec
@@ -41,6 +42,7 @@ from lsr.service.tasks import Task
 __all__ = ["aliases_router", "collections_router"]
 
 _MOST_CHARACTERS = 2_048
+AliasName = Annotated[str, Path(json_schema_extra=NAME)]
 _EXAMPLE = {"sparse": "bm25", "fields": {"year": "number"}}
 
 
@@ -207,13 +209,13 @@ def aliases_router(catalog: Catalog) -> APIRouter:
         responses={**problems, **refused(413, 415)},
         openapi_extra=declared_body((JSON, AliasBody), example={"collection": "birds"}),
     )
-    async def set_alias(request: Request, alias: str) -> Aliases:
+    async def set_alias(request: Request, alias: AliasName) -> Aliases:
         body = await json_body(request, AliasBody)
         await run_in_threadpool(catalog.alias, {alias: body.collection})
         return said()
 
     @router.delete("/{alias}", summary="Remove an alias", responses=problems)
-    def delete_alias(alias: str) -> Aliases:
+    def delete_alias(alias: AliasName) -> Aliases:
         catalog.alias({alias: None})
         return said()
 

@@ -25,14 +25,14 @@ from lsr.service.api.bodies import (
     json_answer,
     json_body,
 )
-from lsr.service.api.document_schemas import (
+from lsr.service.api.ndjson import NdjsonAnswer
+from lsr.service.api.schemas.documents import (
     BulkAnswer,
     BulkDocument,
     BulkRequest,
     DeleteAnswer,
     DeleteRequest,
 )
-from lsr.service.api.ndjson import NdjsonAnswer
 from lsr.service.api.sight import sees_of, where_of
 from lsr.service.catalog import Catalog
 from lsr.service.collections.bulk import Bulk, Outcome

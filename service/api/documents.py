@@ -28,7 +28,7 @@ from lsr.service.api.bodies import (
     json_body,
     refused,
 )
-from lsr.service.api.document_schemas import (
+from lsr.service.api.schemas.documents import (
     DocumentBody,
     DocumentList,
     DocumentPatch,

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from lsr.service.api.schemas import Health, Problem
+from lsr.service.api.schemas.problem import Health, Problem
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import CONTENT_TYPE, Metrics
 from lsr.service.problems import problem

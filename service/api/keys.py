@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from lsr.service.api.schemas import Problem
+from lsr.service.api.schemas.problem import Problem
 from lsr.service.problems import Refusal
 from lsr.service.security.authenticator import Authenticator
 from lsr.service.security.grant import Scope

@@ -11,8 +11,8 @@ from lsr.errors import LsrError
 from lsr.retrieval.filter import Filter
 from lsr.service.api.answer_writer import answer_content, explain_content, written
 from lsr.service.api.direct_route import DirectRoute
-from lsr.service.api.schemas import Problem
-from lsr.service.api.searches import (
+from lsr.service.api.schemas.problem import Problem
+from lsr.service.api.schemas.search import (
     EncodeAnswer,
     EncodeRequest,
     ExplainAnswer,

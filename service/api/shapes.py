@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lsr.service.api.document_schemas import BulkDocument
+from lsr.service.api.schemas.documents import BulkDocument
 
 __all__ = ["SHAPES", "Schema", "write_shapes"]
 

@@ -15,9 +15,9 @@ from lsr.errors import DataError, LsrError, NotFoundError
 from lsr.index.snapshots.archive import pack, packed_size
 from lsr.index.snapshots.listing import Listing
 from lsr.index.snapshots.snapshots import Snapshots
-from lsr.service.api import task_schemas
 from lsr.service.api.bodies import JSON, TAR, check_media_type, declared_body, json_body, refused
-from lsr.service.api.task_schemas import (
+from lsr.service.api.schemas import tasks as task_schemas
+from lsr.service.api.schemas.tasks import (
     RestoreAnswer,
     RestoreBody,
     SnapshotBody,

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from lsr.service.api import task_schemas
 from lsr.service.api.bodies import refused
-from lsr.service.api.task_schemas import TaskSaid
+from lsr.service.api.schemas import tasks as task_schemas
+from lsr.service.api.schemas.tasks import TaskSaid
 from lsr.service.tasks import Task, Tasks
 
 __all__ = ["task_said", "tasks_router"]

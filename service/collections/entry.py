@@ -118,8 +118,12 @@ class Entry:
 
     @contextmanager
     def noting(self) -> Iterator[set[str]]:
-        """The ids of all documents that are written meanwhile."""
-        with self._gate:
+        """The ids of all documents that are written meanwhile; what began before has ended then.
+
+        Raises:
+            ConflictError: those who write do not end.
+        """
+        with self.shut():
             changed = self._changed = set()
         try:
             yield changed

@@ -17,7 +17,7 @@ from lsr.index.live.operation import Operation
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.plan import Prf, SearchPlan
-from lsr.service.api.searches import ExplainAnswer, MultiAnswer, SearchAnswer, SearchRequest
+from lsr.service.api.schemas.search import ExplainAnswer, MultiAnswer, SearchAnswer, SearchRequest
 from lsr.service.app import create_app
 from lsr.service.catalog import Catalog
 from lsr.service.engine import SearchEngine
@@ -51,14 +51,14 @@ def client(engine: SearchEngine) -> Iterator[TestClient]:
         yield client
 
 
-def _ask(client: TestClient, path: str = "search", status: int = 200, **body: object) -> Any:
+def _ask(client: TestClient, path: str = "search", status: int = 200, **body: Any) -> Any:
     answer = client.post(f"{URL}/{path}", json=body)
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
 def test_the_written_answer_is_that_of_the_schema(client: TestClient) -> None:
-    bodies: list[dict[str, object]] = [
+    bodies: list[dict[str, Any]] = [
         {"text": "heron"},
         {"text": "heron", "marks": True, "fields": ["title", "text", "metadata.year"]},
         {"text": "heron river", "explain": "full", "limit": 3, "count": True},
@@ -110,7 +110,7 @@ def test_a_least_score_and_a_count(client: TestClient) -> None:
     assert kept["total"] == len(kept["hits"])
 
 
-def _pages(client: TestClient, **body: object) -> list[str]:
+def _pages(client: TestClient, **body: Any) -> list[str]:
     found: list[str] = []
     cursor = None
     for _ in range(30):
@@ -147,7 +147,7 @@ def test_pages_by_cursor_are_the_whole_list_once(client: TestClient) -> None:
     ],
 )
 def test_a_wrong_cursor_is_refused(client: TestClient, change: dict[str, Any], part: str) -> None:
-    body = {"text": "heron river", "limit": 5}
+    body: dict[str, Any] = {"text": "heron river", "limit": 5}
     cursor = _ask(client, **body)["cursor"]
     problem = _ask(client, status=422, **{**body, "cursor": cursor, **change})
     assert part in problem["detail"]

@@ -21,7 +21,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.plan import INTERPOLATIONS, SearchPlan, plan_from
-from lsr.service.api.plan_schema import PlanFields
+from lsr.service.api.schemas.plan import PlanFields
 from lsr.service.app import create_app
 from lsr.service.catalog import Catalog, collection_names
 from lsr.service.engine import SearchEngine

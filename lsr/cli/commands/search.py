@@ -13,6 +13,7 @@ from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.remote_answer import local_answer
+from lsr.cli.unpublished import warn_of_unpublished
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -121,6 +122,7 @@ def _search(
 ) -> Answer:
     from lsr.index.collection.reader import CollectionReader
 
+    warn_of_unpublished(Path(index))
     collection = CollectionReader.open(Path(index), verify=verify)
     plan = plan_from(given, collection.default_plan)
     answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan, **refined)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,15 +107,11 @@ class Living(RuleBasedStateMachine):
         self.agree()
 
     @rule(ends=st.sampled_from([LiveCollection.close, killed]))
-    def reopen(self, ends: object) -> None:
-        if self.other is not None:
-            self.live, self.other = self.other, self.live
-            assert self.other is not None
-            (LiveCollection.close if ends is LiveCollection.close else killed)(self.other)
-            self.other = None
-        else:
-            (LiveCollection.close if ends is LiveCollection.close else killed)(self.live)
-            self.live = LiveCollection.open(self.path)
+    def reopen(self, ends: Callable[[LiveCollection], None]) -> None:
+        """Where there are two, the other takes over."""
+        ends(self.live)
+        self.live = self.other or LiveCollection.open(self.path)
+        self.other = None
 
     @precondition(lambda self: self.other is None)
     @rule()
@@ -158,25 +156,26 @@ class Living(RuleBasedStateMachine):
     @rule()
     def agree(self) -> None:
         for live in self.handles():
-            eventually(lambda live=live: live.state.searchable >= self.last, live.state)  # type: ignore[misc]
-            eventually(lambda live=live: view_documents(live.view) == self.here)  # type: ignore[misc]
-            view = live.view
-            assert view.n_documents == len(self.here)
-            for word, found in hits(view, WORDS).items():
-                has = {i for i, (document, _) in self.here.items() if word in document.text}
-                assert {doc_id for doc_id, _ in found} == has, word
-            assert live.state.acknowledged == self.last
-            assert live.state.error is None
-            for doc_id in "abz":
-                stored = live.stored(doc_id)
-                known = None if stored is None else (stored.document, stored.version)
-                assert known == self.here.get(doc_id)
-            changed = {
-                i for i, (document, _) in self.here.items() if document.metadata.get("patched")
-            }
-            if changed:
-                found = view.search("north east tower gate", k=50, where={"patched": True}).hits
-                assert {hit.document.doc_id for hit in found} <= changed
+            self.agree_with(live)
+
+    def agree_with(self, live: LiveCollection) -> None:
+        eventually(lambda: live.state.searchable >= self.last, live.state)
+        eventually(lambda: view_documents(live.view) == self.here)
+        view = live.view
+        assert view.n_documents == len(self.here)
+        for word, found in hits(view, WORDS).items():
+            has = {i for i, (document, _) in self.here.items() if word in document.text}
+            assert {doc_id for doc_id, _ in found} == has, word
+        assert live.state.acknowledged == self.last
+        assert live.state.error is None
+        for doc_id in "abz":
+            stored = live.stored(doc_id)
+            known = None if stored is None else (stored.document, stored.version)
+            assert known == self.here.get(doc_id)
+        changed = {i for i, (document, _) in self.here.items() if document.metadata.get("patched")}
+        if changed:
+            passing = view.search("north east tower gate", k=50, where={"patched": True}).hits
+            assert {hit.document.doc_id for hit in passing} <= changed
 
     def teardown(self) -> None:
         try:
@@ -185,8 +184,7 @@ class Living(RuleBasedStateMachine):
                 views = [hits(live.view, WORDS) for live in self.handles()]
                 assert views[0] == views[-1], "the same answer from every process"
                 self.live.merge()
-                for live in self.handles():
-                    eventually(lambda live=live: not live.follow())  # type: ignore[misc]
+                self.follow()
                 self.agree()
                 if self.here:
                     self.compare_with_scratch()
@@ -210,11 +208,10 @@ def _in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lsr.index.live.live_collection, "Worker", ThreadWorker)
 
 
-class TestLiving(Living.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(
-        max_examples=15,
-        stateful_step_count=25,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        print_blob=True,
-    )
+TestLiving = Living.TestCase
+TestLiving.settings = settings(
+    max_examples=int(os.environ.get("LSR_SOAK_EXAMPLES", "10")),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)

@@ -70,10 +70,12 @@ def add(
             _add_remotely(index, remote, with_vectors(given) if given else documents or (), as_json)
             return
     from lsr.index.collection.update import add_documents
+    from lsr.index.live.settling import settle
 
     own = own_encoder(index, vectors)
     given = None if vectors is None else given_vectors(vectors, vector_format, documents, own)
     with shown_progress() as progress:
+        settle(index, progress)
         change = add_documents(
             index,
             given.documents if given else documents or (),

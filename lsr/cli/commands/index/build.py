@@ -84,6 +84,7 @@ def build(
     encoded so far are used.
     """
     from lsr.index.collection.build import build_collection
+    from lsr.index.live.settling import settle
 
     if blocks not in BLOCKS:
         raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
@@ -105,6 +106,7 @@ def build(
         by = None if sparse == "bm25" else encoder
         given = given_vectors(vectors, vector_format, documents, queries_by=by)
     with shown_progress() as progress:
+        settle(target, progress)
         manifest = build_collection(
             given.documents if given else documents or (),
             target,

@@ -53,8 +53,10 @@ def delete(
             _delete_remotely(index, remote, list(dict.fromkeys(wanted)), ignore_missing, as_json)
             return
     from lsr.index.collection.update import delete_documents
+    from lsr.index.live.settling import settle
 
     with shown_progress() as progress:
+        settle(index, progress)
         change = delete_documents(index, wanted, ignore_missing=ignore_missing, progress=progress)
     print_change(index, change, as_json)
 

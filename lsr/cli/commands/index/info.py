@@ -11,6 +11,7 @@ import typer
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.remote import ServiceKey, ServiceUrl, remote_collection
+from lsr.cli.unpublished import warn_of_unpublished
 from lsr.errors import IndexStateError
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.metadata.collection_metadata import CollectionMetadata
@@ -40,8 +41,12 @@ def info(
             ]
             _print(_described(found), parts, as_json)
             return
+    from lsr.index.live.settling import n_unpublished
+
     manifest = Manifest.read(index)
     described = described_index(manifest)
+    described["n_unpublished"] = n_unpublished(index)
+    warn_of_unpublished(index)
     tuned = TunedPlan.read(index)
     if tuned is not None:
         fits = tuned.fits(manifest)

@@ -36,7 +36,9 @@ def merge(
             print_remote_change(index, after, as_json, merged=n_merged if is_done else 0)
             return
     from lsr.index.collection.update import merge_segments
+    from lsr.index.live.settling import settle
 
     with shown_progress() as progress:
+        settle(index, progress)
         change = merge_segments(index, limits=limits, progress=progress)
     print_change(index, change, as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
-from lsr.service.api.search_schema import FilterFields
+from lsr.service.api.schemas.refinement import FilterFields
 
 __all__ = [
     "BulkAnswer",
@@ -81,7 +81,7 @@ class BulkRequest(BaseModel):
 class DocumentPatch(BaseModel):
     """Fields to change; what is left out stays."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1})
 
     text: str = Field(default="", description="Its new text.")
     title: str = Field(default="", description="Its new title.")
@@ -131,7 +131,9 @@ class BulkAnswer(BaseModel):
 class DeleteRequest(BaseModel):
     """Documents to delete: by id, or all that pass a filter."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        extra="forbid", strict=True, json_schema_extra={"minProperties": 1, "maxProperties": 1}
+    )
 
     doc_ids: Annotated[list[str], Field(max_length=10_000)] | None = Field(
         default=None, description="Their ids.", examples=[["birds-17"]]

@@ -14,8 +14,8 @@ from lsr.retrieval.answer import FacetCounts, PrfReport
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.plan import SearchPlan
-from lsr.service.api.plan_schema import PlanFields
-from lsr.service.api.schemas import Problem
+from lsr.service.api.schemas.plan import PlanFields
+from lsr.service.api.schemas.problem import Problem
 from lsr.service.engine import Search, Vectors
 
 __all__ = [

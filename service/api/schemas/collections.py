@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from lsr.retrieval.plan import SearchPlan
-from lsr.service.api.plan_schema import PlanFields
+from lsr.service.api.schemas.plan import PlanFields
 
 __all__ = [
+    "NAME",
     "AliasBody",
     "AliasChanges",
     "Aliases",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+NAME: dict[str, Any] = {"pattern": "^[a-z0-9_-]{1,64}$"}
+"""Said of names in the schema; they are checked with better words."""
+
 FieldType = Literal["text", "number", "boolean", "date"]
 
 
@@ -164,7 +168,7 @@ class AliasAction(BaseModel):
 
     model_config = _STRICT
 
-    alias: str = Field(description="The other name.", examples=["current"])
+    alias: str = Field(description="The other name.", examples=["current"], json_schema_extra=NAME)
     collection: str | None = Field(description="A collection's name; null to remove the alias.")
 
 
