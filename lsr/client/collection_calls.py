@@ -142,13 +142,8 @@ class CollectionCalls:
 
     def suggest(self, text: str, limit: int | None = None) -> Call[Suggestion]:
         """Words of the collection near those of a text: "did you mean"."""
-        return Call(
-            "GET",
-            f"{self.path}/suggest",
-            record(Suggestion),
-            params={"q": text, "limit": limit},
-            repeatable=True,
-        )
+        params = {"q": text, "limit": limit}
+        return Call("GET", f"{self.path}/suggest", record(Suggestion), params, repeatable=True)
 
     def get(self, doc_id: str) -> Call[StoredDocument]:
         """A document as it was written last. Raises NotFoundError."""
@@ -233,9 +228,7 @@ class CollectionCalls:
             "filter": to_json(filter).decode() if filter is not None else None,
             "fields": ",".join(fields) if fields is not None else None,
         }
-        return Call(
-            "GET", f"{self.path}/documents", record(DocumentPage), params=params, repeatable=True
-        )
+        return Call("GET", f"{self.path}/documents", record(DocumentPage), params, repeatable=True)
 
     def merge(self, *, wait: bool = True, timeout: float | None = None) -> Flow[Task]:
         """Write all segments into one, without what was deleted; a task.
