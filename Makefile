@@ -10,10 +10,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE := $(VENV)/.core
 ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
+FUZZ := $(VENV)/fuzz
+SCHEMATHESIS := 4.32.5
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test test-typescript soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,6 +44,10 @@ test-typescript: $(ALL) $(TYPESCRIPT)  ## A TypeScript client made of the OpenAP
 $(TYPESCRIPT): tests/service/typescript/package-lock.json
 	cd tests/service/typescript && npm ci --no-audit --no-fund --silent
 	@touch $@
+
+fuzz: $(ALL) $(FUZZ)/.$(SCHEMATHESIS)  ## The API's description under schemathesis, without and with keys: half an hour
+	$(BIN)/python -m bench.service.fuzz
+	$(BIN)/python -m bench.service.fuzz --keys
 
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
@@ -111,4 +117,10 @@ $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 $(PEERS): $(ALL)
 	@echo 'installing the peers that the engine is measured against'
 	$(PIP) install --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+# of its own: its requirements are none of ours
+$(FUZZ)/.$(SCHEMATHESIS): $(VENV)/bin/python
+	$(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip --disable-pip-version-check --quiet install schemathesis==$(SCHEMATHESIS)
 	@touch $@

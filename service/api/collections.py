@@ -32,7 +32,7 @@ from lsr.service.api.schemas.collections import (
     UnusableCollection,
 )
 from lsr.service.api.schemas.tasks import TaskSaid
-from lsr.service.api.sight import may_see, where_of
+from lsr.service.api.sight import may_see, seen_rows, where_of
 from lsr.service.api.tasks import task_said
 from lsr.service.catalog import Catalog
 from lsr.service.collections.creation import CollectionSpec
@@ -282,9 +282,7 @@ def _narrowed(
     types: FieldTypes,
 ) -> CollectionSummary:
     """Without what is counted over documents that do not pass a filter."""
-    rows = np.zeros(reader.segment.n_rows, bool)
-    rows[reader.live_rows()] = True
-    rows &= reader.metadata.mask(where)
+    rows = seen_rows(reader, where)
     nothing = ("n_deleted", "n_pending", "n_unpublished", "n_terms", "n_postings", "size_bytes")
     seen = {
         "n_documents": int(np.count_nonzero(rows)),

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from lsr.errors import LsrError, NotFoundError
 from lsr.retrieval.plan import plan_from
 from lsr.service.api.bodies import DOC_ID
+from lsr.service.api.sight import n_seen
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.curl import curl_command, search_body
@@ -74,7 +75,10 @@ class _Page:
 
     def collections(self, request: Request) -> HTMLResponse:
         """A choice of collections."""
-        sizes = {name: self._engine.collection(name).n_documents for name in self.names(request)}
+        sizes = {
+            name: n_seen(request, name, self._engine.collection(name))
+            for name in self.names(request)
+        }
         return self._render(
             "collections.html", HTTPStatus.OK, request, sizes=sizes, collection=None
         )
@@ -106,7 +110,7 @@ class _Page:
             status,
             request,
             collection=name,
-            n_documents=collection.n_documents,
+            n_documents=n_seen(request, name, collection),
             controls=Controls.of(query.plan, default, modes),
             examples=() if grant_of(request.scope).filter else self._engine.examples(name),
             query=query,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,5 +232,6 @@ def test_pages_show_a_key_with_a_filter_its_own_alone(house: House) -> None:
     paths += ["/c/mine/documents/b-secret-1", "/c/mine/documents/a1", "/c/veiled/documents/a1"]
     for path in paths:
         answer = house.client.get(path, headers=key)
+        assert re.search(r"\b7\b[^<]*documents", answer.text) is None, path
         assert answer.status_code < 500, path
         assert _told(answer, path) == [], (path, answer.text)
