@@ -97,7 +97,8 @@ def create_app(
     )
     metrics = Metrics(engine)
     root = engine.catalog.root
-    jobs = Jobs(engine.catalog, Tasks(None if root is None else root / TASKS_FILE))
+    tasks = Tasks(None if root is None else root / TASKS_FILE)
+    jobs = Jobs(engine.catalog, tasks, alone=settings.workers == 1)
     secret = settings.admin_key.get_secret_value() if settings.admin_key else None
     keys = KeyFile(settings.keys) if settings.keys else None
     authenticator = Authenticator(keys, secret, engine.catalog.resolve)

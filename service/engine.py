@@ -15,6 +15,7 @@ from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import plan_from
+from lsr.retrieval.refinement import Refinement
 from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
 from lsr.service.search.cursor import Cursor, digest
@@ -179,7 +180,7 @@ class SearchEngine:
     ) -> Begun:
         """The first part of `answer`: all but the passages. Raises as that."""
         if deadline is None and search.timeout_ms is not None:
-            deadline = Deadline(search.timeout_ms)
+            deadline = Deadline(min(search.timeout_ms, self.limits.timeout_ms[1]))
         state = self._state(name)  # before the view: what changes in between is told as a change
         collection = self.collection(name)
         limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
@@ -192,7 +193,7 @@ class SearchEngine:
             search.text,
             k=limit,
             offset=start.offset,
-            where=_filter(search),
+            where=_filter(search, collection),
             plan=plan_from(search.plan, collection.default_plan),
             facets=search.facets,
             sort=search.sort,
@@ -230,6 +231,7 @@ class SearchEngine:
             )
         found: list[SearchResult | LsrError] = []
         longest = max((each.timeout_ms or 0 for each in searches), default=0)
+        longest = min(longest, self.limits.timeout_ms[1])
         deadline = Deadline(longest) if longest else None
         left = self.limits.passage_characters
         for search in searches:
@@ -264,7 +266,7 @@ class SearchEngine:
             checked_vectors(search.vectors, collection) if search.vectors else (None, None)
         )
         plan = plan_from(search.plan, collection.default_plan)
-        where = _filter(search)
+        where = _filter(search, collection)
         allowed = collection.metadata.mask(where) if where else None
         deadline = None if search.timeout_ms is None else Deadline(search.timeout_ms)
         query = (search.text, sparse, dense)
@@ -365,8 +367,10 @@ _CHANGED = Notice(
 )
 
 
-def _filter(search: Search) -> Mapping[str, object] | Filter:
-    """The filter of a request, and that of its key."""
+def _filter(search: Search, collection: CollectionReader) -> Mapping[str, object] | Filter:
+    """The filter of a request, and that of its key, which is not told what fields there are."""
     if search.within is None:
         return search.where
+    for field in Refinement.of(search.facets, search.sort, search.collapse).fields:
+        collection.metadata.check(field, is_listed=False)
     return both(parse_filter(search.where), search.within)

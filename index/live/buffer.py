@@ -25,8 +25,8 @@ from lsr.types import Document
 
 __all__ = ["Buffer"]
 
-_GROWTH = 4
-"""A chunk is joined with the one before it when that has no more than this many times its rows."""
+_FACTOR = 4
+"""So many chunks of about one size are joined; a chunk has up to so many times another's rows."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,16 @@ class Buffer:
         )
         if puts:
             chunks.append(self._chunk(puts, n_terms))
-        while len(chunks) > 1 and _rows(chunks[-2]) <= _GROWTH * _rows(chunks[-1]):
-            last, before = chunks.pop(), chunks.pop()
-            alive = [
+        while len(chunks) >= _FACTOR and _rows(chunks[-_FACTOR]) <= _FACTOR * _rows(chunks[-1]):
+            joined, chunks = chunks[-_FACTOR:], chunks[:-_FACTOR]
+            alive = tuple(
                 entry
-                for entry in (*before.entries, *last.entries)
+                for chunk in joined
+                for entry in chunk.entries
                 if newest[entry.doc_id] == entry.seq
-            ]
+            )
             if alive:
-                chunks.append(self._chunk(tuple(alive), n_terms))
+                chunks.append(self._chunk(alive, n_terms))
         return Buffer(chunks, newest, self._dimension)
 
     def _chunk(self, entries: tuple[Entry, ...], n_terms: int) -> _Chunk:

@@ -13,8 +13,8 @@ import httpx
 
 from lsr.client.address import Address, Lines, failure_of, raw_answer
 from lsr.client.call import Call, Flow, Pause, RawAnswer
-from lsr.client.collection_calls import CollectionCalls, Wait, new_key
-from lsr.client.documents import MOST_LINES, Adding
+from lsr.client.collection_calls import CollectionCalls, Wait
+from lsr.client.documents import MOST_LINES, Adding, new_key
 from lsr.client.methods import AsyncSender, awaited, awaited_flow
 from lsr.client.problems import error_of
 from lsr.client.records import read_record

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from lsr.client.answers import Encoded, Explained, SearchAnswer, Suggestion
-from lsr.client.call import JSON, NDJSON, TAR, Call, Flow, RawAnswer, part, record, to_json
-from lsr.client.documents import Chunk, ChunkResult, document_fields
-from lsr.client.problems import problem_error
+from lsr.client.call import JSON, NDJSON, TAR, Call, Flow, part, record, to_json
+from lsr.client.documents import Chunk, ChunkResult, document_fields, new_key
 from lsr.client.records import read_record
+from lsr.client.replies import Snapshots, answers, nothing, statuses
 from lsr.client.resources import (
     CollectionInfo,
     Deleted,
@@ -26,20 +23,15 @@ from lsr.client.resources import (
 )
 from lsr.client.search_request import Fields, Plan, SearchRequest
 from lsr.client.waiting import ended
-from lsr.errors import InputError, LsrError, ServiceError
+from lsr.errors import InputError, LsrError
 from lsr.types import Document
 
-__all__ = ["CollectionCalls", "Wait", "json_call", "new_key"]
+__all__ = ["CollectionCalls", "Wait", "json_call"]
 
 R = TypeVar("R")
 
 Wait = Literal["acknowledged", "searchable"]
 """Whether a write is answered when it is on disk, or when searches see it too."""
-
-
-def new_key() -> str:
-    """An idempotency key that nobody else makes."""
-    return secrets.token_hex(12)
 
 
 def json_call(
@@ -131,7 +123,7 @@ class CollectionCalls:
         return Call(
             "POST",
             f"{self.path}/msearch",
-            _answers,
+            answers,
             headers={"Content-Type": JSON},
             content=to_json({"searches": bodies}),
             repeatable=True,
@@ -150,13 +142,8 @@ class CollectionCalls:
 
     def suggest(self, text: str, limit: int | None = None) -> Call[Suggestion]:
         """Words of the collection near those of a text: "did you mean"."""
-        return Call(
-            "GET",
-            f"{self.path}/suggest",
-            record(Suggestion),
-            params={"q": text, "limit": limit},
-            repeatable=True,
-        )
+        params = {"q": text, "limit": limit}
+        return Call("GET", f"{self.path}/suggest", record(Suggestion), params, repeatable=True)
 
     def get(self, doc_id: str) -> Call[StoredDocument]:
         """A document as it was written last. Raises NotFoundError."""
@@ -204,8 +191,7 @@ class CollectionCalls:
             NotFoundError: there is no such document.
             VersionConflictError, InputError: as `put`.
         """
-        given = {"text": text, "title": title, "metadata": metadata}
-        body = {name: value for name, value in given.items() if value is not None}
+        body = _given(text=text, title=title, metadata=metadata)
         return self._write("PATCH", doc_id, body, if_version, wait, key)
 
     def delete(
@@ -242,9 +228,7 @@ class CollectionCalls:
             "filter": to_json(filter).decode() if filter is not None else None,
             "fields": ",".join(fields) if fields is not None else None,
         }
-        return Call(
-            "GET", f"{self.path}/documents", record(DocumentPage), params=params, repeatable=True
-        )
+        return Call("GET", f"{self.path}/documents", record(DocumentPage), params, repeatable=True)
 
     def merge(self, *, wait: bool = True, timeout: float | None = None) -> Flow[Task]:
         """Write all segments into one, without what was deleted; a task.
@@ -272,8 +256,7 @@ class CollectionCalls:
         timeout: float | None = None,
     ) -> Flow[Task]:
         """Measure how approximate search reaches a recall, and use it; a task, as `merge`."""
-        given = {"recall": recall, "queries": list(queries) if queries is not None else None}
-        body = {name: value for name, value in given.items() if value is not None}
+        body = _given(recall=recall, queries=list(queries) if queries is not None else None)
         return self._task("POST", "/calibrate", body, wait, timeout)
 
     def snapshots(self) -> Call[list[Snapshot]]:
@@ -281,7 +264,7 @@ class CollectionCalls:
         return Call(
             "GET",
             f"{self.path}/snapshots",
-            lambda answer: read_record(_Snapshots, answer.json()).snapshots,
+            lambda answer: read_record(Snapshots, answer.json()).snapshots,
             repeatable=True,
         )
 
@@ -294,7 +277,7 @@ class CollectionCalls:
 
     def delete_snapshot(self, name: str) -> Call[None]:
         """Delete a snapshot. Raises NotFoundError."""
-        return Call("DELETE", self._snapshot(name), _nothing)
+        return Call("DELETE", self._snapshot(name), nothing)
 
     def verify_snapshot(self, name: str) -> Call[Verified]:
         """Compare every byte of a snapshot with its checksum."""
@@ -336,18 +319,18 @@ class CollectionCalls:
 
     def export(self) -> Call[None]:
         """All documents as a stream of JSON lines."""
-        return Call("GET", f"{self.path}/export", _nothing)
+        return Call("GET", f"{self.path}/export", nothing)
 
     def download(self, snapshot: str) -> Call[None]:
         """A snapshot as a tar."""
-        return Call("GET", self._snapshot(snapshot), _nothing)
+        return Call("GET", self._snapshot(snapshot), nothing)
 
     def add_chunk(self, chunk: Chunk, wait: Wait) -> Call[ChunkResult]:
         """Store documents of JSON lines; see `lsr.client.documents`."""
         return Call(
             "POST",
             f"{self.path}/documents",
-            _statuses,
+            statuses,
             params={"wait": wait},
             headers={"Content-Type": NDJSON, "Idempotency-Key": chunk.key},
             content=chunk.lines,
@@ -410,46 +393,5 @@ class CollectionCalls:
         return (yield from ended(task, timeout)) if wait else task
 
 
-@dataclass(frozen=True)
-class _Snapshots:
-    snapshots: list[Snapshot]
-
-
-def _nothing(answer: RawAnswer) -> None:
-    """Read nothing."""
-
-
-def _answers(answer: RawAnswer) -> list[SearchAnswer | LsrError]:
-    found: list[SearchAnswer | LsrError] = []
-    for result in answer.json()["results"]:
-        problem = result.get("problem")
-        if problem is not None:
-            found.append(problem_error(problem, int(problem.get("status", 500))))
-        else:
-            found.append(read_record(SearchAnswer, result.get("answer")))
-    return found
-
-
-def _statuses(answer: RawAnswer) -> ChunkResult:
-    """The status lines of a stream of documents, and the summary at its end.
-
-    Raises:
-        LsrError: something went wrong in between.
-        ServiceError: the end is missing.
-    """
-    try:
-        lines = [json.loads(line) for line in answer.body.split(b"\n") if line.strip()]
-    except ValueError as error:
-        raise ServiceError("the answer to a stream of documents is not JSON lines") from error
-    if not lines or "n_written" not in lines[-1]:
-        raise ServiceError(
-            "the answer to a stream of documents ends early; send it again with the same key"
-        )
-    *results, summary = lines
-    if "error" in summary:
-        raise problem_error({"detail": summary["error"], "code": summary.get("code")}, 500)
-    return ChunkResult(
-        [read_record(Written, each) for each in results],
-        int(summary.get("seq", 0)),
-        summary.get("searchable"),
-    )
+def _given(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from lsr.client.resources import Added, Written
 from lsr.errors import InputError
 from lsr.types import Document
 
-__all__ = ["Adding", "Chunk", "ChunkResult", "document_fields"]
+__all__ = ["Adding", "Chunk", "ChunkResult", "document_fields", "new_key"]
 
 MOST_LINES = 1_000
 MOST_BYTES = 4 << 20
@@ -66,6 +67,11 @@ def document_fields(
     if vectors:
         found["vectors"] = vectors
     return found
+
+
+def new_key() -> str:
+    """An idempotency key that nobody else makes."""
+    return secrets.token_hex(12)
 
 
 class Adding:
@@ -126,7 +132,7 @@ class Adding:
         self._searchable = result.searchable
 
     def added(self) -> Added:
-        """What came of all of it."""
+        """The outcome of all of it."""
         return Added(
             n_created=self._counts["created"],
             n_replaced=self._counts["replaced"],

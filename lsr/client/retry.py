@@ -23,7 +23,7 @@ _PASSING = ("overloaded", "not_ready", "retriever_failed", "too_many_requests")
 
 @dataclass(frozen=True)
 class Retry:
-    """How often, and after which waits, a request is sent again.
+    """Rule of how often, and after which waits, a request is sent again.
 
     The wait before attempt `n` is drawn evenly from 0 to `first_seconds` times 2 to the power of
     `n`, `most_seconds` at most, and is no shorter than what the service asks for.

@@ -103,7 +103,7 @@ class ServiceCalls:
         )
 
     def task(self, task_id: str) -> Call[Task]:
-        """How a task stands. Raises NotFoundError."""
+        """The state of a task. Raises NotFoundError."""
         return task_call(task_id)
 
     def cancel(self, task_id: str) -> Call[Task]:

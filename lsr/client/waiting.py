@@ -13,7 +13,7 @@ _FIRST_SECONDS, _MOST_SECONDS = 0.05, 2.0
 
 
 def task_call(task_id: str) -> Call[Task]:
-    """How a task stands. Raises NotFoundError."""
+    """The state of a task. Raises NotFoundError."""
     return Call("GET", f"/v1/tasks/{part(task_id)}", record(Task), repeatable=True)
 
 

@@ -75,7 +75,12 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         is_little = not asked.snippets or begun.n_characters <= _LITTLE_CHARACTERS
         return end() if is_little else end
 
-    @router.post("/msearch", summary="Several searches at once", response_model=MultiAnswer)
+    @router.post(
+        "/msearch",
+        summary="Several searches at once",
+        response_model=MultiAnswer,
+        responses={207: {"model": MultiAnswer, "description": "Some have a problem as answer."}},
+    )
     def msearch(collection: str, body: MultiRequest, request: Request) -> Response:
         request_id = _request_id(request)
         searches = [
@@ -90,7 +95,8 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
             else:
                 _count(metrics, found)
                 results.append({"answer": answer_content(found, asked, request_id)})
-        return _json({"results": results, "request_id": request_id})
+        status = 207 if any("problem" in each for each in results) else 200
+        return _json({"results": results, "request_id": request_id}, status)
 
     @router.post("/explain", summary="Why a document has its score", response_model=ExplainAnswer)
     def explain(collection: str, body: ExplainRequest, request: Request) -> Response:
@@ -127,8 +133,8 @@ def _count(metrics: Metrics, result: SearchResult) -> None:
     metrics.count_search(result.collection, result.answer.mode, result.answer.took_ms)
 
 
-def _json(content: dict[str, Any]) -> Response:
-    return Response(written(content), media_type="application/json")
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(written(content), status, media_type="application/json")
 
 
 def _request_id(request: Request) -> str:

@@ -36,11 +36,14 @@ class Jobs:
     Args:
         catalog: the collections.
         tasks: where they are queued.
+        alone: whether no other process serves these collections. If one may write to them, none is
+            replaced.
     """
 
-    def __init__(self, catalog: Catalog, tasks: Tasks) -> None:
+    def __init__(self, catalog: Catalog, tasks: Tasks, *, alone: bool = True) -> None:
         self.catalog = catalog
         self.tasks = tasks
+        self._alone = alone
 
     def publish(self, name: str) -> Task:
         """Publish what was written. Raises NotFoundError, IndexStateError."""
@@ -94,7 +97,7 @@ class Jobs:
             InputError, ExistsError, ConflictError: the name cannot be taken.
             NotFoundError, IndexStateError: there is no such snapshot, or it is damaged.
         """
-        own = self._own(name)
+        own = self._replaceable(self._own(name))
         Listing.read(snapshot)
 
         def work(job: Job) -> Mapping[str, object]:
@@ -109,7 +112,7 @@ class Jobs:
             DataError, IndexStateError: it is not a snapshot, or damaged; nothing was changed.
             ConflictError, StorageError, InputError: as `restore`.
         """
-        own = self._own(name)
+        own = self._replaceable(self._own(name))
         place = self.catalog.place(own)
         received = place.with_name(f".{own}.received")
         with self.catalog.reserved(f"{own}.received"):
@@ -129,7 +132,7 @@ class Jobs:
             NotFoundError, IndexStateError: there is none, or it is damaged.
             InputError, UnavailableError: the specification cannot be carried out.
         """
-        own = self.catalog.resolve(name)
+        own = self._replaceable(self.catalog.resolve(name))
         self.catalog.live(own)
         encoders = opened_encoders(spec)
 
@@ -178,6 +181,19 @@ class Jobs:
             self.catalog.place(name)
             self.catalog.check_free(name)
             return name
+
+    def _replaceable(self, own: str) -> str:
+        """The name, if no other process can write to a collection of it meanwhile.
+
+        Raises:
+            ConflictError: another may, and what it acknowledged would be lost.
+        """
+        if not self._alone and own in self.catalog.names:
+            raise ConflictError(
+                f"{own} cannot be replaced while several workers write to it; put it into a new "
+                "collection and let an alias stand for that, or serve with one worker"
+            )
+        return own
 
     def _put_back(self, own: str, snapshot: Path, job: Job) -> Mapping[str, object]:
         with self.catalog.reserved(own):

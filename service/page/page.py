@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lsr.errors import LsrError, NotFoundError
 from lsr.retrieval.plan import plan_from
+from lsr.service.api.bodies import DOC_ID
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.curl import curl_command, search_body
@@ -46,7 +47,7 @@ def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     def results(collection: str, request: Request) -> Response:
         return page.search(collection, request, template="results.html")
 
-    @router.get("/c/{collection}/documents/{doc_id:path}")
+    @router.get(f"/c/{{collection}}/documents/{DOC_ID}")
     def document(collection: str, doc_id: str, request: Request) -> HTMLResponse:
         return page.document(collection, doc_id, request)
 

@@ -30,8 +30,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("client")
     build_collection(DOCUMENTS, folder / "Birds", sparse=Bm25Encoder())
     KeyFile(folder / "keys.json").create("first", "read")
-    keys, data = folder / "keys.json", folder / "data"
-    with serving(folder / "Birds", data_dir=data, keys=keys, admin_key=ADMIN) as served:
+    with serving(
+        folder / "Birds",
+        data_dir=folder / "data",
+        keys=folder / "keys.json",
+        admin_key=ADMIN,
+    ) as served:
         yield served.url
 
 

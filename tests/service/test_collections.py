@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.errors import IndexStateError, InputError
+from lsr.errors import ConflictError, IndexStateError, InputError
 from lsr.index.collection.build import build_collection
 from lsr.service.catalog import Catalog
+from lsr.service.collections.creation import CollectionSpec
+from lsr.service.collections.jobs import Jobs
+from lsr.service.tasks import Tasks
 from lsr.types import Document
 from tests.support.rest_service import Rest, serving
 
@@ -235,6 +238,18 @@ def test_given_folders_are_not_deleted_and_make_nothing(tmp_path: Path) -> None:
         Catalog.open({"given": tmp_path / "given"}, tmp_path / "data")
     with pytest.raises(IndexStateError):
         Catalog.open({"gone": tmp_path / "gone"}, tmp_path / "data")
+
+
+def test_none_is_replaced_while_other_workers_may_write_to_it(tmp_path: Path) -> None:
+    _birds(tmp_path / "birds")
+    catalog, tasks = Catalog.open({"birds": tmp_path / "birds"}), Tasks(None)
+    jobs = Jobs(catalog, tasks, alone=False)
+    with pytest.raises(ConflictError, match="while several workers write to it"):
+        jobs.rebuild("birds", CollectionSpec(sparse="bm25"))
+    with pytest.raises(ConflictError, match="while several workers write to it"):
+        jobs.restore_tar("birds", iter(()))
+    tasks.close()
+    catalog.close()
 
 
 def test_what_was_interrupted_is_cleared_or_put_back(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ precise<number>(made.generation);
 const written = done(
   await api.PUT("/v1/collections/{collection}/documents/{doc_id}", {
     params: { path: { collection, doc_id: "birds/1" }, query: { wait: "searchable" } },
-    body: { text: "A heron stands in the river.", title: "Heron", metadata: { year: 2020 } },
+    body: { text: "A heron stands in the river.", title: "Heron", metadata: { year: 2020, author: { name: "Kim" } } },
   }),
 );
 const status: "created" | "replaced" | "deleted" | "missing" | "conflict" | "invalid" =
@@ -57,8 +57,8 @@ if (typeof bulk === "string") {
 }
 
 const filter: Filter = {
-  must: [{ year: { gte: 2020, lt: 2030 } }, { year: { any: [2020, 2021] } }],
-  must_not: [{ tags: "b" }, { should: [{ "author.name": { exists: true } }] }],
+  must: [{ year: { gte: 2020, lt: 2030 } }, { year: { any: [2020, 2021] } }, { year: { exists: true } }],
+  must_not: [{ tags: "b" }, { should: [{ "author.name": "Lee" }, { year: { not: { any: [2020, 2021] } } }] }],
 };
 const answer: Answer = done(
   await api.POST("/v1/collections/{collection}/search", {
@@ -87,8 +87,8 @@ const hits = answer.hits.map((hit) => {
 });
 const counts = answer.facets.map((facet) => ({
   field: precise<string>(facet.field),
-  values: facet.values.map((each) => [each.value, precise<number>(each.count)]),
-  ranges: facet.ranges.map((each) => precise<number>(each.count)),
+  values: facet.values?.map((each) => [each.value, precise<number>(each.count)]),
+  ranges: facet.ranges?.map((each) => precise<number>(each.count)),
 }));
 
 const refused = await api.POST("/v1/collections/{collection}/search", {
