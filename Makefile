@@ -68,9 +68,11 @@ bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an h
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
 
-bench-service: $(ALL)  ## What a search costs the service (LSR_DATA: folder of eval/scifact; wrk from apt)
+bench-service: $(ALL)  ## What requests cost: searches, writes, load (LSR_DATA: folder of eval/scifact; wrk from apt)
 	$(BIN)/python -m bench.service.requests --wrk --workers 2
 	$(BIN)/python -m bench.service.requests --wrk --documents 100000
+	$(BIN)/python -m bench.service.writes
+	$(BIN)/python -m bench.service.load
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head
