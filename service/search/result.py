@@ -1,4 +1,4 @@
-"""What the engine found for a search: with passages, and before they are chosen."""
+"""Results of the engine: with passages, and before they are chosen."""
 
 from __future__ import annotations
 
