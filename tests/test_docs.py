@@ -44,9 +44,9 @@ from lsr.service.api.schemas.tasks import RestoreBody, SnapshotBody
 from lsr.service.api.search_routes import search_router
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.tasks import tasks_router
-from lsr.service.page.collections_view import panel_router
-from lsr.service.page.compare_view import compare_router
 from lsr.service.page.page import page_router
+from lsr.service.page.panels.collections_view import panel_router
+from lsr.service.page.panels.compare_view import compare_router
 from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
 from lsr.training.config.presets import PRESETS

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.service.page.collections_view import spoken_bytes, spoken_time
+from lsr.service.page.panels.collections_view import spoken_bytes, spoken_time
 from lsr.service.security.keys import KeyFile
 from lsr.service.settings import Settings
 from lsr.types import Document

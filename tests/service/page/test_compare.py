@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
-from lsr.service.page.compare_view import movement
+from lsr.service.page.panels.compare_view import movement
 from tests.support import browser as real
 from tests.support.browser import CONTRAST, NAMELESS, SIDEWAYS, Open, served
 from tests.support.hybrid_corpus import DOCUMENTS, Topics

@@ -17,7 +17,7 @@ from lsr.service.security.grant import grant_of
 
 __all__ = ["Frame"]
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Frame:

@@ -21,7 +21,7 @@ from lsr.retrieval.plan import plan_from
 from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.metrics import Metrics
-from lsr.service.page.frame import Frame
+from lsr.service.page.panels.frame import Frame
 from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
 from lsr.service.page.query_string import PageQuery, filter_text
 from lsr.service.page.result_view import PAGE_SIZE

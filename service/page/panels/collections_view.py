@@ -15,7 +15,7 @@ from lsr.errors import IndexStateError, LsrError, NotFoundError
 from lsr.index.snapshots.snapshots import Snapshots
 from lsr.service.catalog import Catalog
 from lsr.service.engine import SearchEngine
-from lsr.service.page.frame import Frame
+from lsr.service.page.panels.frame import Frame
 from lsr.service.security.grant import Grant, grant_of
 from lsr.service.tasks import Task, Tasks
 
