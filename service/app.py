@@ -178,6 +178,11 @@ def _checks(app: FastAPI, settings: Settings, authenticator: Authenticator) -> C
     )
 
 
+def _add_panels(app: FastAPI, engine: SearchEngine, metrics: Metrics, tasks: Tasks) -> None:
+    app.include_router(panel_router(engine, tasks))
+    app.include_router(compare_router(engine, metrics))
+
+
 def _report(warming: asyncio.Task[None]) -> None:
     error = warming.exception()
     if error is not None:
