@@ -144,24 +144,24 @@ def _heavy() -> Iterator[tuple[str, str, JsonObject | None]]:
     """Names, ends of paths, and bodies; None for GET."""
     text = " ".join(document.text for document in abstracts()[:20])[:2_048]
     most: JsonObject = {"text": text, "limit": 1_000, "window": 1_000}
-    full = {**most, "explain": "full"}
+    full = {**most, "explain": "full", "limit": 200}  # no more are explained
     feedback = {"sparse": {"enabled": True, "terms": 100}, "depth": 20}
-    sort = ["year:desc", "lang:asc"]
+    sort, collapse = ["year:desc", "lang:asc"], {"field": "year", "inner": 10}
     searches: dict[str, JsonObject] = {
         "long query, 1,000 passages": most,
         "long query, 1,000 hits, no passages": {**most, "snippet": False},
-        "long query, 1,000 hits, explained": {**full, "snippet": False},
-        "long query, 1,000 passages, explained": full,
+        "long query, 200 hits, explained": {**full, "snippet": False},
+        "long query, 200 passages, explained": full,
         "all that and feedback": {**full, "prf": feedback},
         "all that and marks": {**full, "prf": feedback, "marks": True, "fields": ["text"]},
         "last page of the window": {**most, "offset": 9_000, "window": 10_000},
         "facets of all matches": {**most, "snippet": False, "facets": ["lang", "year", "tags"]},
         "sorted by two fields": {**most, "snippet": False, "sort": sort},
-        "sorted and collapsed": {**most, "sort": sort, "collapse": {"field": "year", "inner": 10}},
+        "sorted and collapsed": {**most, "limit": 90, "sort": sort, "collapse": collapse},
     }
     for name, body in searches.items():
         yield name, "search", body
-    yield "100 searches at once", "msearch", {"searches": [{"text": text, "limit": 10}] * 100}
+    yield "100 searches at once", "msearch", {"searches": [{"text": text[:204], "limit": 10}] * 100}
     yield "explain", "explain", {**full, "prf": feedback, "doc_id": abstracts()[0].doc_id}
     yield "encode 100 queries", "encode", {"texts": [text] * 100}
     yield "encode 8 documents", "encode", {"texts": [text * 9] * 8, "side": "document"}
