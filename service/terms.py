@@ -77,6 +77,16 @@ class QueryTerms:
         self._added = memory.analyzed(added) - self._own
         self._terms = self._own | self._added
 
+    @property
+    def analyzer(self) -> Analyzer:
+        """What makes the collection's stems, as far as is known."""
+        return self._memory.analyzer
+
+    @property
+    def has_own(self) -> bool:
+        """Whether any word of the query counts when texts are marked."""
+        return bool(self._own)
+
     def highlight(self, text: str) -> list[Piece]:
         """The whole text with its matches told apart."""
         return highlight(text, self._own, self, self._added)
