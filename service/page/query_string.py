@@ -1,8 +1,8 @@
 """`PageQuery`: what the address of a search page asks for, and addresses of pages near it.
 
 A filter is written `f.field=value`. A value that reads as a JSON number, `true` or `false` is one;
-text that would be mistaken for one is written in quotes, as JSON. What an address says of the plan
-is in `pageplan`.
+text that would be mistaken for one is written in quotes, as JSON. `t.word=0` leaves a word of the
+query out, and `t.word=2` doubles its weight. What an address says of the plan is in `plan_form`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ __all__ = ["PageQuery", "Scalar", "filter_text", "filter_value"]
 
 Scalar = str | int | float | bool
 _FILTER = "f."
+_FACTOR = "t."
+_MOST_FACTOR = 100
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PageQuery:
         plan: what differs from the collection's default.
         page: counts from 1.
         where: metadata values that hits must have.
+        factors: what the weights of words are multiplied by, other than 1; 0 leaves a word out.
     """
 
     collection: str
@@ -42,6 +45,7 @@ class PageQuery:
     plan: PagePlan = field(default_factory=PagePlan)
     page: int = 1
     where: Mapping[str, Scalar] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -54,7 +58,7 @@ class PageQuery:
         """Read an address of a collection that has this default plan and these modes.
 
         Raises:
-            QueryError: the page is not a number from 1 on.
+            QueryError: the page is not a number from 1 on, or a word's factor none up to 100.
         """
         page = parameters.get("page") or "1"
         if not (page.isascii() and page.isdigit() and len(page) < 10 and int(page) >= 1):
@@ -70,6 +74,7 @@ class PageQuery:
             PagePlan.of(parameters, default or SearchPlan(), modes),
             int(page),
             where,
+            _factors(parameters),
         )
 
     @property
@@ -89,7 +94,7 @@ class PageQuery:
     def _query(self) -> str:
         pairs = [("q", self.text)] if self.text else []
         pairs += self.plan.pairs
-        pairs += [(_FILTER + name, filter_text(value)) for name, value in self.where.items()]
+        pairs += self.hidden
         pairs += [("page", str(self.page))] if self.page > 1 else []
         return f"?{urlencode(pairs)}" if pairs else ""
 
@@ -104,11 +109,28 @@ class PageQuery:
 
     def asking(self, text: str) -> str:
         """The address of a search for other words."""
-        return replace(self, text=text, page=1, where={}).address
+        return replace(self, text=text, page=1, where={}, factors={}).address
+
+    def meaning(self, text: str) -> str:
+        """The address of the same search in other words."""
+        return replace(self, text=text, page=1, factors={}).address
 
     def narrowed_to(self, name: str, value: Scalar) -> str:
         """The address of the same search with one more filter."""
         return self._address_with({**self.where, name: value})
+
+    def weighing(self, word: str, factor: float) -> str:
+        """The address of the same search with a word's weight multiplied; 1 leaves it as it is."""
+        factors = {name: each for name, each in self.factors.items() if name != word}
+        if factor != 1:
+            factors[word] = factor
+        return replace(self, page=1, factors=factors).address
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """What a form carries along besides the query and the plan."""
+        pairs = [(_FILTER + name, filter_text(value)) for name, value in self.where.items()]
+        return pairs + [(_FACTOR + word, f"{factor:.15g}") for word, factor in self.factors.items()]
 
     def document(self, doc_id: str) -> str:
         """The address of a document; it keeps the search, to mark its words and to go back."""
@@ -119,6 +141,27 @@ class PageQuery:
         if without is not None:
             del where[without]
         return replace(self, page=1, where=where).address
+
+
+def _factors(parameters: QueryParams) -> dict[str, float]:
+    factors = {}
+    for key, value in parameters.items():
+        if key.startswith(_FACTOR) and len(key) > len(_FACTOR):
+            factors[key.removeprefix(_FACTOR)] = _factor(key, value)
+    return {word: factor for word, factor in factors.items() if factor != 1}
+
+
+def _factor(key: str, text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not 0 <= factor <= _MOST_FACTOR:
+        raise QueryError(
+            f"{key[:64]} is {text[:32]!r}; it must be a number from 0, which leaves the word out, "
+            f"to {_MOST_FACTOR}"
+        )
+    return factor
 
 
 def filter_value(text: str) -> Scalar:
