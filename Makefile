@@ -10,10 +10,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CORE := $(VENV)/.core
 ALL := $(VENV)/.all
 PEERS := $(VENV)/.peers
+FUZZ := $(VENV)/fuzz
+SCHEMATHESIS := 4.32.5
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript soak check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test test-typescript soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -43,6 +45,10 @@ $(TYPESCRIPT): tests/service/typescript/package-lock.json
 	cd tests/service/typescript && npm ci --no-audit --no-fund --silent
 	@touch $@
 
+fuzz: $(ALL) $(FUZZ)/.$(SCHEMATHESIS)  ## The API's description under schemathesis, without and with keys: half an hour
+	$(BIN)/python -m bench.service.fuzz
+	$(BIN)/python -m bench.service.fuzz --keys
+
 check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,9 +68,11 @@ bench-engine-1m: $(PEERS)  ## The same with a million documents: about half an h
 bench-conditions: $(ALL)  ## Modes, threads, overhead, first query, filters, neighbours: about ten minutes
 	$(BIN)/python -m bench.conditions --documents 100000 --json reports/conditions-100k.json
 
-bench-service: $(ALL)  ## What a search costs the service (LSR_DATA: folder of eval/scifact; wrk from apt)
+bench-service: $(ALL)  ## What requests cost: searches, writes, load (LSR_DATA: folder of eval/scifact; wrk from apt)
 	$(BIN)/python -m bench.service.requests --wrk --workers 2
 	$(BIN)/python -m bench.service.requests --wrk --documents 100000
+	$(BIN)/python -m bench.service.writes
+	$(BIN)/python -m bench.service.load
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head
@@ -111,4 +119,10 @@ $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 $(PEERS): $(ALL)
 	@echo 'installing the peers that the engine is measured against'
 	$(PIP) install --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+# of its own: its requirements are none of ours
+$(FUZZ)/.$(SCHEMATHESIS): $(VENV)/bin/python
+	$(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip --disable-pip-version-check --quiet install schemathesis==$(SCHEMATHESIS)
 	@touch $@

@@ -16,9 +16,11 @@ from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from lsr.errors import LsrError
 from lsr.service.api.collections import aliases_router, collections_router
+from lsr.service.api.direct_route import Lane
 from lsr.service.api.document_batches import batches_router
 from lsr.service.api.documents import documents_router
 from lsr.service.api.health import health_router
@@ -101,7 +103,8 @@ def create_app(
     keys = KeyFile(settings.keys) if settings.keys else None
     authenticator = Authenticator(keys, secret, engine.catalog.resolve)
     install_handlers(app)
-    app.include_router(search_router(engine, metrics))  # tried first: most requests are searches
+    searches = search_router(engine, metrics)
+    app.include_router(searches)  # tried first: most requests are searches
     app.include_router(health_router(engine, metrics))
     app.include_router(collections_router(engine, jobs))
     app.include_router(batches_router(engine.catalog, settings.max_line_bytes))
@@ -113,38 +116,39 @@ def create_app(
     app.include_router(page_router(engine, metrics))
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    _add_middleware(app, settings, authenticator, metrics, stopping or Stopping())
+    inner = Lane(app.build_middleware_stack(), app, searches.routes)
+    app.middleware_stack = _surrounded(inner, app, settings, authenticator, metrics, stopping)
     write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())
     return app
 
 
-def _add_middleware(
+def _surrounded(
+    inner: ASGIApp,
     app: FastAPI,
     settings: Settings,
     authenticator: Authenticator,
     metrics: Metrics,
-    stopping: Stopping,
-) -> None:
-    """All of it; the last one added is the outermost."""
-    app.add_middleware(Guard, checks=_checks(app, settings, authenticator))
-    app.add_middleware(Options, allowed=lambda scope: methods_at(app, scope))
+    stopping: Stopping | None,
+) -> ASGIApp:
+    """The application in its middleware, of which FastAPI's own is the innermost."""
+    stack: ASGIApp = Guard(inner, checks=_checks(app, settings, authenticator))
+    stack = Options(stack, allowed=lambda scope: methods_at(app, scope))
     if settings.cors:
-        app.add_middleware(
-            CORSMiddleware,
+        stack = CORSMiddleware(
+            stack,
             allow_origins=list(settings.cors),
             allow_methods=list(METHODS),
             allow_headers=_SENT,
             expose_headers=_SHOWN,
         )
     if settings.gzip_bytes:
-        app.add_middleware(Compression, least=settings.gzip_bytes)
-    app.add_middleware(Head)
-    app.add_middleware(
-        Envelope,
+        stack = Compression(stack, least=settings.gzip_bytes)
+    return Envelope(
+        Head(stack),
         metrics=metrics,
         hosts=HostNames((settings.host, *settings.host_names)),
-        stopping=stopping,
+        stopping=stopping or Stopping(),
         log=AccessLog() if settings.access_log else None,
         docs_url=_DOCS_URL,
     )

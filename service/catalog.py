@@ -190,16 +190,16 @@ class Catalog:
 
     def is_quick(self, name: str) -> bool:
         """Whether a write to this collection has nothing to wait for but the disk."""
-        entry = self._entries.get(name)
-        return entry is not None and entry.is_quick
+        return (entry := self._entries.get(name)) is not None and entry.is_quick
 
     def reader(self, name: str) -> CollectionReader:
-        """The newest state of a collection; a request takes it once, and works on it to its end.
-
-        Raises:
-            NotFoundError, IndexStateError: as `live`.
-        """
+        """The newest state of a collection; a request takes it once. Raises as `live`."""
         return self.live(name).view
+
+    def opened(self, name: str) -> CollectionReader | None:
+        """The state of a collection that is open already, by its own name; None of others."""
+        live = self._entries[name].opened if name in self._entries else None
+        return None if live is None else live.view
 
     def field_types(self, name: str) -> FieldTypes:
         """The types that a collection's fields must have. Raises as `live`."""

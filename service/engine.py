@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import LateError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
@@ -16,51 +15,25 @@ from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.plan import plan_from
+from lsr.retrieval.refinement import Refinement
 from lsr.service.catalog import Catalog
 from lsr.service.examples import example_queries
 from lsr.service.search.cursor import Cursor, digest
 from lsr.service.search.explained import Explained, explained
 from lsr.service.search.passages import FoundHit, Passages
 from lsr.service.search.request import Limits, Search, Vectors, check_search
+from lsr.service.search.result import Begun, SearchResult
+from lsr.service.search.vectors import checked_vectors
 from lsr.service.security.document_filter import passes
 from lsr.service.suggest import Suggestion, Vocabulary
 from lsr.service.terms import QueryTerms, WordMemory
-from lsr.sparse import SparseVector
 from lsr.stopwatch import Deadline, Stopwatch
 from lsr.types import Document
 
-__all__ = ["FoundHit", "Limits", "Search", "SearchEngine", "SearchResult", "Vectors"]
+__all__ = ["Begun", "FoundHit", "Limits", "Search", "SearchEngine", "SearchResult", "Vectors"]
 
-_PARTIAL = ("_failed", "_late", "_cut")
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """A collection's answer, with a passage of each hit.
-
-    Attributes:
-        collection: its name.
-        answer: `took_ms` counts the passages in, `warnings` what became of them.
-        hits: those of the answer, best first.
-        limit, offset: hits asked for, or what stood in for it, and hits left out at the front.
-        cursor: for the next page; None at the end.
-        models: hashes of the models by side.
-        n_scanned: characters that were scanned for passages and marks.
-    """
-
-    collection: str
-    answer: Answer
-    hits: tuple[FoundHit, ...]
-    limit: int
-    offset: int
-    cursor: str | None
-    models: Mapping[str, str]
-    n_scanned: int
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether something that was asked for is left out; a warning says what."""
-        return any(notice.code.endswith(_PARTIAL) for notice in self.answer.warnings)
+_SMALL_ROWS = 20_000
+"""Sixty words that all of these hold cost a millisecond."""
 
 
 class SearchEngine:
@@ -80,6 +53,20 @@ class SearchEngine:
     def collection(self, name: str) -> CollectionReader:
         """The newest state of a collection. Raises NotFoundError when there is none."""
         return self.catalog.reader(name)
+
+    def is_small(self, name: str) -> bool:
+        """Whether a plain search of a collection takes less time than it takes to start a thread.
+
+        Nothing is opened for it, and no network encodes the query.
+        """
+        collection = self.catalog.opened(name)
+        return (
+            collection is not None
+            and collection.manifest.dense is None
+            and collection.segment.n_rows <= _SMALL_ROWS
+            and isinstance(collection.encoder, Bm25Encoder)
+            and collection.tuned_plan is None
+        )
 
     def warm_up(self) -> None:
         """As `Catalog.warm_up`; and compile what passages are found by."""
@@ -181,19 +168,32 @@ class SearchEngine:
                 not fit the collection.
             UnavailableError, RetrieverError, ModelError: a side cannot answer.
         """
+        return self.begin(name, search, deadline=deadline, characters=characters).end()
+
+    def begin(
+        self,
+        name: str,
+        search: Search,
+        *,
+        deadline: Deadline | None = None,
+        characters: int | None = None,
+    ) -> Begun:
+        """The first part of `answer`: all but the passages. Raises as that."""
         if deadline is None and search.timeout_ms is not None:
-            deadline = Deadline(search.timeout_ms)
+            deadline = Deadline(min(search.timeout_ms, self.limits.timeout_ms[1]))
         state = self._state(name)  # before the view: what changes in between is told as a change
         collection = self.collection(name)
         limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
         check_search(search, limit, self.limits)
-        sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
+        sparse, dense = (
+            checked_vectors(search.vectors, collection) if search.vectors else (None, None)
+        )
         start = self._start(name, search, state, limit)
         answer = collection.search(
             search.text,
             k=limit,
             offset=start.offset,
-            where=_filter(search),
+            where=_filter(search, collection),
             plan=plan_from(search.plan, collection.default_plan),
             facets=search.facets,
             sort=search.sort,
@@ -207,7 +207,10 @@ class SearchEngine:
         )
         left = self.limits.passage_characters if characters is None else characters
         passages = Passages(search, left, deadline)
-        return self._result(name, collection, search, start, limit, answer, passages)
+        return Begun(
+            answer,
+            partial(self._result, name, collection, search, start, limit, answer, passages),
+        )
 
     def answers(self, name: str, searches: Sequence[Search]) -> list[SearchResult | LsrError]:
         """Several searches, which share the hits, characters and time of one.
@@ -228,6 +231,7 @@ class SearchEngine:
             )
         found: list[SearchResult | LsrError] = []
         longest = max((each.timeout_ms or 0 for each in searches), default=0)
+        longest = min(longest, self.limits.timeout_ms[1])
         deadline = Deadline(longest) if longest else None
         left = self.limits.passage_characters
         for search in searches:
@@ -258,9 +262,11 @@ class SearchEngine:
         collection = self.collection(name)
         self.document(name, doc_id, search.within)
         check_search(search, 1 if search.limit is None else search.limit, self.limits)
-        sparse, dense = _checked(search.vectors, collection) if search.vectors else (None, None)
+        sparse, dense = (
+            checked_vectors(search.vectors, collection) if search.vectors else (None, None)
+        )
         plan = plan_from(search.plan, collection.default_plan)
-        where = _filter(search)
+        where = _filter(search, collection)
         allowed = collection.metadata.mask(where) if where else None
         deadline = None if search.timeout_ms is None else Deadline(search.timeout_ms)
         query = (search.text, sparse, dense)
@@ -361,31 +367,10 @@ _CHANGED = Notice(
 )
 
 
-def _filter(search: Search) -> Mapping[str, object] | Filter:
-    """The filter of a request, and that of its key."""
+def _filter(search: Search, collection: CollectionReader) -> Mapping[str, object] | Filter:
+    """The filter of a request, and that of its key, which is not told what fields there are."""
     if search.within is None:
         return search.where
+    for field in Refinement.of(search.facets, search.sort, search.collapse).fields:
+        collection.metadata.check(field, is_listed=False)
     return both(parse_filter(search.where), search.within)
-
-
-def _checked(
-    vectors: Vectors, collection: CollectionReader
-) -> tuple[SparseVector | None, NDArray[np.float32] | None]:
-    """Vectors of a request as the collection takes them. Raises QueryError."""
-    sparse = dense = None
-    if vectors.sparse is not None:
-        known = collection.encoder.find_terms(list(vectors.sparse))
-        most = float(np.finfo(np.float32).max)
-        wrong = [text for text, weight in vectors.sparse.items() if not 0 < weight <= most]
-        if wrong:
-            raise QueryError(
-                f"vectors.sparse: the weight of {wrong[0][:64]!r} must be above 0 and finite"
-            )
-        pairs = zip(known, vectors.sparse.values(), strict=True)
-        sparse = SparseVector.from_mapping(
-            {term: weight for term, weight in pairs if term is not None}
-        )
-    if vectors.dense is not None:
-        with np.errstate(over="ignore"):
-            dense = np.array(vectors.dense, np.float32)
-    return sparse, dense

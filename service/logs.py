@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 import traceback
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TextIO
 
 import orjson
 from starlette.types import Scope
@@ -13,6 +15,10 @@ from starlette.types import Scope
 __all__ = ["AccessLog", "JsonFormatter", "configure_logging", "drop_doubles"]
 
 _ACCESS = "lsr.access"
+_ACCESS_TEXT = "%(method)s %(route)s %(status)d %(ms).1f ms"
+_GATHERED_SECONDS = 0.05
+"""Lines of requests are written together with those that come within this time."""
+
 _INVALID = "Invalid HTTP request received."
 _CROWDED = "Exceeded concurrency limit."
 
@@ -43,7 +49,10 @@ class AccessLog:
             "bytes": n_bytes,
             "key": scope["state"].get("key_name", ""),
         }
-        self._logger.info("%(method)s %(route)s %(status)d %(ms).1f ms", fields)
+        record = self._logger.makeRecord(  # as `info`, without a search for the caller
+            _ACCESS, logging.INFO, "", 0, _ACCESS_TEXT, (fields,), None
+        )
+        self._logger.handle(record)
 
 
 class JsonFormatter(logging.Formatter):
@@ -73,9 +82,50 @@ class _TextFormatter(logging.Formatter):
         return super().format(record)
 
 
+class _Gathering(logging.StreamHandler[TextIO]):
+    """Writes lines of requests together, by a thread of its own; all other lines at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: list[str] = []
+        self._some = threading.Event()
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line of a request for a moment, or write another, in the order they came in."""
+        if record.name != _ACCESS:
+            self.flush()
+            super().emit(record)
+            return
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001
+            self.handleError(record)
+        if not self._some.is_set():
+            self._some.set()
+
+    def flush(self) -> None:
+        """Write what is kept. Also called at the end of the process."""
+        with self.lock or threading.Lock():
+            lines, self._lines = self._lines, []
+            try:
+                if lines:
+                    self.stream.write("".join(lines))
+                super().flush()
+            except (OSError, ValueError):  # nobody reads it any more
+                return
+
+    def _write(self) -> None:
+        while True:
+            self._some.wait()
+            time.sleep(_GATHERED_SECONDS)
+            self._some.clear()
+            self.flush()
+
+
 def configure_logging(form: Literal["json", "text"], access: bool) -> None:
     """Log warnings of this process, and its requests if wanted, to standard error."""
-    handler = logging.StreamHandler()
+    handler = _Gathering()
     text = _TextFormatter("%(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if form == "json" else text)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

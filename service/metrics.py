@@ -41,6 +41,8 @@ class Metrics:
     def __init__(self, engine: SearchEngine) -> None:
         self._engine = engine
         self._registry = CollectorRegistry()
+        self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._of_stages: dict[tuple[str, str, str], Histogram] = {}
         self._requests = Counter(
             "lsr_http_requests",
             "HTTP requests answered",
@@ -64,13 +66,23 @@ class Metrics:
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Note an answered request; `route` is the template, so that paths are not labels."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._request_seconds.labels(route, str(status)).observe(seconds)
+        key = (method, route, status)
+        found = self._of_requests.get(key)
+        if found is None:
+            counter = self._requests.labels(method, route, str(status))
+            found = counter, self._request_seconds.labels(route, str(status))
+            self._of_requests[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
 
     def count_search(self, collection: str, mode: str, took_ms: Mapping[str, float]) -> None:
         """Note the stages of a search."""
         for stage, ms in took_ms.items():
-            self._stage_seconds.labels(collection, mode, stage).observe(ms / 1e3)
+            key = (collection, mode, stage)
+            found = self._of_stages.get(key)
+            if found is None:
+                found = self._of_stages[key] = self._stage_seconds.labels(*key)
+            found.observe(ms / 1e3)
 
     def text(self) -> bytes:
         """All of it in the text format."""

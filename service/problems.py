@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -40,6 +40,7 @@ __all__ = [
     "problem",
     "problem_of",
     "reasons_of",
+    "refusal_of",
     "status_of",
 ]
 
@@ -228,6 +229,18 @@ def install_handlers(app: FastAPI) -> None:
             return problem(status, "invalid_request", detail, instance=path, errors=reason)
         code = _HTTP_CODES.get(status, "invalid_request" if status < 500 else "internal")
         return problem(status, code, detail, instance=path, headers=error.headers)
+
+
+async def refusal_of(app: FastAPI, request: Request, error: Exception) -> Response:
+    """The answer that an application's handlers make of an exception; raised when there is none."""
+    handler = next(
+        (found for kind in type(error).__mro__ if (found := app.exception_handlers.get(kind))), None
+    )
+    if handler is None:
+        raise error
+    said = handler(request, error)
+    response: Response = await said if isinstance(said, Awaitable) else said
+    return response
 
 
 def reasons_of(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -29,9 +29,20 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(paths: Sequence[Path], workers: int = 1) -> Iterator[Server]:
-    """`lsr serve` of index folders, warmed up."""
-    more = ["--workers", str(workers)] if workers > 1 else []
+def served(
+    paths: Sequence[Path],
+    workers: int = 1,
+    *,
+    options: Sequence[str] = (),
+    log: Path | None = None,
+) -> Iterator[Server]:
+    """`lsr serve` of index folders, warmed up.
+
+    Args:
+        options: further ones of the command.
+        log: the file that all its output goes to; None for one that is gone at the end.
+    """
+    more = [*(["--workers", str(workers)] if workers > 1 else []), *options]
     command = [
         sys.executable,
         "-c",
@@ -42,7 +53,7 @@ def served(paths: Sequence[Path], workers: int = 1) -> Iterator[Server]:
         "0",
         *more,
     ]
-    with _running(command) as server:
+    with _running(command, log) as server:
         for _ in range(1_200):
             connection = server.connection()
             connection.request("GET", "/readyz")
@@ -60,9 +71,9 @@ def bare(size: int) -> Iterator[Server]:
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator[Server]:
+def _running(command: list[str], log: Path | None = None) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"  # a pipe would fill up, and stop the server
+        log = log or Path(folder) / "log"  # a pipe would fill up, and stop the server
         with log.open("wb") as out:
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         try:

@@ -63,8 +63,7 @@ class CollectionReader:
     Args:
         path, manifest: the collection's folder, and what the generation is.
         snapshot: its segments, opened.
-        encoder: its sparse encoder.
-        tuned_plan: what `lsr tune` stored, or None.
+        encoder, tuned_plan: its sparse encoder; what `lsr tune` stored, or None.
         dense: its dense model, where that is loaded already.
 
     Attributes:

@@ -29,6 +29,8 @@ LOCK_FILE = "log.lock"
 _LEAST_AT_ONCE, _MOST_AT_ONCE = 16, 2_000
 _SECONDS_AT_ONCE = 0.25
 """What one batch may take to encode, by the speed of the batch before it."""
+_GATHERED_SECONDS, _MOST_GATHERED_SECONDS = 0.05, 0.2
+"""How long single writes are gathered after a batch: as long as it took, within these."""
 _PUBLISHED_FROM = 1_000
 _PUBLISHED_BYTES = 16 << 20
 _PUBLISHED_SECONDS = 30.0
@@ -129,17 +131,25 @@ class Keeper:
 
     def _feed(self, stops: threading.Event) -> None:
         while not stops.is_set():
+            begin, most = time.perf_counter(), self._most_at_once
             try:
-                n_encoded = self._encode()
+                n_encoded = self._encode(most)
                 self._errors.pop("encode", None)
             except Exception as error:  # noqa: BLE001
                 self._complain("encode", error)
                 n_encoded = 0
             if n_encoded == 0:
                 self._wait(_PAUSE_SECONDS, stops)
+            elif n_encoded < most:
+                took = time.perf_counter() - begin
+                stops.wait(min(max(took, _GATHERED_SECONDS), _MOST_GATHERED_SECONDS))
 
-    def _encode(self) -> int:
-        """Give the next operations their vectors; how many there were."""
+    @property
+    def _most_at_once(self) -> int:
+        return int(min(max(self._rate * _SECONDS_AT_ONCE, _LEAST_AT_ONCE), _MOST_AT_ONCE))
+
+    def _encode(self, most: int) -> int:
+        """Give the next operations, at most so many, their vectors; how many there were."""
         log = self._open_log()
         if log is None:
             return 0
@@ -153,7 +163,6 @@ class Keeper:
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
             state, encoder = log.state(), follower.encoder
-        most = int(min(max(self._rate * _SECONDS_AT_ONCE, _LEAST_AT_ONCE), _MOST_AT_ONCE))
         entries = log.entries(max(state.encoded, manifest.log_seq), state.last, most)
         if not entries:
             return 0

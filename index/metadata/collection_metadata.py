@@ -54,9 +54,15 @@ class CollectionMetadata:
         code = int(column.first_codes[row - self.edges[owner]])
         return None if code < 0 else column.values.scalar(code)
 
-    def check(self, field: str) -> None:
-        """Raise QueryError, with the fields that there are, where no document has this one."""
+    def check(self, field: str, *, is_listed: bool = True) -> None:
+        """Raise QueryError where no document has this field.
+
+        Args:
+            is_listed: whether to say which fields there are.
+        """
         if not any(segment.knows(field) for segment in self.segments):
+            if not is_listed:
+                raise QueryError(f"no document has a metadata field {field!r}")
             known = ", ".join(self.fields[:_SHOWN_FIELDS]) or "none"
             more = len(self.fields) - _SHOWN_FIELDS
             known += f" and {more:,} more" if more > 0 else ""
@@ -73,6 +79,6 @@ class CollectionMetadata:
         """
         where = where if isinstance(where, Filter) else parse_filter(where)
         for field in sorted(where.fields):
-            self.check(field)
+            self.check(field, is_listed=not where.is_narrowed)
         masks = [segment.mask(where) for segment in self.segments]
         return masks[0] if len(masks) == 1 else frozen(np.concatenate(masks))

@@ -136,6 +136,11 @@ class Filter:
         """The fields that it names and that have to be known."""
         return frozenset(clause.field for clause in _leaves(self) if clause.checked)
 
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether `both` added a filter that is not the caller's word."""
+        return any(not clause.checked for clause in _leaves(self))
+
     def as_json(self) -> dict[str, Any]:
         """The filter as `parse_filter` reads it."""
         plain = all(isinstance(clause, FieldClause) for clause in self.must)

@@ -201,14 +201,14 @@ class _Search:
         sparse = self._round("sparse", self._first_sparse) if max(shares) > 0 else None
         dense = None
         counts = sparse is not None and weights.unfed > 0
-        if min(shares) < 1 and not (counts and self._is_late("dense", "side")):
+        if min(shares) < 1 and not (counts and self._is_late("dense_late", "dense side")):
             dense = self._round("dense", self._first_dense)
         if not feeds:
             off = PrfOutcome(False, "off")
             return self._done(sparse, dense, self._fuse(sparse, dense, weights.unfed), None, off)
         first = self._fuse(sparse, dense, weights.first)
         prf = PrfOutcome(False, "late")
-        if not self._is_late("feedback", "round"):
+        if not self._is_late("feedback_late", "feedback round"):
             prf = self._feed(first, sparse, dense)
         unfed = first if weights.first == weights.unfed else None
         if unfed is None and (self.plan.explain != "none" or not prf.applied):
@@ -222,12 +222,12 @@ class _Search:
         final = self._fuse(*again, weights.final, "fuse_again")
         return self._done(sparse, dense, final, unfed, prf)
 
-    def _is_late(self, name: str, what: str) -> bool:
+    def _is_late(self, code: str, what: str) -> bool:
         """Whether the time is over; then a notice says that the part is left out."""
         if self.deadline is None or not self.deadline.is_over:
             return False
-        detail = f"the {name} {what} is left out: {self.deadline.milliseconds:g} ms were over"
-        self.notices.append(Notice(f"{name}_late", detail))
+        detail = f"the {what} is left out: {self.deadline.milliseconds:g} ms were over"
+        self.notices.append(Notice(code, detail))
         return True
 
     def _done(

@@ -249,6 +249,8 @@ def _field(parts: Mapping[str, object], path: str) -> str:
 
 
 def _whole(given: object, path: str, low: int, high: int) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given <= high:
         raise QueryError(f"{path} is {named(given)}; it must be from {low} to {high:,}")
-    return given
+    if given != int(given):
+        raise QueryError(f"{path} is {named(given)}; it must be a whole number")
+    return int(given)

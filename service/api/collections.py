@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from lsr.errors import IndexStateError, InputError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
+from lsr.retrieval.filter import Filter
 from lsr.service.api.bodies import JSON, check_media_type, declared_body, json_body, refused
 from lsr.service.api.schemas.collections import (
     NAME,
@@ -30,7 +32,7 @@ from lsr.service.api.schemas.collections import (
     UnusableCollection,
 )
 from lsr.service.api.schemas.tasks import TaskSaid
-from lsr.service.api.sight import may_see, where_of
+from lsr.service.api.sight import may_see, seen_rows, where_of
 from lsr.service.api.tasks import task_said
 from lsr.service.catalog import Catalog
 from lsr.service.collections.creation import CollectionSpec
@@ -65,7 +67,7 @@ def _add_reading(router: APIRouter, engine: SearchEngine) -> None:
             if not may_see(request, name):
                 continue
             try:
-                found.append(_summary(catalog, name))
+                found.append(_summary(catalog, name, where_of(request, name, None)))
             except IndexStateError as error:
                 unusable.append(UnusableCollection(name=name, code=error.code, detail=str(error)))
             except NotFoundError:  # deleted meanwhile
@@ -75,8 +77,8 @@ def _add_reading(router: APIRouter, engine: SearchEngine) -> None:
     @router.get(
         "/{collection}", summary="Describe a collection", responses=refused(404, 422, 500, 503)
     )
-    def read_collection(collection: str) -> CollectionSummary:
-        return _summary(catalog, collection)
+    def read_collection(request: Request, collection: str) -> CollectionSummary:
+        return _summary(catalog, collection, where_of(request, collection, None))
 
     @router.get(
         "/{collection}/suggest",
@@ -233,13 +235,16 @@ def _spec(body: CollectionBody) -> CollectionSpec:
     )
 
 
-def _summary(catalog: Catalog, name: str) -> CollectionSummary:
+def _summary(
+    catalog: Catalog, name: str, where: Mapping[str, Any] | Filter | None = None
+) -> CollectionSummary:
+    """The description of a collection; under a key's filter, of its own documents alone."""
     own = catalog.resolve(name)
     live = catalog.live(own)
     reader, state = live.view, live.state
     manifest = reader.manifest
     dense = manifest.dense
-    return CollectionSummary(
+    summary = CollectionSummary(
         name=own,
         aliases=sorted(alias for alias, target in catalog.aliases.all().items() if target == own),
         n_documents=reader.n_documents,
@@ -264,14 +269,32 @@ def _summary(catalog: Catalog, name: str) -> CollectionSummary:
             for each in manifest.segments
         ],
         default_plan=reader.default_plan.resolved(reader.modes),
-        fields=_fields(reader, catalog.field_types(own)),
+        fields=_fields(field_kinds(reader), catalog.field_types(own)),
         error=state.error,
     )
+    return summary if not where else _narrowed(summary, reader, where, catalog.field_types(own))
 
 
-def _fields(reader: CollectionReader, types: FieldTypes) -> list[FieldSummary]:
+def _narrowed(
+    summary: CollectionSummary,
+    reader: CollectionReader,
+    where: Mapping[str, Any] | Filter,
+    types: FieldTypes,
+) -> CollectionSummary:
+    """Without what is counted over documents that do not pass a filter."""
+    rows = seen_rows(reader, where)
+    nothing = ("n_deleted", "n_pending", "n_unpublished", "n_terms", "n_postings", "size_bytes")
+    seen = {
+        "n_documents": int(np.count_nonzero(rows)),
+        "fields": _fields(field_kinds(reader, rows), types),
+        "segments": [],
+        "seq": 0,
+    }
+    return summary.model_copy(update=dict.fromkeys(nothing, 0) | seen)
+
+
+def _fields(found: Mapping[str, set[str]], types: FieldTypes) -> list[FieldSummary]:
     """All fields that documents have or must keep to, by name."""
-    found = field_kinds(reader)
     return [
         FieldSummary.model_validate(
             {

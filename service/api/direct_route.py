@@ -1,4 +1,5 @@
-"""`DirectRoute`: a route whose JSON body is read and checked once, and whose answer is bytes.
+"""`DirectRoute`: a route whose JSON body is read and checked once, and whose answer is bytes; and
+`Lane`, by which its requests pass the layers of FastAPI.
 
 FastAPI describes it as any other. On a request it costs a third of one: the body goes from bytes to
 the model in one step, and the answer is not checked and copied by pydantic, but written as it is;
@@ -8,28 +9,81 @@ tests hold it to the model that the description names.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, get_type_hints
 
-from fastapi import Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lsr.service.problems import problem
+from lsr.errors import LsrError
+from lsr.service.problems import problem, refusal_of
 
-__all__ = ["DirectRoute"]
+__all__ = ["DirectRoute", "Lane", "Said"]
+
+
+Said = Response | Callable[[], Response]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Lane:
+    """Answers requests of direct routes, and leaves the others to the application.
+
+    It stands behind the guard, and finds a route by the rule that the guard has found.
+
+    Args:
+        app: what all other requests go to.
+        api: whose handlers make problems of exceptions.
+        routes: the direct ones among them are answered here.
+    """
+
+    def __init__(self, app: ASGIApp, api: FastAPI, routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._api = api
+        self._direct = {
+            (method, route.path): (route, route.get_route_handler())
+            for route in routes
+            if isinstance(route, DirectRoute)
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rule = scope["state"].get("rule") if scope["type"] == "http" else None
+        found = self._direct.get((scope["method"], rule)) if rule is not None else None
+        match = found[0].path_regex.match(scope["path"]) if found is not None else None
+        if found is None or match is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = found[0]
+        scope["path_params"] = match.groupdict()
+        request = Request(scope, receive)
+        try:
+            response = await found[1](request)
+        except (LsrError, HTTPException, RequestValidationError) as error:
+            response = await refusal_of(self._api, request, error)
+        await response(scope, receive, send)
 
 
 class DirectRoute(APIRoute):
     """Route of an endpoint that takes path parameters, one model and the `Request`.
 
-    The endpoint runs in a thread and gives a `Response`. What FastAPI would do besides is refused
-    when the route is made: dependencies, query and header parameters.
+    The endpoint gives a `Response`, or a function that does the rest of the work and gives one. It
+    runs in a thread, unless it is short; then its rest does. What FastAPI would do besides is
+    refused when the route is made: dependencies, query and header parameters.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    @staticmethod
+    def is_short(_: Mapping[str, Any]) -> bool:
+        """Whether the endpoint may run on the event loop with these arguments, by name: others wait
+        meanwhile, and a thread would cost more than what it does."""
+        return False
+
+    def get_route_handler(self) -> Handler:
         """The function that answers a request."""
         needs = self.dependant
         others = (needs.dependencies, needs.query_params, needs.header_params, needs.cookie_params)
@@ -37,7 +91,7 @@ class DirectRoute(APIRoute):
             raise TypeError(f"{self.path}: a direct route takes its path, one body and the request")
         body_name, request_name = needs.body_params[0].name, needs.request_param_name
         model: type[BaseModel] = get_type_hints(self.endpoint)[body_name]
-        endpoint = self.endpoint
+        endpoint, is_short = self.endpoint, self.is_short
 
         async def handle(request: Request) -> Response:
             body = await request.body()
@@ -47,9 +101,17 @@ class DirectRoute(APIRoute):
                 return _refusal(error, body, request)
             values = {**request.path_params, body_name: given, request_name: request}
             run = partial(endpoint, **values)
-            return await asyncio.get_running_loop().run_in_executor(None, run)
+            said = run() if is_short(values) else partial(_whole, run)
+            if isinstance(said, Response):
+                return said
+            return await asyncio.get_running_loop().run_in_executor(None, said)
 
         return handle
+
+
+def _whole(run: Callable[[], Said]) -> Response:
+    said = run()
+    return said if isinstance(said, Response) else said()
 
 
 def _refusal(error: ValidationError, body: bytes, request: Request) -> Response:

@@ -50,7 +50,12 @@ def batches_router(catalog: Catalog, longest_line: int) -> APIRouter:
         longest_line: most bytes of a line in a stream.
     """
     router = APIRouter(prefix="/v1/collections/{collection}", tags=["documents"])
+    _add_writing(router, catalog, longest_line)
+    _add_deleting(router, catalog)
+    return router
 
+
+def _add_writing(router: APIRouter, catalog: Catalog, longest_line: int) -> None:
     @router.post(
         "/documents",
         summary="Store many documents: a JSON list, or a stream of JSON lines",
@@ -98,6 +103,8 @@ def batches_router(catalog: Catalog, longest_line: int) -> APIRouter:
             said["searchable"] = await is_searchable(catalog, name, bulk.seq)
         return json_answer(said, 207 if bulk.n_failed else 200)
 
+
+def _add_deleting(router: APIRouter, catalog: Catalog) -> None:
     @router.post(
         "/documents/delete",
         summary="Delete documents by id, or all that pass a filter",
@@ -128,8 +135,6 @@ def batches_router(catalog: Catalog, longest_line: int) -> APIRouter:
         if wait == "searchable":
             said["searchable"] = await is_searchable(catalog, collection, bulk.seq)
         return json_answer(said, 200)
-
-    return router
 
 
 def _put_of(rules: DocumentRules, value: object) -> Operation:

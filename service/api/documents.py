@@ -50,6 +50,7 @@ def documents_router(catalog: Catalog) -> APIRouter:
     router = APIRouter(prefix="/v1/collections/{collection}", tags=["documents"])
     _add_put(router, catalog)
     _add_changing(router, catalog)
+    _add_listing(router, catalog)
     _add_reading(router, catalog)
     return router
 
@@ -142,7 +143,7 @@ def _add_changing(router: APIRouter, catalog: Catalog) -> None:
         return await _write(catalog, collection, operation, wait, idempotency_key)
 
 
-def _add_reading(router: APIRouter, catalog: Catalog) -> None:
+def _add_listing(router: APIRouter, catalog: Catalog) -> None:
     @router.get(
         "/documents",
         summary="List documents in order of their ids",
@@ -196,6 +197,8 @@ def _add_reading(router: APIRouter, catalog: Catalog) -> None:
         where = where_of(request, collection, None)
         return StreamingResponse(exported(reader, where), media_type=NDJSON)
 
+
+def _add_reading(router: APIRouter, catalog: Catalog) -> None:
     @router.get(
         f"/documents/{DOC_ID}",
         summary="Read a document as it was written last; its id may hold slashes",

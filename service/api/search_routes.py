@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from lsr.errors import LsrError
 from lsr.retrieval.filter import Filter
 from lsr.service.api.answer_writer import answer_content, explain_content, written
-from lsr.service.api.direct_route import DirectRoute
+from lsr.service.api.direct_route import DirectRoute, Said
 from lsr.service.api.schemas.problem import Problem
 from lsr.service.api.schemas.search import (
     EncodeAnswer,
@@ -27,7 +28,12 @@ from lsr.service.metrics import Metrics
 from lsr.service.problems import problem_of
 from lsr.service.security.grant import grant_of
 
-__all__ = ["search_router"]
+__all__ = ["is_plain", "search_router"]
+
+_PLAIN = frozenset({"text", "limit", "offset", "snippet", "fields", "timeout_ms"})
+_PLAIN_CHARACTERS, _PLAIN_HITS = 400, 20
+_LITTLE_CHARACTERS = 40_000
+"""Texts of this length are scanned for passages in about a millisecond."""
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"model": Problem, "description": "There is no such thing."},
@@ -41,21 +47,40 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 
 def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     """Everything that searches, below `/v1/collections/{collection}`."""
+
+    class SearchRoute(DirectRoute):
+        """A direct route, where plain searches of small collections are short."""
+
+        @staticmethod
+        def is_short(values: Mapping[str, Any]) -> bool:
+            return is_plain(values["body"]) and engine.is_small(values["collection"])
+
     router = APIRouter(
         prefix="/v1/collections/{collection}",
         tags=["search"],
-        route_class=DirectRoute,
+        route_class=SearchRoute,
         responses=_REFUSALS,
     )
 
     @router.post("/search", summary="Search a collection", response_model=SearchAnswer)
-    def search(collection: str, body: SearchRequest, request: Request) -> Response:
+    def search(collection: str, body: SearchRequest, request: Request) -> Said:
         asked = body.search(_within(request, collection), engine.limits.timeout_ms[0])
-        result = engine.answer(collection, asked)
-        _count(metrics, result)
-        return _json(answer_content(result, asked, _request_id(request)))
+        begun = engine.begin(collection, asked)
 
-    @router.post("/msearch", summary="Several searches at once", response_model=MultiAnswer)
+        def end() -> Response:
+            result = begun.end()
+            _count(metrics, result)
+            return _json(answer_content(result, asked, _request_id(request)))
+
+        is_little = not asked.snippets or begun.n_characters <= _LITTLE_CHARACTERS
+        return end() if is_little else end
+
+    @router.post(
+        "/msearch",
+        summary="Several searches at once",
+        response_model=MultiAnswer,
+        responses={207: {"model": MultiAnswer, "description": "Some have a problem as answer."}},
+    )
     def msearch(collection: str, body: MultiRequest, request: Request) -> Response:
         request_id = _request_id(request)
         searches = [
@@ -70,7 +95,8 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
             else:
                 _count(metrics, found)
                 results.append({"answer": answer_content(found, asked, request_id)})
-        return _json({"results": results, "request_id": request_id})
+        status = 207 if any("problem" in each for each in results) else 200
+        return _json({"results": results, "request_id": request_id}, status)
 
     @router.post("/explain", summary="Why a document has its score", response_model=ExplainAnswer)
     def explain(collection: str, body: ExplainRequest, request: Request) -> Response:
@@ -87,6 +113,17 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     return router
 
 
+def is_plain(body: object) -> bool:
+    """Whether a request is a search that nothing makes long but its collection."""
+    return (
+        type(body) is SearchRequest
+        and body.model_fields_set <= _PLAIN
+        and len(body.text) <= _PLAIN_CHARACTERS
+        and (body.limit or 0) <= _PLAIN_HITS
+        and body.offset <= _PLAIN_HITS
+    )
+
+
 def _within(request: Request, collection: str) -> Filter | None:
     """The filter of the request's key."""
     return grant_of(request.scope).filter_for(collection)
@@ -96,8 +133,8 @@ def _count(metrics: Metrics, result: SearchResult) -> None:
     metrics.count_search(result.collection, result.answer.mode, result.answer.took_ms)
 
 
-def _json(content: dict[str, Any]) -> Response:
-    return Response(written(content), media_type="application/json")
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(written(content), status, media_type="application/json")
 
 
 def _request_id(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from lsr.service.collections.field_types import FieldTypes
 from lsr.types import Document
 
 __all__ = ["CollectionSpec", "Encoders", "build_from_spec", "opened_encoders"]
+
+_MODEL = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def opened_encoders(spec: CollectionSpec) -> Encoders:
             unknown.
         UnavailableError: packages that a model needs are not installed.
     """
+    for model in (spec.sparse, spec.dense):
+        _check_model(model)
     options = None
     if spec.lexical_weight is not None:
         options = learned_options(lexical_weight=spec.lexical_weight)
@@ -75,6 +80,15 @@ def opened_encoders(spec: CollectionSpec) -> Encoders:
         plan = plan_from(spec.default_plan)
         plan.resolved(MODES if dense is not None else ("sparse",))
     return Encoders(sparse, dense, plan, FieldTypes.of(spec.fields))
+
+
+def _check_model(name: str | None) -> None:
+    """A request names a model; it gives no path, which would read any folder of the machine."""
+    if name is not None and _MODEL.fullmatch(name) is None:
+        raise InputError(
+            f"a model cannot be named {name[:80]!r} in a request: give bm25, doc-mini, or NAME or "
+            "OWNER/NAME; build a collection with a model of your own by lsr index build"
+        )
 
 
 def build_from_spec(

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.errors import IndexCorruptError, InputError, StorageError
 from lsr.files import read_signed, signed, write_atomically
 from lsr.index.collection.reader import CollectionReader
@@ -116,17 +119,26 @@ def type_of(value: object) -> str:
     return "text" if isinstance(value, str) else "object"
 
 
-def field_kinds(reader: CollectionReader) -> dict[str, set[str]]:
-    """The types of the values that each metadata field has, those of deleted documents included."""
+def field_kinds(
+    reader: CollectionReader, rows: NDArray[np.bool_] | None = None
+) -> dict[str, set[str]]:
+    """The types of the values that each metadata field has, those of deleted documents included.
+
+    Args:
+        rows: mask of the documents that count, shape (n_rows,); None for all.
+    """
     found: dict[str, set[str]] = {}
-    for segment in reader.metadata.segments:
+    for segment, own in reader.metadata.parts():
         for name in segment.fields:
-            values = segment.column(name).values  # ascending, in canonical JSON
-            found.setdefault(name, set()).update(
-                kind
-                for first, end, kind in _FIRST_BYTES
-                if bisect_left(values, first) < bisect_left(values, end)
-            )
+            column = segment.column(name)
+            values = column.values  # ascending, in canonical JSON
+            counts = None if rows is None else column.counts(rows[own])
+            for first, end, kind in _FIRST_BYTES:
+                place = slice(bisect_left(values, first), bisect_left(values, end))
+                if place.start < place.stop and (counts is None or counts[place].any()):
+                    found.setdefault(name, set()).add(kind)
+            if rows is None:
+                found.setdefault(name, set())
     return found
 
 

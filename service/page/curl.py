@@ -18,6 +18,7 @@ def search_body(
     plan: Mapping[str, object],
     offset: int = 0,
     vector: Mapping[str, float] | None = None,
+    sort: str = "",
 ) -> dict[str, Any]:
     """The body of a request for hits from `offset` on; what is as the default is left out."""
     body: dict[str, Any] = {"text": text}
@@ -25,6 +26,8 @@ def search_body(
         body["vectors"] = {"sparse": dict(vector)}
     if where:
         body["filter"] = dict(where)
+    if sort:
+        body["sort"] = [sort]
     if offset:
         body["offset"] = offset
     return {**body, **plan}

@@ -10,6 +10,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lsr.errors import LsrError, NotFoundError
+from lsr.service.api.bodies import DOC_ID
+from lsr.service.api.sight import n_seen
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.curl import curl_command
@@ -46,7 +48,7 @@ def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
     def results(collection: str, request: Request) -> Response:
         return page.search(collection, request, template="results.html")
 
-    @router.get("/c/{collection}/documents/{doc_id:path}")
+    @router.get(f"/c/{{collection}}/documents/{DOC_ID}")
     def document(collection: str, doc_id: str, request: Request) -> HTMLResponse:
         return page.document(collection, doc_id, request)
 
@@ -73,7 +75,10 @@ class _Page:
 
     def collections(self, request: Request) -> HTMLResponse:
         """A choice of collections."""
-        sizes = {name: self._engine.collection(name).n_documents for name in self.names(request)}
+        sizes = {
+            name: n_seen(request, name, self._engine.collection(name))
+            for name in self.names(request)
+        }
         return self._render(
             "collections.html", HTTPStatus.OK, request, sizes=sizes, collection=None
         )
@@ -95,7 +100,7 @@ class _Page:
             query = PageQuery.of(name, request.query_params, default, modes)
             address = query.address
             said = sum(each in request.query_params for each in PLAN_NAMES)
-            if template == "search.html" and said > len(query.plan.pairs):
+            if template == "search.html" and (said > len(query.plan.pairs) or _has_blanks(request)):
                 return RedirectResponse(address, HTTPStatus.FOUND)
             view = self._result(query, request) if query.text.strip() else None
         except LsrError as refused:
@@ -105,7 +110,7 @@ class _Page:
             status,
             request,
             collection=name,
-            n_documents=collection.n_documents,
+            n_documents=n_seen(request, name, collection),
             controls=Controls.of(query.plan, default, modes),
             examples=() if grant_of(request.scope).filter else self._engine.examples(name),
             query=query,
@@ -148,7 +153,8 @@ class _Page:
         answer = found.result.answer
         self._metrics.count_search(query.collection, answer.mode, answer.took_ms)
         curl = curl_command(str(request.base_url), query.collection, found.body)
-        n_documents = self._engine.collection(query.collection).n_documents
+        collection = self._engine.collection(query.collection)
+        n_documents = n_seen(request, query.collection, collection)
         return result_view(query, found, n_documents, curl)
 
     def _near(self, query: PageQuery, view: ResultView | None, request: Request) -> NearView | None:
@@ -175,6 +181,14 @@ class _Page:
     ) -> HTMLResponse:
         text = self._environment.get_template(template).render(names=self.names(request), **values)
         return HTMLResponse(text, status)
+
+
+def _has_blanks(request: Request) -> bool:
+    """Whether a form without JavaScript sent fields in which nothing was written."""
+    return any(
+        not value.strip() and name.startswith(("from.", "to.", "sort"))
+        for name, value in request.query_params.multi_items()
+    )
 
 
 def _spoken(value: object) -> str:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lsr.errors import QueryError
+from lsr.retrieval.answer import FacetCounts
 from lsr.retrieval.explanation import Origin, QueryTerm
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.plan import SearchPlan, plan_from
+from lsr.retrieval.refinement import MOST_FACETS
 from lsr.service.engine import Search, SearchEngine, SearchResult, Vectors
 from lsr.service.page.curl import search_body
+from lsr.service.page.facet_view import MOST_VALUES
 from lsr.service.page.feedback_view import asks_for_feedback
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.query_words import QueryWord, QueryWords
@@ -33,6 +36,7 @@ class Found:
         window: hits that can be reached.
         is_kept: whether feedback learned no more, since words that it learned were chosen from.
         body: of the request that asks the REST API for the same.
+        facets: of each field as if it were not filtered by itself, so that more can be chosen.
     """
 
     result: SearchResult
@@ -42,6 +46,7 @@ class Found:
     window: int
     is_kept: bool
     body: dict[str, Any]
+    facets: list[FacetCounts]
 
 
 def search_page(engine: SearchEngine, query: PageQuery, within: Filter | None = None) -> Found:
@@ -107,7 +112,7 @@ class _PageSearch:
         terms: Sequence[QueryTerm] = result.answer.prf.terms
         self._words.learn((term.term for term in terms), _texts(learned_from))
         has_words = self._whole.mode != "dense"
-        body = search_body(query.text, query.where, self._fields, offset, vector)
+        body = search_body(query.text, query.where, self._fields, offset, vector, query.sort)
         return Found(
             result,
             self._words,
@@ -116,23 +121,55 @@ class _PageSearch:
             window,
             bool(origins),
             body,
+            self._facets(result, vector),
         )
+
+    @property
+    def _facet_fields(self) -> list[str]:
+        return list(self._collection.metadata.fields[:MOST_FACETS])
+
+    def _facets(
+        self, result: SearchResult, vector: Mapping[str, float] | None
+    ) -> list[FacetCounts]:
+        found = {each.field: each for each in result.answer.facets}
+        for name in self._facet_fields:
+            if name in self._query.where:
+                where = {**self._query.where}
+                del where[name]
+                alone = self._asked(vector, 1, 0, where, [name])
+                found[name] = self._engine.answer(
+                    self._query.collection, replace(alone, snippets=False, pieces=False)
+                ).answer.facets[0]
+        return [found[name] for name in self._facet_fields if name in found]
 
     def _search(
         self, vector: Mapping[str, float] | None, *, limit: int, offset: int = 0
     ) -> SearchResult:
-        search = Search(
+        asked = [] if limit == 1 else self._facet_fields
+        search = self._asked(vector, limit, offset, self._query.where, asked)
+        return self._engine.answer(self._query.collection, search)
+
+    def _asked(
+        self,
+        vector: Mapping[str, float] | None,
+        limit: int,
+        offset: int,
+        where: Mapping[str, object],
+        facets: Sequence[str],
+    ) -> Search:
+        return Search(
             text=self._query.text,
             limit=limit,
             offset=offset,
-            where=self._query.where,
+            where=where,
             within=self._within,
             plan=self._fields,
             vectors=None if vector is None else Vectors(sparse=vector),
             pieces=True,
+            sort=(self._query.sort,) if self._query.sort else (),
             count=True,
+            facets=tuple({"field": name, "limit": MOST_VALUES, "stats": True} for name in facets),
         )
-        return self._engine.answer(self._query.collection, search)
 
     def _documents(self, result: SearchResult) -> list[Document]:
         name = self._query.collection

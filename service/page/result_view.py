@@ -9,9 +9,10 @@ from lsr.retrieval.answer import Answer
 from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit
 from lsr.service.page.count_view import CountView, count_view
+from lsr.service.page.facet_view import FacetPanel, facet_panel
 from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
 from lsr.service.page.page_search import PAGE_SIZE, Found
-from lsr.service.page.query_string import PageQuery, Scalar
+from lsr.service.page.query_string import PageQuery, Scalar, values_of
 from lsr.service.page.query_words import QueryWords
 from lsr.service.page.score_view import ScoreView, full_length, score_view
 from lsr.service.page.term_view import TermChip, term_chips
@@ -57,6 +58,7 @@ class ResultView:
         has_words, has_meaning: whether bars have such a part.
         kinds: kinds of words that hits show.
         ends_at: the last hit that can be reached, when the list was cut off there.
+        panel: what the hits can be narrowed and ordered by; None where there is nothing.
         curl: the command that asks the REST API for the same.
     """
 
@@ -75,6 +77,7 @@ class ResultView:
     notes: list[str]
     stages: list[Stage]
     total_ms: str
+    panel: FacetPanel | None
     curl: str
 
 
@@ -112,6 +115,7 @@ def result_view(query: PageQuery, found: Found, n_documents: int, curl: str) -> 
         notes=notes(answer, found.is_kept),
         stages=stages(answer.took_ms),
         total_ms=spoken_ms(answer.took_ms["total"]),
+        panel=facet_panel(query, found.facets),
         curl=curl,
     )
 
@@ -132,7 +136,7 @@ def _chips(query: PageQuery, pairs: Iterable[tuple[str, object]]) -> Iterable[Ch
             continue
         shown = _shown(value)
         if shown and len(shown) <= _MAX_CHIP_CHARACTERS:
-            active = name in query.where and query.where[name] == value
+            active = name in query.where and value in values_of(query.where[name])
             yield Chip(name, shown, query.narrowed_to(name, value), active)
 
 

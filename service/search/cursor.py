@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 from dataclasses import dataclass
 
 import orjson
@@ -86,5 +87,8 @@ def digest(name: str, search: Search) -> str:
         (vectors.sparse, vectors.dense) if vectors else None,
         search.min_score,
     ]
-    content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    try:
+        content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers above 64 bits
+        content = json.dumps(given, sort_keys=True).encode()
     return hashlib.blake2b(content, digest_size=12).hexdigest()

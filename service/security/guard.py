@@ -157,6 +157,8 @@ def _check_limited(grant: Grant, rule: Rule, collection: str | None, scope: Scop
     if rule.limited == "refused" and (grant.filter is not None or collection is None):
         detail = f"{rule.path} is not for keys that are limited to some collections or documents"
         raise Refusal(403, "forbidden", detail)
+    if rule.limited == "harmless":
+        grant.asked = True
     if collection is None:
         return
     if not grant.allows(collection):

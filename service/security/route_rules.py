@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
     Rule("GET", _DOCUMENT, "read", limited="applied"),
     Rule("PUT PATCH", _DOCUMENT, "write", "write", "json", "applied"),
     Rule("DELETE", _DOCUMENT, "write", "write", limited="applied"),
-    Rule("GET", _ONE, "read", limited="harmless"),
+    Rule("GET", _ONE, "read", limited="applied"),
     Rule("PUT", _ONE, "admin", "heavy", "json"),
     Rule("DELETE", _ONE, "admin", "heavy"),
     Rule("POST", f"{_ONE}/merge", "admin", "heavy", "json"),

@@ -181,7 +181,7 @@ def test_a_late_side_is_left_out_and_named(
 
 def test_several_searches_share_one_answers_caps(client: TestClient) -> None:
     searches = [{"text": "heron"}, {"text": ""}, {"text": "otter", "limit": 2}]
-    told = _ask(client, "msearch", searches=searches)
+    told = _ask(client, "msearch", 207, searches=searches)
     first, second, third = told["results"]
     assert first["answer"]["hits"] == _ask(client, text="heron")["hits"]
     assert second["problem"]["code"] == "invalid_query"

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue
 
+from lsr.service.api.schemas.problem import Whole
 from lsr.service.api.schemas.refinement import FilterFields
 
 __all__ = [
@@ -60,7 +61,7 @@ class BulkDocument(DocumentBody):
         description="Its id; `_id` and `id` are taken too.",
         examples=["birds-17"],
     )
-    if_version: int | None = Field(
+    if_version: Whole | None = Field(
         default=None, ge=0, description="The version it must have now; 0: it must not exist."
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from lsr.retrieval.feedback import DenseFeedback, SparseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.plan import Prf, SearchPlan
+from lsr.service.api.schemas.problem import Whole
 
 __all__ = ["FusionFields", "PlanFields", "PrfFields"]
 
@@ -44,7 +45,7 @@ class FusionFields(BaseModel):
     norm: str = _told(Fusion, "norm")
     missing: str = _told(Fusion, "missing")
     weight_sparse: float | None = _told(Fusion, "weight_sparse")
-    rrf_k: int = _told(Fusion, "rrf_k")
+    rrf_k: Whole = _told(Fusion, "rrf_k")
 
 
 class DenseFeedbackFields(BaseModel):
@@ -63,7 +64,7 @@ class SparseFeedbackFields(BaseModel):
     model_config = _FORBIDDING
 
     enabled: bool = _told(SparseFeedback, "enabled")
-    terms: int = _told(SparseFeedback, "terms")
+    terms: Whole = _told(SparseFeedback, "terms")
     alpha: float = _told(SparseFeedback, "alpha")
     beta: float = _told(SparseFeedback, "beta")
     max_df: float = _told(SparseFeedback, "max_df")
@@ -75,7 +76,7 @@ class PrfFields(BaseModel):
     model_config = _FORBIDDING
 
     interpolate: str = _told(Prf, "interpolate")
-    depth: int = _told(Prf, "depth")
+    depth: Whole = _told(Prf, "depth")
     weight_sparse_pre: float | None = _told(Prf, "weight_sparse_pre")
     min_score: float | None = _told(Prf, "min_score")
     dense: DenseFeedbackFields = Field(default_factory=DenseFeedbackFields)
@@ -88,7 +89,7 @@ class PlanFields(BaseModel):
     model_config = _FORBIDDING
 
     mode: str | None = _told(SearchPlan, "mode")
-    window: int = _told(SearchPlan, "window")
+    window: Whole = _told(SearchPlan, "window")
     fusion: FusionFields = Field(default_factory=FusionFields)
     prf: PrfFields = Field(default_factory=PrfFields)
     explain: str = _told(SearchPlan, "explain")

@@ -1,12 +1,20 @@
-"""Schemas of health and of problems."""
+"""Schemas of health and of problems, and whole numbers as JSON writes them."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
-__all__ = ["Health", "Problem"]
+__all__ = ["Health", "Problem", "Whole"]
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number; 10.0 is one too, as JSON and its schemas have it."""
 
 
 class Health(BaseModel):

@@ -15,7 +15,7 @@ from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.api.schemas.plan import PlanFields
-from lsr.service.api.schemas.problem import Problem
+from lsr.service.api.schemas.problem import Problem, Whole
 from lsr.service.engine import Search, Vectors
 
 __all__ = [
@@ -55,7 +55,7 @@ class CollapseFields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     field: str = Field(description="The field.", examples=["parent_id"])
-    inner: int = Field(default=0, description="Further hits of each value that are told.")
+    inner: Whole = Field(default=0, description="Further hits of each value that are told.")
 
 
 class SearchRequest(PlanFields):
@@ -73,12 +73,12 @@ class SearchRequest(PlanFields):
     vectors: VectorFields | None = Field(
         default=None, description="Used in place of what the models would make of the text."
     )
-    limit: int | None = Field(
+    limit: Whole | None = Field(
         default=None,
         description="Hits wanted; 10 when left out. Fewer come where fewer documents match.",
         json_schema_extra={"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}]},
     )
-    offset: int = Field(
+    offset: Whole = Field(
         default=0,
         description="Hits to leave out at the front. Pages put together are one long answer.",
         json_schema_extra={"minimum": 0},
@@ -106,7 +106,7 @@ class SearchRequest(PlanFields):
     min_score: FiniteFloat | None = Field(
         default=None, description="Hits with a lower score are left out."
     )
-    timeout_ms: int | None = Field(
+    timeout_ms: Whole | None = Field(
         default=None,
         description="Milliseconds after which what has not begun is left out: `partial` and the "
         "warnings tell. 1,000 when left out, 10,000 at most.",

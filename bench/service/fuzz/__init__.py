@@ -1,0 +1,1 @@
+"""The service under requests that schemathesis makes of its own description."""
