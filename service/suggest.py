@@ -109,14 +109,25 @@ class Vocabulary:
             ]
         return tuple(each[-1] for each in sorted(found)[:most])
 
+    def _meant(self, word: str) -> tuple[str, ...]:
+        """Words near to one that the collection lacks.
+
+        One that is only known by its stem is taken for mistyped where two letters that change
+        places make it a word: "opne" has the stem of "opn", and means "open".
+        """
+        if word in self._counts:
+            return ()
+        found = self.near(word)
+        if not self._has(word):
+            return found
+        return tuple(each for each in found[:1] if sorted(each) == sorted(word))
+
     def suggest(self, text: str) -> Suggestion:
         """A text that may have been meant, where the collection lacks some of its words."""
         near = {
             word: found
             for word in dict.fromkeys(_WORD.findall(text))
-            if len(word) <= _MOST_LETTERS
-            and not self._has(word.lower())
-            and (found := self.near(word))
+            if len(word) <= _MOST_LETTERS and (found := self._meant(word.lower()))
         }
         if not near:
             return Suggestion()

@@ -136,6 +136,11 @@ class QueryTerms:
         self._found: NDArray[np.int32] = np.empty((3, 0), np.int32)
         self._unknown: NDArray[np.int32] = np.empty((2, 0), np.int32)
 
+    @property
+    def analyzer(self) -> Analyzer:
+        """What makes the collection's stems, as far as is known."""
+        return self._memory.analyzer
+
     def highlight(self, text: str) -> list[Piece]:
         """The whole text as it is, blanks and all, with its matches told apart."""
         return list(cut(text, 0, len(text), self._spans(0, self._find(text))))

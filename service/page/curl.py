@@ -13,12 +13,21 @@ _NEXT_LINE = " \\\n     "
 
 
 def search_body(
-    text: str, where: Mapping[str, object], plan: Mapping[str, object], offset: int = 0
+    text: str,
+    where: Mapping[str, object],
+    plan: Mapping[str, object],
+    offset: int = 0,
+    vector: Mapping[str, float] | None = None,
+    sort: str = "",
 ) -> dict[str, Any]:
     """The body of a request for hits from `offset` on; what is as the default is left out."""
     body: dict[str, Any] = {"text": text}
+    if vector is not None:
+        body["vectors"] = {"sparse": dict(vector)}
     if where:
         body["filter"] = dict(where)
+    if sort:
+        body["sort"] = [sort]
     if offset:
         body["offset"] = offset
     return {**body, **plan}

@@ -40,25 +40,18 @@ class LearnedFrom:
 
 @dataclass(frozen=True)
 class FeedbackView:
-    """View of what feedback learned.
-
-    Attributes:
-        documents: what it learned from, best first.
-        words: what it added to the query, heaviest first.
-    """
+    """View of what feedback learned from, best first."""
 
     documents: list[LearnedFrom]
-    words: list[str]
 
 
 def feedback_view(
-    query: PageQuery, answer: Answer, documents: Sequence[Document], words: Sequence[str]
+    query: PageQuery, answer: Answer, documents: Sequence[Document]
 ) -> FeedbackView | None:
     """View of feedback; None when there was none.
 
     Args:
         documents: those that were learned from, best first.
-        words: those that were added.
     """
     if not answer.prf.applied:
         return None
@@ -70,7 +63,7 @@ def feedback_view(
         )
         for document, each in zip(documents, answer.prf.feedback, strict=True)
     ]
-    return FeedbackView(learned, list(words))
+    return FeedbackView(learned)
 
 
 def asks_for_feedback(plan: SearchPlan) -> bool:
@@ -78,16 +71,22 @@ def asks_for_feedback(plan: SearchPlan) -> bool:
     return plan.prf.interpolate != "none" or (plan.mode == "sparse" and plan.prf.sparse.enabled)
 
 
-def notes(answer: Answer) -> list[str]:
-    """Sentences that the reader should know: warnings, and why nothing was learned."""
+def notes(answer: Answer, is_kept: bool = False) -> list[str]:
+    """Sentences that the reader should know: warnings, and why nothing was learned.
+
+    Args:
+        is_kept: whether the words that were learned are kept as they are.
+    """
     found = [
         _NOTES.get(code, f"{detail[:1].upper()}{detail[1:]}.")
         for code, detail in answer.warnings
         if not (code == "feedback_without_direction" and answer.prf.reason == "no_direction")
         and not (code in _NOTES and answer.mode != "hybrid")
     ]
+    if is_kept:
+        found.append("The words that were learned are kept as you chose them; no more are learned.")
     reason = answer.prf.reason
-    if reason is None or not asks_for_feedback(answer.plan):
+    if is_kept or reason is None or not asks_for_feedback(answer.plan):
         return found
     if reason == "off" and answer.plan.prf.depth == 0:
         reason = "no_depth"

@@ -10,16 +10,16 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lsr.errors import LsrError, NotFoundError
-from lsr.retrieval.plan import plan_from
 from lsr.service.api.bodies import DOC_ID
 from lsr.service.api.sight import n_seen
 from lsr.service.engine import SearchEngine
 from lsr.service.metrics import Metrics
-from lsr.service.page.curl import curl_command, search_body
-from lsr.service.page.feedback_view import asks_for_feedback
-from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
+from lsr.service.page.curl import curl_command
+from lsr.service.page.near_view import NearView, near_view
+from lsr.service.page.page_search import search_page
+from lsr.service.page.plan_form import PLAN_NAMES, Controls
 from lsr.service.page.query_string import PageQuery
-from lsr.service.page.result_view import PAGE_SIZE, ResultView, chips, result_view
+from lsr.service.page.result_view import ResultView, chips, result_view
 from lsr.service.problems import status_of
 from lsr.service.security.authenticator import COOKIE
 from lsr.service.security.grant import grant_of
@@ -101,7 +101,7 @@ class _Page:
             query = PageQuery.of(name, request.query_params, default, modes)
             address = query.address
             said = sum(each in request.query_params for each in PLAN_NAMES)
-            if template == "search.html" and said > len(query.plan.pairs):
+            if template == "search.html" and (said > len(query.plan.pairs) or _has_blanks(request)):
                 return RedirectResponse(address, HTTPStatus.FOUND)
             view = self._result(query, request) if query.text.strip() else None
         except LsrError as refused:
@@ -117,6 +117,7 @@ class _Page:
             query=query,
             address=address,
             view=view,
+            near=self._near(query, view, request),
             error=error,
         )
 
@@ -148,50 +149,22 @@ class _Page:
         )
 
     def _result(self, query: PageQuery, request: Request) -> ResultView:
-        engine, name = self._engine, query.collection
-        fields, window = self._plan(query.plan, name)
-        offset = (query.page - 1) * PAGE_SIZE
-        # One more than is shown tells whether there is a next page.
-        wanted = min(PAGE_SIZE + 1, engine.limits.hits)
-        if offset < window < offset + wanted:
-            wanted = window - offset
-        result = engine.search(
-            name,
-            query.text,
-            limit=wanted,
-            offset=offset,
-            where=query.where,
-            within=grant_of(request.scope).filter_for(name),
-            plan=fields,
-            pieces=True,
-        )
-        answer = result.answer
-        self._metrics.count_search(name, answer.mode, answer.took_ms)
-        return result_view(
-            query,
-            result,
-            engine.query_terms(name, query.text),
-            [engine.document(name, each.doc_id) for each in answer.prf.feedback],
-            window,
-            curl_command(
-                str(request.base_url), name, search_body(query.text, query.where, fields, offset)
-            ),
-        )
+        within = grant_of(request.scope).filter_for(query.collection)
+        found = search_page(self._engine, query, within)
+        answer = found.result.answer
+        self._metrics.count_search(query.collection, answer.mode, answer.took_ms)
+        curl = curl_command(str(request.base_url), query.collection, found.body)
+        collection = self._engine.collection(query.collection)
+        n_documents = n_seen(request, query.collection, collection)
+        return result_view(query, found, n_documents, curl)
 
-    def _plan(self, plan: PagePlan, name: str) -> tuple[dict[str, object], int]:
-        """The fields to search by, and how many hits can be reached.
-
-        What two sides or feedback made of a hit is explained; one side alone needs no words.
-        """
-        collection = self._engine.collection(name)
-        fields: dict[str, object] = dict(plan.fields)
-        whole = plan_from(fields, collection.default_plan).resolved(collection.modes)
-        if whole.mode == "hybrid" or asks_for_feedback(whole):
-            fields["explain"] = "full"
-        limit = self._engine.limits.window
-        if whole.mode == "hybrid" and collection.n_documents > whole.window:
-            limit = min(limit, whole.window)
-        return fields, limit
+    def _near(self, query: PageQuery, view: ResultView | None, request: Request) -> NearView | None:
+        if view is None or query.page > 1:
+            return None
+        terms = self._engine.query_terms(query.collection, query.text)
+        # A filtered key must not learn words of documents that it may not see.
+        suggester = None if grant_of(request.scope).filter else self._engine
+        return near_view(query, view.hits, terms, suggester)
 
     def _message(self, error: LsrError, request: Request) -> HTMLResponse:
         status = status_of(error)
@@ -211,6 +184,14 @@ class _Page:
             names=self.names(request), signed_in=COOKIE in request.cookies, **values
         )
         return HTMLResponse(text, status)
+
+
+def _has_blanks(request: Request) -> bool:
+    """Whether a form without JavaScript sent fields in which nothing was written."""
+    return any(
+        not value.strip() and name.startswith(("from.", "to.", "sort"))
+        for name, value in request.query_params.multi_items()
+    )
 
 
 def _spoken(value: object) -> str:

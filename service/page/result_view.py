@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.snippet import Piece
-from lsr.service.engine import FoundHit, SearchResult
+from lsr.service.engine import FoundHit
+from lsr.service.page.count_view import CountView, count_view
+from lsr.service.page.facet_view import FacetPanel, facet_panel
 from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
-from lsr.service.page.query_string import PageQuery, Scalar
+from lsr.service.page.page_search import PAGE_SIZE, Found
+from lsr.service.page.query_string import PageQuery, Scalar, values_of
+from lsr.service.page.query_words import QueryWords
 from lsr.service.page.score_view import ScoreView, full_length, score_view
+from lsr.service.page.term_view import TermChip, term_chips
 from lsr.service.page.timing_view import Stage, spoken_ms, stages
-from lsr.service.terms import QueryTerms
-from lsr.types import Document, Metadata
+from lsr.types import Metadata
 
-__all__ = ["PAGE_SIZE", "Chip", "HitView", "ResultView", "chips", "result_view"]
+__all__ = ["Chip", "HitView", "ResultView", "chips", "result_view"]
 
-PAGE_SIZE = 10
 _MAX_CHIPS = 8
 _MAX_CHIP_CHARACTERS = 40
-_MAX_ADDED = 12
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,18 @@ class ResultView:
     """A page of hits. Addresses are None where there is no such page.
 
     Attributes:
+        terms: the words of the query, and what was added to it.
+        count: how many there are.
         has_words, has_meaning: whether bars have such a part.
+        kinds: kinds of words that hits show.
         ends_at: the last hit that can be reached, when the list was cut off there.
+        panel: what the hits can be narrowed and ordered by; None where there is nothing.
         curl: the command that asks the REST API for the same.
     """
 
     hits: list[HitView]
+    terms: list[TermChip]
+    count: CountView
     first: int
     last: int
     previous: str | None
@@ -64,42 +72,35 @@ class ResultView:
     ends_at: int | None
     has_words: bool
     has_meaning: bool
+    kinds: frozenset[str]
     feedback: FeedbackView | None
     notes: list[str]
     stages: list[Stage]
     total_ms: str
+    panel: FacetPanel | None
     curl: str
 
 
-def result_view(
-    query: PageQuery,
-    result: SearchResult,
-    terms: QueryTerms,
-    learned_from: Sequence[Document],
-    window: int,
-    curl: str,
-) -> ResultView:
-    """View of a result that was asked for with one hit more than a page holds.
+def result_view(query: PageQuery, found: Found, n_documents: int, curl: str) -> ResultView:
+    """View of a page of hits.
 
     Args:
-        terms: spell the query's words.
-        learned_from: the documents that feedback learned from, best first.
-        window: hits that can be reached.
+        n_documents: of the collection.
     """
+    result, window = found.result, found.window
     answer, shown = result.answer, result.hits[:PAGE_SIZE]
     full = full_length(shown)
     hits = [
-        _hit_view(query, hit, answer, result.offset + place, full, terms)
+        _hit_view(query, hit, answer, result.offset + place, full, found.words)
         for place, hit in enumerate(shown, start=1)
     ]
     last = result.offset + len(hits)
     has_more = len(result.hits) > PAGE_SIZE
     kinds = {bar.kind for hit in hits for bar in hit.score.bars}
-    added = [term.term for term in answer.prf.terms if term.origin == "feedback"][:_MAX_ADDED]
-    spelling = terms.spelling(added, " ".join(document.text for document in learned_from))
-    words = [spelling.get(term, term) for term in added]
     return ResultView(
         hits=hits,
+        terms=term_chips(query, found.shown),
+        count=count_view(answer, result.offset + 1, last, n_documents),
         first=result.offset + 1,
         last=last,
         previous=query.turned_to(query.page - 1) if query.page > 1 else None,
@@ -107,10 +108,14 @@ def result_view(
         ends_at=last if hits and last == window and not has_more else None,
         has_words="words" in kinds,
         has_meaning="meaning" in kinds,
-        feedback=feedback_view(query, answer, learned_from, words),
-        notes=notes(answer),
+        kinds=frozenset(
+            term.kind for hit in hits for side in hit.score.sides for term in side.terms
+        ),
+        feedback=feedback_view(query, answer, found.learned_from),
+        notes=notes(answer, found.is_kept),
         stages=stages(answer.took_ms),
         total_ms=spoken_ms(answer.took_ms["total"]),
+        panel=facet_panel(query, found.facets),
         curl=curl,
     )
 
@@ -131,7 +136,7 @@ def _chips(query: PageQuery, pairs: Iterable[tuple[str, object]]) -> Iterable[Ch
             continue
         shown = _shown(value)
         if shown and len(shown) <= _MAX_CHIP_CHARACTERS:
-            active = name in query.where and query.where[name] == value
+            active = name in query.where and value in values_of(query.where[name])
             yield Chip(name, shown, query.narrowed_to(name, value), active)
 
 
@@ -142,21 +147,14 @@ def _shown(value: Scalar) -> str:
 
 
 def _hit_view(
-    query: PageQuery,
-    hit: FoundHit,
-    answer: Answer,
-    rank: int,
-    full: float,
-    terms: QueryTerms,
+    query: PageQuery, hit: FoundHit, answer: Answer, rank: int, full: float, words: QueryWords
 ) -> HitView:
-    explained = hit.explanation.terms or () if hit.explanation is not None else ()
-    spelling = terms.spelling([part.term for part in explained], hit.document.text)
     return HitView(
         rank=rank,
         doc_id=hit.document.doc_id,
         address=query.document(hit.document.doc_id),
         title=hit.title,
         snippet=hit.snippet,
-        score=score_view(hit, rank, full, answer.plan, answer.prf.applied, spelling),
+        score=score_view(hit, rank, full, answer.plan, answer.prf.applied, words),
         chips=chips(query, hit.document.metadata),
     )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lsr.retrieval.explanation import Explanation, Origin, PrfPart, SidePart, TermPart
+from lsr.retrieval.explanation import Explanation, PrfPart, SidePart
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.engine import FoundHit
+from lsr.service.page.query_words import QueryWords
+from lsr.service.page.term_view import TermView, term_views
 
-__all__ = ["Bar", "Movement", "ScoreView", "SideView", "TermView", "full_length", "score_view"]
+__all__ = ["Bar", "Movement", "ScoreView", "SideView", "full_length", "score_view"]
 
 _SIDES = {"sparse": "words", "dense": "meaning"}
-_ORIGINS = {
-    "query": "a word of the query",
-    "model": "added by the model",
-    "feedback": "learned from the first hits",
-}
-Spelling = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -27,16 +23,6 @@ class Bar:
     kind: str
     start: float
     width: float
-
-
-@dataclass(frozen=True)
-class TermView:
-    """A term's part in the score of words."""
-
-    word: str
-    origin: Origin
-    value: str
-    told: str
 
 
 @dataclass(frozen=True)
@@ -73,12 +59,14 @@ class ScoreView:
     Attributes:
         told: the bar in words.
         sides: empty where nothing was explained.
+        is_fused: whether there are two sides.
     """
 
     score: str
     told: str
     bars: list[Bar]
     sides: list[SideView]
+    is_fused: bool
     movement: Movement | None
 
 
@@ -88,7 +76,7 @@ def full_length(hits: Iterable[FoundHit]) -> float:
 
 
 def score_view(
-    hit: FoundHit, rank: int, full: float, plan: SearchPlan, moved: bool, spelling: Spelling
+    hit: FoundHit, rank: int, full: float, plan: SearchPlan, moved: bool, words: QueryWords
 ) -> ScoreView:
     """View of a hit's score.
 
@@ -96,7 +84,7 @@ def score_view(
         rank: the hit's, counted from 1.
         full: as `full_length` gives it.
         moved: whether feedback was applied.
-        spelling: words for terms.
+        words: the query's.
     """
     digits = 4 if plan.fusion.method == "rrf" else 3 if abs(hit.score) < 10 else 2
     bars, start = [], 0.0
@@ -107,25 +95,27 @@ def score_view(
     explained, sides = hit.explanation, []
     if explained is not None:
         sides = [
-            _side_view(name, part, explained, plan, digits, spelling)
+            _side_view(name, part, hit, explained, plan, digits, words)
             for name, part in (("sparse", explained.sparse), ("dense", explained.dense))
             if part is not None
         ]
     score = f"{hit.score:.{digits}f}"
+    is_fused = len(sides) > 1 or (plan.mode == "hybrid" and bool(sides))
     parts = " and ".join(f"{side.score} from {side.kind}" for side in sides if side.score)
     return ScoreView(
         score=score,
-        told=f"Score {score}: {parts}" if parts else f"Score {score}",
+        told=f"Score {score}: {parts}" if parts and is_fused else f"Score {score}",
         bars=bars,
         sides=sides,
+        is_fused=is_fused,
         movement=_movement(explained, rank) if moved and explained is not None else None,
     )
 
 
 def _lengths(hit: FoundHit) -> dict[str, float]:
-    """Lengths of the parts of a bar. A part below zero has none."""
+    """Lengths of the parts of a bar: one where one side was searched. Below zero it has none."""
     explained = hit.explanation
-    if explained is None:
+    if explained is None or explained.sparse is None or explained.dense is None:
         return {"fill": max(hit.score, 0.0)}
     sides = (("words", explained.sparse), ("meaning", explained.dense))
     return {
@@ -138,20 +128,22 @@ def _lengths(hit: FoundHit) -> dict[str, float]:
 def _side_view(
     name: str,
     part: SidePart,
+    hit: FoundHit,
     explained: Explanation,
     plan: SearchPlan,
     digits: int,
-    spelling: Spelling,
+    words: QueryWords,
 ) -> SideView:
     counts = part.weight > 0
     terms = explained.terms if name == "sparse" and counts else None
+    other = explained.other if terms is not None else 0.0
     prf = explained.prf if name == "dense" and counts else None
     return SideView(
         kind=_SIDES[name],
         score=f"{part.contribution:.{digits}f}" if counts else "",
         place=_place(name, part, plan),
         told=_arithmetic(part, prf, plan) if counts else "",
-        terms=_term_views(terms or (), explained.other, part.raw, spelling),
+        terms=term_views(terms or (), other, part.raw, words, hit.document),
     )
 
 
@@ -180,25 +172,6 @@ def _arithmetic(part: SidePart, prf: PrfPart | None, plan: SearchPlan) -> str:
             "was learned"
         )
     return told[0].upper() + told[1:]
-
-
-def _term_views(
-    terms: Sequence[TermPart], other: float, raw: float, spelling: Spelling
-) -> list[TermView]:
-    views = [
-        TermView(
-            word=spelling.get(part.term, part.term),
-            origin=part.origin,
-            value=f"{part.value:.3f}",
-            told=f"{part.value:.3f} of {raw:.3f}, {_ORIGINS[part.origin]}: weight "
-            f"{part.query_weight:.3g} in the query × {part.doc_weight:.3g} in the document",
-        )
-        for part in terms
-    ]
-    if other > 0:
-        told = f"{other:.3f} of {raw:.3f}: all other words together"
-        views.append(TermView("others", "model", f"{other:.3f}", told))
-    return views
 
 
 def _movement(explained: Explanation, rank: int) -> Movement | None:

@@ -58,7 +58,7 @@ def test_typing_finds(open_page: Open) -> None:
     first = page.locator(".hit").first
     expect(first.get_by_role("heading")).to_have_text("Heron 7 of the quiet river")
     expect(first.locator("mark").first).to_have_text("Heron")
-    expect(page.locator(".took")).to_contain_text("Hits 1–10 of 15 documents in")
+    expect(page.locator(".took")).to_contain_text("1–10 of 14 matches")
     expect(page).to_have_url(re.compile(r"/c/birds\?q=heron\+7$"))
     expect(page).to_have_title("heron 7 · birds")
     assert page.locator(".hit").count() == 10
@@ -72,7 +72,7 @@ def test_examples_filters_pages_and_documents(open_page: Open) -> None:
     page.locator(".examples a").first.click()
     expect(page.locator(".hit").first).to_be_visible()
     page.get_by_role("link", name="Next").click()
-    expect(page.locator(".took")).to_contain_text("Hits 11–14 of")
+    expect(page.locator(".took")).to_contain_text("11–14 of")
     page.get_by_role("link", name="Previous").click()
     page.locator(".hit").nth(1).get_by_role("link", name="year").click()
     expect(page.locator(".hit")).to_have_count(1)
@@ -206,3 +206,71 @@ def test_several_collections(open_page: Open, tmp_path: Path) -> None:
         _type(page, "heron")
         expect(page.locator(".hit")).to_have_count(3)
         page.context.close()
+
+
+def test_words_are_dropped_and_counted_double_by_links(open_page: Open) -> None:
+    page = open_page("/?q=heron+otter", java_script_enabled=False)
+    expect(page.locator(".took")).to_have_text("1–10 of 15 matches")
+    names = page.locator(".asked .word.query .name")
+    expect(names).to_have_count(2)
+    page.get_by_role("link", name="Leave heron out").click()
+    expect(page).to_have_url(re.compile(r"\?q=heron\+otter&t\.heron=0$"))
+    expect(page.locator(".took")).to_have_text("1 match")
+    expect(page.locator(".asked .word.out")).to_contain_text("heron")
+    page.get_by_text("Show as curl").click()
+    expect(page.get_by_label("Command")).to_contain_text('"vectors": {"sparse": {"otter"')
+    page.get_by_role("link", name="heron as it was").click()
+    page.get_by_role("link", name="Count heron double").click()
+    expect(page).to_have_url(re.compile(r"&t\.heron=2$"))
+    expect(page.locator(".hit")).to_have_count(10)
+    expect(page.locator(".hit .term").nth(1)).to_contain_text("heron")
+
+
+def test_mistyped_words(open_page: Open) -> None:
+    page = open_page("/?q=herno")
+    page.locator(".meant a").click()
+    expect(page.locator(".took")).to_have_text("1–10 of 14 matches")
+
+
+def test_values_ranges_and_orders_by_a_plain_form(open_page: Open) -> None:
+    page = open_page("/?q=heron", java_script_enabled=False)
+    page.get_by_text("Filter and sort").click()
+    page.get_by_label("from").fill("2003")
+    page.get_by_label("Sort by").select_option("year:desc")
+    page.get_by_role("button", name="Apply").click()
+    expect(page).to_have_url(re.compile(r"\?q=heron&from\.year=2003&sort=year%3Adesc$"))
+    expect(page.locator(".took")).to_have_text("1–10 of 11 matches")
+    expect(page.locator(".hit .id").first).to_have_text("birds/13?")
+    page.get_by_label("bird 11").check()
+    page.get_by_label("to", exact=True).fill("2004")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".hit")).to_have_count(2)
+    page.locator(".filters a").filter(has_text="year").click()
+    expect(page.locator(".took")).to_have_text("1–10 of 14 matches")
+    page.goto(page.url.split("?")[0] + "?q=heron&f.year=2001&f.year=2002")
+    expect(page.locator(".hit")).to_have_count(2)
+    expect(page.locator(".filters a")).to_have_count(2)
+    expect(page.get_by_label("2001 1")).to_be_checked()
+    expect(page.get_by_label("2003 1")).not_to_be_checked()
+
+
+SMALL = """() => [...document.querySelectorAll("a, button, input, select, summary")]
+  .filter((each) => each.checkVisibility() && each.type !== "hidden" && each.className !== "skip")
+  .map((each) => (["radio", "checkbox"].includes(each.type) && each.closest("label")) || each)
+  .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
+  .filter(([, box]) => box.width < 24 || box.height < 24)
+  .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)"""
+
+
+def test_fingers_can_hit_everything(open_page: Open, address: str) -> None:
+    page = open_page(viewport={"width": 390, "height": 800}, has_touch=True)
+    document = "/c/birds/documents/birds%2F3%3F?q=heron"
+    for path in ("/", "/?q=heron&f.tags=bird&page=2", "/?q=herno", "/?q=zebra", document):
+        page.goto(address + path)
+        for closed in page.locator("details:not([open]) > summary").all():
+            if closed.is_visible():
+                closed.click()
+        assert page.evaluate(SMALL) == [], path
+    page.goto(address + "/?q=heron")
+    height = page.evaluate("document.querySelector('.summary').getBoundingClientRect().height")
+    assert height <= 32

@@ -178,7 +178,7 @@ def test_ranks_and_words_are_those_of_the_explanation(open_page: Open, address: 
             expect(hit.locator(".moved .unseen")).to_have_text(f"{spoken}. ")
             moved += 1
         for term, part in zip(hit.locator(".term").all(), explained["terms"], strict=True):
-            assert term.inner_text() == part["term"]
+            assert term.inner_text() == f"{part['term']} {part['value']:.3f}"
             assert part["origin"] in (term.get_attribute("class") or "").split()
             assert f"{part['value']:.3f} of " in (term.get_attribute("title") or "")
         added = {part["term"] for part in explained["terms"] if part["origin"] == "feedback"}
@@ -368,5 +368,5 @@ def test_a_collection_without_vectors_stays_simple(open_page: Open) -> None:
     page = open_page("/c/plain?q=heron")
     expect(page.locator(".hit")).to_have_count(10)
     expect(page.locator("form input:not([type=hidden])")).to_have_count(1)
-    expect(page.locator(".tune, .modes, .balance, .sides, .key, .learned")).to_have_count(0)
+    expect(page.locator(".tune, .modes, .balance, .sides, .learned")).to_have_count(0)
     expect(page.locator(".hit .bar .fill")).to_have_count(10)

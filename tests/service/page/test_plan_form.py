@@ -147,7 +147,7 @@ def test_pages_end_where_fusion_stops_looking(
     monkeypatch.setattr(CollectionReader, "default_plan", SearchPlan(window=25))
     assert "Next →" in client.get("/c/shore?q=heron&page=2").text
     last = client.get("/c/shore?q=heron&page=3").text
-    assert "Hits 21–25 of" in last
+    assert "21–25 of" in last
     assert "Next →" not in last
     assert "at most the best 25 can be reached" in last
     beyond = client.get("/c/shore?q=heron&page=4")
@@ -250,7 +250,7 @@ def test_reasons_are_told(reason: str, part: str) -> None:
     )
     prf = PrfReport(False, reason)
     answer = Answer("heron", "hybrid", (), 0, plan, 1, prf, warnings, {"total": 1})
-    assert feedback_view(PageQuery("shore"), answer, [], []) is None
+    assert feedback_view(PageQuery("shore"), answer, []) is None
     told = ["They cancel out."] if reason != "no_direction" else []
     *others, last = notes(answer)
     assert others == [*told, "The tuned plan is old; tune again."]
