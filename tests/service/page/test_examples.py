@@ -20,9 +20,10 @@ def test_the_demo_asks_questions_that_find_their_answer(tmp_path: Path) -> None:
         if document.doc_id.split(".")[0] in PACKAGES
     ]
     build_collection(documents, tmp_path / "demo", sparse=Bm25Encoder())
-    with CollectionReader.open(tmp_path / "demo") as collection:
-        examples = example_queries(collection)
-        found = {text: collection.search(text, k=1).hits[0].document.doc_id for text in examples}
+    collection = CollectionReader.open(tmp_path / "demo")
+    examples = example_queries(collection)
+    found = {text: collection.search(text, k=1).hits[0].document.doc_id for text in examples}
+    collection.close()
     assert found == {
         "how do I replace a pattern in a string?": "re.sub",
         "which word is close to a misspelled one?": "difflib.get_close_matches",
