@@ -38,6 +38,8 @@ from lsr.service.limits.rate_limit import RateLimit
 from lsr.service.logs import AccessLog
 from lsr.service.metrics import Metrics
 from lsr.service.middleware import Compression, Envelope, Head, Options, Stopping
+from lsr.service.page.collections_view import panel_router
+from lsr.service.page.compare_view import compare_router
 from lsr.service.page.page import page_router
 from lsr.service.problems import MEDIA_TYPE, METHODS, install_handlers, methods_at
 from lsr.service.security.authenticator import Authenticator
@@ -114,6 +116,8 @@ def create_app(
     app.include_router(tasks_router(jobs.tasks))
     app.include_router(keys_router(authenticator))
     app.include_router(page_router(engine, metrics))
+    app.include_router(panel_router(engine, jobs.tasks))
+    app.include_router(compare_router(engine, metrics))
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     inner = Lane(app.build_middleware_stack(), app, searches.routes)

@@ -220,7 +220,7 @@ class SearchEngine:
 
         Raises:
             NotFoundError: there is no such collection.
-            QueryError: together they ask for more hits than one answer holds.
+            QueryError: together they ask for more hits, or are longer, than one request may.
         """
         self.collection(name)
         wanted = sum(DEFAULT_K if each.limit is None else each.limit for each in searches)
@@ -228,6 +228,12 @@ class SearchEngine:
             raise QueryError(
                 f"the searches ask for {wanted:,} hits together; ask for at most "
                 f"{self.limits.hits:,}"
+            )
+        written = sum(len(each.text) for each in searches)
+        if written > self.limits.queries_characters:
+            raise QueryError(
+                f"the searches have {written:,} characters together; write at most "
+                f"{self.limits.queries_characters:,} in one request"
             )
         found: list[SearchResult | LsrError] = []
         longest = max((each.timeout_ms or 0 for each in searches), default=0)

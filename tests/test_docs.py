@@ -44,6 +44,8 @@ from lsr.service.api.schemas.tasks import RestoreBody, SnapshotBody
 from lsr.service.api.search_routes import search_router
 from lsr.service.api.snapshots import snapshots_router
 from lsr.service.api.tasks import tasks_router
+from lsr.service.page.collections_view import panel_router
+from lsr.service.page.compare_view import compare_router
 from lsr.service.page.page import page_router
 from lsr.service.security.sign_in import sign_in_router
 from lsr.service.settings import Settings
@@ -276,6 +278,8 @@ def _routes() -> dict[str, str]:
         search_router(engine, nothing),
         keys_router(nothing),
         page_router(engine, nothing),
+        panel_router(engine, nothing),
+        compare_router(engine, nothing),
         sign_in_router(nothing),
     ]
     found = {}

@@ -125,12 +125,14 @@ def _workers(path: Path, search: str, workers: int) -> None:
 
 def _longest(server: Server, search: str) -> None:
     """Print what the most expensive legal requests cost, each twice; some may be refused."""
-    for name, body in _heavy():
+    for name, part, body in _heavy():
         costs, status, size = [], 0, 0
         for _ in range(2):
             before = cpu_seconds(server.pid)
             connection = server.connection()
-            connection.request("POST", search, json.dumps(body), _JSON)
+            path = search.removesuffix("search") + part
+            content = None if body is None else json.dumps(body)
+            connection.request("GET" if body is None else "POST", path, content, _JSON)
             answer = connection.getresponse()
             status, size = answer.status, len(answer.read())
             costs.append(cpu_seconds(server.pid) - before)
@@ -138,16 +140,33 @@ def _longest(server: Server, search: str) -> None:
         print(f"{name}: {told}, status {status}, {size:,} bytes", flush=True)
 
 
-def _heavy() -> Iterator[tuple[str, JsonObject]]:
+def _heavy() -> Iterator[tuple[str, str, JsonObject | None]]:
+    """Names, ends of paths, and bodies; None for GET."""
     text = " ".join(document.text for document in abstracts()[:20])[:2_048]
-    most = {"text": text, "limit": 1_000, "window": 1_000}
-    yield "long query, 1,000 passages", most
-    yield "long query, 1,000 hits, no passages", {**most, "snippet": False}
-    yield "long query, 1,000 hits, explained", {**most, "explain": "full", "snippet": False}
-    yield "long query, 1,000 passages, explained", {**most, "explain": "full"}
+    most: JsonObject = {"text": text, "limit": 1_000, "window": 1_000}
+    full = {**most, "explain": "full", "limit": 200}  # no more are explained
     feedback = {"sparse": {"enabled": True, "terms": 100}, "depth": 20}
-    yield "all that and feedback", {**most, "explain": "full", "prf": feedback}
-    yield "last page of the window", {**most, "offset": 9_000, "window": 10_000}
+    sort, collapse = ["year:desc", "lang:asc"], {"field": "year", "inner": 10}
+    searches: dict[str, JsonObject] = {
+        "long query, 1,000 passages": most,
+        "long query, 1,000 hits, no passages": {**most, "snippet": False},
+        "long query, 200 hits, explained": {**full, "snippet": False},
+        "long query, 200 passages, explained": full,
+        "all that and feedback": {**full, "prf": feedback},
+        "all that and marks": {**full, "prf": feedback, "marks": True, "fields": ["text"]},
+        "last page of the window": {**most, "offset": 9_000, "window": 10_000},
+        "facets of all matches": {**most, "snippet": False, "facets": ["lang", "year", "tags"]},
+        "sorted by two fields": {**most, "snippet": False, "sort": sort},
+        "sorted and collapsed": {**most, "limit": 90, "sort": sort, "collapse": collapse},
+    }
+    for name, body in searches.items():
+        yield name, "search", body
+    yield "100 searches at once", "msearch", {"searches": [{"text": text[:204], "limit": 10}] * 100}
+    yield "explain", "explain", {**full, "prf": feedback, "doc_id": abstracts()[0].doc_id}
+    yield "encode 100 queries", "encode", {"texts": [text] * 100}
+    yield "encode 8 documents", "encode", {"texts": [text * 9] * 8, "side": "document"}
+    where = "%7B%22year%22%3A%7B%22gte%22%3A2000%7D%7D"
+    yield "1,000 documents by filter", f"documents?limit=1000&filter={where}", None
 
 
 if __name__ == "__main__":

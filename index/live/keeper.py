@@ -67,6 +67,7 @@ class Keeper:
         self._lock: int | None = None
         self._stops = threading.Event()
         self._wakes = threading.Condition()
+        self._n_woken = 0
         self._threads: list[threading.Thread] = []
         self._rate = float(_LEAST_AT_ONCE) / _SECONDS_AT_ONCE
         self._waiting: tuple[float, int] | None = None
@@ -123,6 +124,7 @@ class Keeper:
     def wake(self) -> None:
         """Look at the log now."""
         with self._wakes:
+            self._n_woken += 1
             self._wakes.notify_all()
 
     def close(self) -> None:
@@ -131,7 +133,7 @@ class Keeper:
 
     def _feed(self, stops: threading.Event) -> None:
         while not stops.is_set():
-            begin, most = time.perf_counter(), self._most_at_once
+            begin, most, n_woken = time.perf_counter(), self._most_at_once, self._n_woken
             try:
                 n_encoded = self._encode(most)
                 self._errors.pop("encode", None)
@@ -139,7 +141,7 @@ class Keeper:
                 self._complain("encode", error)
                 n_encoded = 0
             if n_encoded == 0:
-                self._wait(_PAUSE_SECONDS, stops)
+                self._wait(_PAUSE_SECONDS, stops, n_woken)
             elif n_encoded < most:
                 took = time.perf_counter() - begin
                 stops.wait(min(max(took, _GATHERED_SECONDS), _MOST_GATHERED_SECONDS))
@@ -235,9 +237,10 @@ class Keeper:
         if log is not None and old:
             log.trim(max(old))
 
-    def _wait(self, seconds: float, stops: threading.Event) -> None:
+    def _wait(self, seconds: float, stops: threading.Event, n_woken: int | None = None) -> None:
+        """Wait for a call of `wake`, unless there was one since `n_woken` were counted."""
         with self._wakes:
-            if not stops.is_set():
+            if not stops.is_set() and n_woken in (None, self._n_woken):
                 self._wakes.wait(seconds)
 
     def _complain(self, what: str, error: Exception) -> None:

@@ -98,6 +98,11 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         status = 207 if any("problem" in each for each in results) else 200
         return _json({"results": results, "request_id": request_id}, status)
 
+    _add_explaining(router, engine)
+    return router
+
+
+def _add_explaining(router: APIRouter, engine: SearchEngine) -> None:
     @router.post("/explain", summary="Why a document has its score", response_model=ExplainAnswer)
     def explain(collection: str, body: ExplainRequest, request: Request) -> Response:
         asked = body.search(_within(request, collection), engine.limits.timeout_ms[0])
@@ -109,8 +114,6 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
         vectors, model = engine.encode(collection, body.texts, as_documents=body.side == "document")
         content = {"collection": collection, "model": model, "vectors": vectors}
         return _json({**content, "request_id": _request_id(request)})
-
-    return router
 
 
 def is_plain(body: object) -> bool:

@@ -21,6 +21,7 @@ from lsr.service.page.plan_form import PLAN_NAMES, Controls
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.result_view import ResultView, chips, result_view
 from lsr.service.problems import status_of
+from lsr.service.security.authenticator import COOKIE
 from lsr.service.security.grant import grant_of
 
 __all__ = ["page_router"]
@@ -179,7 +180,9 @@ class _Page:
     def _render(
         self, template: str, status: HTTPStatus, request: Request, **values: object
     ) -> HTMLResponse:
-        text = self._environment.get_template(template).render(names=self.names(request), **values)
+        text = self._environment.get_template(template).render(
+            names=self.names(request), signed_in=COOKIE in request.cookies, **values
+        )
         return HTMLResponse(text, status)
 
 

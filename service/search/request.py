@@ -19,6 +19,7 @@ class Limits:
     """Limits of what one search may ask for.
 
     Attributes:
+        queries_characters: of the queries of several searches in one request, together.
         explained: hits of one answer that are explained in full.
         passage_characters: scanned for the passages and marks of one answer.
         encoded_queries, encoded_documents: texts of one request that are encoded as such.
@@ -30,6 +31,7 @@ class Limits:
     hits: int = 1_000
     window: int = 10_000
     filters: int = 32
+    queries_characters: int = 20_480
     explained: int = 200
     passage_characters: int = 2_000_000
     encoded_queries: int = 100

@@ -188,6 +188,8 @@ def test_several_searches_share_one_answers_caps(client: TestClient) -> None:
     assert len(third["answer"]["hits"]) == 2
     problem = _ask(client, "msearch", 422, searches=[{"text": "heron", "limit": 600}] * 2)
     assert "1,200 hits together" in problem["detail"]
+    problem = _ask(client, "msearch", 422, searches=[{"text": "heron " * 300, "limit": 1}] * 12)
+    assert "21,600 characters together; write at most 20,480" in problem["detail"]
     problem = _ask(client, "msearch", 422, searches=[{"text": "heron"}] * 101)
     assert "body.searches" in problem["detail"]
 

@@ -50,11 +50,11 @@ Open = Callable[..., Page]
 
 
 @contextmanager
-def served(paths: dict[str, Path]) -> Iterator[str]:
+def served(paths: dict[str, Path], settings: Settings | None = None) -> Iterator[str]:
     """A server of collections by name, in a thread; gives its address when it is warm."""
     engine = SearchEngine(Catalog.open(paths))
     config = uvicorn.Config(
-        create_app(engine, Settings()), port=0, log_config=None, access_log=False
+        create_app(engine, settings or Settings()), port=0, log_config=None, access_log=False
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -261,7 +261,7 @@ class MultiRequest(BaseModel):
     searches: list[SearchRequest] = Field(
         min_length=1,
         max_length=100,
-        description="Up to 100; they share the hits, characters and time of one answer.",
+        description="Up to 100, of 20,480 characters together; hits and time are shared.",
     )
 
 
