@@ -1,8 +1,9 @@
-"""Example queries for a collection, taken from the titles of its documents."""
+"""Example queries: questions for what `lsr demo` serves, elsewhere titles of documents."""
 
 from __future__ import annotations
 
 from lsr.encoders.analysis import ENGLISH_STOP_WORDS
+from lsr.errors import NotFoundError
 from lsr.index.collection.reader import CollectionReader
 from lsr.types import Document
 
@@ -13,13 +14,24 @@ _N_LOOKED_AT = 96
 _MAX_WORDS = 7
 _MAX_CHARACTERS = 60
 _ENDS = (". ", ": ", "; ", " (", "? ")
+_QUESTIONS = {
+    "how do I replace a pattern in a string?": "re.sub",
+    "which word is close to a misspelled one?": "difflib.get_close_matches",
+    "how do I measure the time that code takes?": "timeit",
+    "what is the median of a list of numbers?": "statistics.median",
+}
+"""Questions about Python, each with the docstring that answers it; BM25 finds these too."""
 
 
 def example_queries(collection: CollectionReader) -> tuple[str, ...]:
     """Up to three short queries, spread over the collection, the same every time.
 
-    Whole titles of three to seven words come before others.
+    A collection of Python's docstrings has questions that it answers. Elsewhere whole titles of
+    three to seven words come before others.
     """
+    questions = [text for text, doc_id in _QUESTIONS.items() if _has(collection, doc_id)]
+    if len(questions) >= N_EXAMPLES:
+        return tuple(questions[:N_EXAMPLES])
     rows = collection.live_rows()
     rows = rows[:: max(1, len(rows) // _N_LOOKED_AT)][:_N_LOOKED_AT]
     found = [_query_of(document) for document in collection.store.documents(rows.tolist())]
@@ -27,6 +39,14 @@ def example_queries(collection: CollectionReader) -> tuple[str, ...]:
     rest = dict.fromkeys(query for query, _ in found if query and query not in good)
     chosen = list(good)[:: max(1, len(good) // N_EXAMPLES)][:N_EXAMPLES]
     return tuple([*chosen, *rest][:N_EXAMPLES])
+
+
+def _has(collection: CollectionReader, doc_id: str) -> bool:
+    try:
+        collection.document(doc_id)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _query_of(document: Document) -> tuple[str, bool]:

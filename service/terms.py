@@ -138,7 +138,7 @@ class QueryTerms:
 
     @property
     def analyzer(self) -> Analyzer:
-        """What makes the collection's stems, as far as is known."""
+        """The maker of the collection's stems, as far as is known."""
         return self._memory.analyzer
 
     def highlight(self, text: str) -> list[Piece]:

@@ -24,14 +24,14 @@ class Marked(Protocol):
 
 
 class Suggester(Protocol):
-    """What knows the words of collections."""
+    """Knows the words of collections."""
 
     def suggest(self, name: str, text: str) -> Suggestion: ...
 
 
 @dataclass(frozen=True)
 class NearView:
-    """What is said above the hits.
+    """Sentences above the hits.
 
     Attributes:
         nothing_matched: whether none of the hits has any word of the query.

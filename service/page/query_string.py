@@ -138,7 +138,7 @@ class PageQuery:
 
     @property
     def hidden(self) -> list[tuple[str, str]]:
-        """What a form carries along besides the query and the plan."""
+        """Fields that a form carries along besides the query and the plan."""
         pairs = []
         for name, condition in self.where.items():
             pairs += [(_FILTER + name, filter_text(value)) for value in values_of(condition)]
@@ -151,7 +151,7 @@ class PageQuery:
 
     @property
     def order(self) -> list[tuple[str, str]]:
-        """What a form for filters carries along besides the query and the plan."""
+        """The same without filters, for the form that has those itself."""
         pairs = [("sort", self.sort)] if self.sort else []
         return pairs + [(_FACTOR + word, f"{factor:.15g}") for word, factor in self.factors.items()]
 

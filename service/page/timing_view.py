@@ -19,6 +19,7 @@ STAGE_WORDS = {
     "search_sparse_again": "words again",
     "search_dense_again": "meaning again",
     "fuse_again": "fuse again",
+    "refine": "count and sort",
     "fetch": "fetch",
     "explain": "explain",
     "snippet": "passages",
