@@ -22,9 +22,9 @@ from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.frame import Frame
+from lsr.service.page.page_search import PAGE_SIZE
 from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
-from lsr.service.page.query_string import PageQuery, filter_text
-from lsr.service.page.result_view import PAGE_SIZE
+from lsr.service.page.query_string import PageQuery
 from lsr.service.page.score_view import Movement
 from lsr.service.page.timing_view import spoken_ms
 from lsr.service.problems import status_of
@@ -135,7 +135,7 @@ class _Comparison:
             status_of(errors[0]) if errors else HTTPStatus.OK,
             collection=name,
             query=query,
-            filters=[(field, filter_text(value)) for field, value in query.where.items()],
+            filters=query.narrowing,
             sides=sides,
             is_same=plans["a"] == plans["b"],
         )
@@ -244,5 +244,5 @@ def _address(query: PageQuery, plans: Mapping[_Name, PagePlan]) -> str:
     pairs = [("q", query.text)] if query.text else []
     for key, plan in plans.items():
         pairs += [(f"{key}.{name}", value) for name, value in plan.pairs]
-    pairs += [(f"f.{name}", filter_text(value)) for name, value in query.where.items()]
+    pairs += query.narrowing
     return f"/c/{quote(query.collection, safe='')}/compare?{urlencode(pairs)}"
