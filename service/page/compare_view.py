@@ -195,7 +195,7 @@ class _Comparison:
 
 
 def movement(rank: int, before: int | None, reach: int) -> Movement | None:
-    """How a hit moved from a rank on the left; None where it stays.
+    """The movement of a hit from a rank on the left; None where it stays.
 
     Args:
         before: None where it is not among the first `reach` there.
