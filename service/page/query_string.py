@@ -139,6 +139,11 @@ class PageQuery:
     @property
     def hidden(self) -> list[tuple[str, str]]:
         """Fields that a form carries along besides the query and the plan."""
+        return self.narrowing + self.order
+
+    @property
+    def narrowing(self) -> list[tuple[str, str]]:
+        """The filters, as an address names and writes them."""
         pairs = []
         for name, condition in self.where.items():
             pairs += [(_FILTER + name, filter_text(value)) for value in values_of(condition)]
@@ -147,7 +152,7 @@ class PageQuery:
                 for start, bound in _BOUNDS.items()
                 if bound in _bounds_of(condition)
             ]
-        return pairs + self.order
+        return pairs
 
     @property
     def order(self) -> list[tuple[str, str]]:

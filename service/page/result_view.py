@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit
-from lsr.service.page.count_view import CountView, count_view
 from lsr.service.page.facet_view import FacetPanel, facet_panel
 from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
 from lsr.service.page.page_search import PAGE_SIZE, Found
@@ -19,10 +18,42 @@ from lsr.service.page.term_view import TermChip, term_chips
 from lsr.service.page.timing_view import Stage, spoken_ms, stages
 from lsr.types import Metadata
 
-__all__ = ["Chip", "HitView", "ResultView", "chips", "result_view"]
+__all__ = ["Chip", "CountView", "HitView", "ResultView", "chips", "count_view", "result_view"]
 
 _MAX_CHIPS = 8
 _MAX_CHIP_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class CountView:
+    """The number of hits, and which of them are shown.
+
+    Attributes:
+        total: how many there are, in words.
+        shown: which of them, in words; empty where they are all of them.
+    """
+
+    total: str
+    shown: str
+
+
+def count_view(answer: Answer, first: int, last: int, n_documents: int) -> CountView:
+    """View of the number of hits.
+
+    A search by words finds what has one of them. A search by meaning orders all documents, so
+    there the number of matches says nothing.
+
+    Args:
+        first, last: the hits shown, counted from 1.
+        n_documents: of the collection.
+    """
+    n = answer.total if answer.n_matches is None else answer.n_matches
+    if answer.mode == "sparse":
+        total = f"{n:,} {'match' if n == 1 else 'matches'}"
+    else:
+        n = answer.total
+        total = f"best {n:,} of {n_documents:,} documents"
+    return CountView(total, "" if first == 1 and last == n else f"{first}–{last} of ")
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class _Comparison:
             query = PageQuery.of(name, request.query_params)
         except LsrError as error:
             return self._frame.message(error, request)
-        query = replace(query, page=1, plan=PagePlan(), factors={}, sort="")
+        query = replace(query, page=1, plan=PagePlan())
         default, modes = collection.default_plan, collection.modes
         plans = {
             key: PagePlan.of(_said(request.query_params, key), default, modes) for key, _ in _SIDES
@@ -135,7 +135,7 @@ class _Comparison:
             status_of(errors[0]) if errors else HTTPStatus.OK,
             collection=name,
             query=query,
-            filters=[(name, name.removeprefix("f."), value) for name, value in query.hidden],
+            filters=query.narrowing,
             sides=sides,
             is_same=plans["a"] == plans["b"],
         )
@@ -195,7 +195,7 @@ class _Comparison:
 
 
 def movement(rank: int, before: int | None, reach: int) -> Movement | None:
-    """Movement of a hit from its rank on the left; None where it stays.
+    """The movement of a hit from a rank on the left; None where it stays.
 
     Args:
         before: None where it is not among the first `reach` there.
@@ -244,5 +244,5 @@ def _address(query: PageQuery, plans: Mapping[_Name, PagePlan]) -> str:
     pairs = [("q", query.text)] if query.text else []
     for key, plan in plans.items():
         pairs += [(f"{key}.{name}", value) for name, value in plan.pairs]
-    pairs += query.hidden
+    pairs += query.narrowing
     return f"/c/{quote(query.collection, safe='')}/compare?{urlencode(pairs)}"

@@ -367,6 +367,6 @@ def test_everyone_can_read_it(open_page: Open, address: str, scheme: str) -> Non
 def test_a_collection_without_vectors_stays_simple(open_page: Open) -> None:
     page = open_page("/c/plain?q=heron")
     expect(page.locator(".hit")).to_have_count(10)
-    expect(page.locator("form input:not([type=hidden])")).to_have_count(1)
+    expect(page.locator("form.ask input:not([type=hidden])")).to_have_count(1)
     expect(page.locator(".tune, .modes, .balance, .sides, .learned")).to_have_count(0)
     expect(page.locator(".hit .bar .fill")).to_have_count(10)

@@ -30,9 +30,11 @@ from lsr.service.page.curl import curl_command, search_body
 from lsr.service.page.feedback_view import feedback_view, notes
 from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
 from lsr.service.page.query_string import PageQuery
+from lsr.service.page.query_words import QueryWords
 from lsr.service.page.score_view import full_length, score_view
 from lsr.service.page.timing_view import STAGE_WORDS, stages
 from lsr.service.settings import Settings
+from lsr.service.terms import QueryTerms, WordMemory
 from lsr.types import Document
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
 
@@ -194,6 +196,9 @@ def test_every_stage_has_a_colour(client: TestClient) -> None:
         assert f".stage-{name}" in css
 
 
+NO_WORDS = QueryWords("", Bm25Encoder(), QueryTerms("", WordMemory(Bm25Encoder())))
+
+
 def _hit(score: float, sparse: float, dense: float, before: int | None = None) -> FoundHit:
     words, meaning = (
         SidePart(2 * part, 2 * part, 0.5, part, None, "completed") for part in (sparse, dense)
@@ -206,7 +211,7 @@ def test_a_part_below_zero_has_no_length() -> None:
     hits = [_hit(0.5, 0.75, -0.25), _hit(-1.0, -0.5, -0.5)]
     full = full_length(hits)
     assert full == 0.75
-    first, second = (score_view(hit, 1, full, BUILT_IN, False, {}) for hit in hits)
+    first, second = (score_view(hit, 1, full, BUILT_IN, False, NO_WORDS) for hit in hits)
     assert [(bar.kind, bar.start, bar.width) for bar in first.bars] == [
         ("words", 0, 100),
         ("meaning", 100, 0),
@@ -225,11 +230,13 @@ def test_a_part_below_zero_has_no_length() -> None:
     ],
 )
 def test_movement(before: int | None, sign: str, told: str) -> None:
-    view = score_view(_hit(1.0, 0.5, 0.5, before), 2, 1.0, BUILT_IN, True, {})
+    view = score_view(_hit(1.0, 0.5, 0.5, before), 2, 1.0, BUILT_IN, True, NO_WORDS)
     assert view.movement is not None
     assert (view.movement.sign, view.movement.told) == (sign, told)
-    assert score_view(_hit(1.0, 0.5, 0.5, 2), 2, 1.0, BUILT_IN, True, {}).movement is None
-    assert score_view(_hit(1.0, 0.5, 0.5, before), 2, 1.0, BUILT_IN, False, {}).movement is None
+    assert score_view(_hit(1.0, 0.5, 0.5, 2), 2, 1.0, BUILT_IN, True, NO_WORDS).movement is None
+    assert (
+        score_view(_hit(1.0, 0.5, 0.5, before), 2, 1.0, BUILT_IN, False, NO_WORDS).movement is None
+    )
 
 
 @pytest.mark.parametrize(
