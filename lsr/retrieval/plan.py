@@ -212,7 +212,7 @@ def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -
         3
     """
     base = defaults or SearchPlan()
-    if not given:
+    if given == {}:
         return base
     fusion, prf = given.get("fusion"), given.get("prf")
     if isinstance(fusion, Mapping) and (

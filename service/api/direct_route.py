@@ -27,6 +27,7 @@ from lsr.service.problems import problem, refusal_of
 __all__ = ["DirectRoute", "Lane", "Said"]
 
 
+_MOST_TURNS = 4
 Said = Response | Callable[[], Response]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -91,7 +92,7 @@ class DirectRoute(APIRoute):
             raise TypeError(f"{self.path}: a direct route takes its path, one body and the request")
         body_name, request_name = needs.body_params[0].name, needs.request_param_name
         model: type[BaseModel] = get_type_hints(self.endpoint)[body_name]
-        endpoint, is_short = self.endpoint, self.is_short
+        endpoint, is_short, turns = self.endpoint, self.is_short, _Turns()
 
         async def handle(request: Request) -> Response:
             body = await request.body()
@@ -101,12 +102,34 @@ class DirectRoute(APIRoute):
                 return _refusal(error, body, request)
             values = {**request.path_params, body_name: given, request_name: request}
             run = partial(endpoint, **values)
-            said = run() if is_short(values) else partial(_whole, run)
+            is_inline = is_short(values) and turns.take()
+            said = run() if is_inline else partial(_whole, run)
             if isinstance(said, Response):
                 return said
             return await asyncio.get_running_loop().run_in_executor(None, said)
 
         return handle
+
+
+class _Turns:
+    """Short requests that are done at once between two looks at other connections: a few.
+
+    The others go to threads, so that many connections do not keep health checks waiting, and what
+    is too much is noticed and refused.
+    """
+
+    def __init__(self) -> None:
+        self._n_taken = 0
+
+    def take(self) -> bool:
+        """Whether this one may be done now."""
+        if self._n_taken == 0:
+            asyncio.get_running_loop().call_soon(self._begin)
+        self._n_taken += 1
+        return self._n_taken <= _MOST_TURNS
+
+    def _begin(self) -> None:
+        self._n_taken = 0
 
 
 def _whole(run: Callable[[], Said]) -> Response:

@@ -16,6 +16,8 @@ ABSENT = 1 << 30
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.25
 _TURN_SECONDS = 0.002
+_MOST_AT_ONCE = 64
+"""Connections accepted before others are heard, where no other process shares them."""
 _MOST_TURNS = 5
 
 
@@ -86,18 +88,25 @@ class Acceptor:
             self._rest(_TURN_SECONDS)
             return
         self._n_turns = 0
+        for _ in range(_MOST_AT_ONCE if self._share is None else 1):
+            if not self._accept_one():
+                return
+
+    def _accept_one(self) -> bool:
+        """Take a connection, if one waits; whether another may wait too."""
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return
+            return False
         except OSError as error:
             if error.errno not in _OUT_OF_FILES:
                 raise
             self._warn(f"no connection can be accepted ({error.strerror}); raise ulimit -n")
             self._rest(_REST_SECONDS)
-            return
+            return False
         connection.setblocking(False)
         self._take(connection)
+        return True
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener.fileno())
