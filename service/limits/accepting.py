@@ -16,7 +16,7 @@ ABSENT = 1 << 30
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.25
 _TURN_SECONDS = 0.002
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 8
 """Connections accepted before others are heard, where no other process shares them."""
 _MOST_TURNS = 5
 
