@@ -15,7 +15,7 @@ SCHEMATHESIS := 4.32.5
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -28,7 +28,7 @@ serve: $(CORE)  ## Serve an index: make serve INDEX=folder
 
 # one thread for each of the two test processes: torch would start as many as there are cores in both
 test: export OMP_NUM_THREADS = 1
-test: check $(if $(shell command -v npm),$(TYPESCRIPT))  ## Everything that must pass: checks, tests, kernels with bounds checking
+test: check typescript-packages  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
 
@@ -38,6 +38,10 @@ soak: export LSR_SOAK_SEARCHES = 10000
 soak: export LSR_SOAK_EXAMPLES = 300
 soak: $(ALL)  ## What takes long: 500 kills, 50 publications under 10,000 searches: half an hour
 	$(BIN)/python -m pytest -q -s tests/index/live
+typescript-packages:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(TYPESCRIPT) || \
+		echo 'npm cannot install the packages of the TypeScript test, which is skipped'; fi
+
 test-typescript: $(ALL) $(TYPESCRIPT)  ## A TypeScript client made of the OpenAPI description (needs npm)
 	$(BIN)/python -m pytest -q -m typescript tests/service
 
