@@ -191,6 +191,8 @@ class LiveCollection:
     def stored(self, doc_id: str) -> Stored | None:
         """A document as it was last written, also before searches see it; None without one."""
         published, log = self._follower.published, self._open_log()
+        if log is not None and log.trimmed() > published.manifest.log_seq:
+            published = self._follower.follow_manifest()  # what the log lacks is in a newer one
         known = None if log is None else log.newest(doc_id, published.manifest.log_seq)
         if known is not None:
             seq, body = known
@@ -207,8 +209,7 @@ class LiveCollection:
     def follow(self) -> bool:
         """Look now at what others have changed; whether the view changed.
 
-        Raises:
-            IndexStateError: the folder is gone or cannot be read; the view stays as it was.
+        Raises IndexStateError when the folder is gone or cannot be read; the view stays as it was.
         """
         return self._follower.follow()
 

@@ -58,6 +58,22 @@ def test_changes_of_others_are_seen(live: LiveCollection, built: Path, tmp_path:
     assert [hit.document.doc_id for hit in before.search("otter").hits] == ["otter"]
 
 
+def test_a_read_is_of_the_newest_version_also_when_the_log_was_trimmed(
+    live: LiveCollection, built: Path
+) -> None:
+    with LiveCollection.open(built, keeper=False) as late:
+        with late._follower.lock:  # its own thread looks at nothing meanwhile
+            searchable(live, put("otter", "a newer otter"))
+            live.publish()
+            log = live._open_log()
+            assert log is not None
+            log.trim(live.state.acknowledged)
+            assert late.view.document("otter").text != "a newer otter"
+            stored = late.stored("otter")
+        assert stored is not None
+        assert stored.document.text == "a newer otter"
+
+
 def test_what_did_not_change_is_the_same(live: LiveCollection, built: Path) -> None:
     first = live.view
     delete_documents(built, ["pike"])
