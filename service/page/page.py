@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from lsr.errors import LsrError, NotFoundError
 from lsr.service.api.bodies import DOC_ID
@@ -17,16 +15,14 @@ from lsr.service.metrics import Metrics
 from lsr.service.page.curl import curl_command
 from lsr.service.page.near_view import NearView, near_view
 from lsr.service.page.page_search import search_page
+from lsr.service.page.panels.frame import Frame
 from lsr.service.page.plan_form import PLAN_NAMES, Controls
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.result_view import ResultView, chips, result_view
 from lsr.service.problems import status_of
-from lsr.service.security.authenticator import COOKIE
 from lsr.service.security.grant import grant_of
 
 __all__ = ["page_router"]
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def page_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
@@ -60,19 +56,11 @@ class _Page:
     def __init__(self, engine: SearchEngine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._frame = Frame(engine)
 
     def names(self, request: Request) -> list[str]:
         """The collections that the reader may see."""
-        grant = grant_of(request.scope)
-        grant.asked = True  # names alone
-        return grant.visible(self._engine.catalog.names)
+        return self._frame.names(request)
 
     def collections(self, request: Request) -> HTMLResponse:
         """A choice of collections."""
@@ -80,9 +68,7 @@ class _Page:
             name: n_seen(request, name, self._engine.collection(name))
             for name in self.names(request)
         }
-        return self._render(
-            "collections.html", HTTPStatus.OK, request, sizes=sizes, collection=None
-        )
+        return self._frame.page("collections.html", request, sizes=sizes, collection=None)
 
     def search(self, name: str, request: Request, template: str = "search.html") -> Response:
         """The search page of a collection, or just its results.
@@ -93,7 +79,7 @@ class _Page:
         try:
             collection = self._engine.collection(name)
         except NotFoundError as missing:
-            return self._message(missing, request)
+            return self._frame.message(missing, request)
         default, modes = collection.default_plan, collection.modes
         address = f"{query.address}?{request.url.query}"
         try:
@@ -106,10 +92,10 @@ class _Page:
             view = self._result(query, request) if query.text.strip() else None
         except LsrError as refused:
             error, status = str(refused), status_of(refused)
-        return self._render(
+        return self._frame.page(
             template,
-            status,
             request,
+            status,
             collection=name,
             n_documents=n_seen(request, name, collection),
             controls=Controls.of(query.plan, default, modes),
@@ -132,10 +118,9 @@ class _Page:
             document = self._engine.document(name, doc_id, within)
             terms = self._engine.query_terms(name, query.text)
         except LsrError as error:
-            return self._message(error, request)
-        return self._render(
+            return self._frame.message(error, request)
+        return self._frame.page(
             "document.html",
-            HTTPStatus.OK,
             request,
             collection=name,
             query=query,
@@ -165,25 +150,6 @@ class _Page:
         # A filtered key must not learn words of documents that it may not see.
         suggester = None if grant_of(request.scope).filter else self._engine
         return near_view(query, view.hits, terms, suggester)
-
-    def _message(self, error: LsrError, request: Request) -> HTMLResponse:
-        status = status_of(error)
-        return self._render(
-            "message.html",
-            status,
-            request,
-            collection=None,
-            heading=status.phrase,
-            message=str(error),
-        )
-
-    def _render(
-        self, template: str, status: HTTPStatus, request: Request, **values: object
-    ) -> HTMLResponse:
-        text = self._environment.get_template(template).render(
-            names=self.names(request), signed_in=COOKIE in request.cookies, **values
-        )
-        return HTMLResponse(text, status)
 
 
 def _has_blanks(request: Request) -> bool:

@@ -125,6 +125,11 @@ class PageQuery:
         """The address of the same search in other words."""
         return replace(self, text=text, page=1, factors={}).address
 
+    @property
+    def with_all_words(self) -> str:
+        """The address of the same search with every word as it is written."""
+        return replace(self, page=1, factors={}).address
+
     def narrowed_to(self, name: str, value: Scalar) -> str:
         """The address of the same search with one more filter."""
         return self._address_with(name, value)

@@ -36,6 +36,7 @@ class Frame:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters["sentence"] = _sentence
 
     def names(self, request: Request) -> list[str]:
         """The collections that the reader may see."""
@@ -63,3 +64,10 @@ class Frame:
             heading=status.phrase,
             message=str(error),
         )
+
+
+def _sentence(error: str) -> str:
+    """A message with a full stop, and a capital letter where it begins with a word of ours."""
+    first, _, rest = error.partition(" ")
+    first = first[:1].upper() + first[1:] if first.isalpha() else first
+    return f"{first} {rest}".strip() + "."

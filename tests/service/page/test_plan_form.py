@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -268,3 +269,29 @@ def test_names_in_addresses_are_those_of_the_form(client: TestClient) -> None:
     page = client.get("/c/shore").text
     for name in PLAN_NAMES:
         assert f'name="{name}"' in page
+
+
+def test_words_that_are_all_left_out_can_be_put_back(client: TestClient) -> None:
+    answer = client.get("/c/shore?q=heron&mode=sparse&t.heron=0")
+    assert answer.status_code == 422
+    assert "Every word of the query is left out; put one of them back." in answer.text
+    (back,) = re.findall(r'<a href="([^"]+)">Search with all words</a>', answer.text)
+    assert "Next →" in client.get(back.replace("&amp;", "&")).text
+
+
+def test_a_message_keeps_the_name_of_what_is_wrong(client: TestClient) -> None:
+    assert "<p>t.heron is" in client.get("/c/shore?q=heron&t.heron=x").text
+
+
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("dense", "near, by meaning."),
+        ("hybrid", "near, by what the model adds to documents, and by meaning."),
+    ],
+)
+def test_what_is_near_is_near_by_what_was_searched(
+    client: TestClient, mode: str, told: str
+) -> None:
+    answer = client.get(f"/c/shore?q=avian&mode={mode}")
+    assert told in answer.text
