@@ -120,7 +120,7 @@ class Envelope:
         always: Headers = [
             (b"content-security-policy", policy.encode("ascii")),
             (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
+            (b"referrer-policy", b"same-origin"),
             (b"x-request-id", course.request_id),
         ]
 

@@ -277,7 +277,7 @@ def test_safety_headers_are_everywhere(client: TestClient) -> None:
         assert headers["Content-Security-Policy"].startswith("default-src 'self';")
         assert ("unsafe-inline" in headers["Content-Security-Policy"]) == (path == "/docs")
         assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Referrer-Policy"] == "same-origin"
 
 
 def test_health(client: TestClient) -> None:
