@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from time import sleep
@@ -92,7 +93,13 @@ def test_what_keeps_workers_from_starting_is_told_once(tmp_path: Path) -> None:
     command = "from lsr.cli import main; main()"
     environment = os.environ | {"LSR_WORKERS": "2", "LSR_PORT": "0"}
     done = subprocess.run(
-        ["python", "-c", f"if __name__ == '__main__':\n    {command}", "serve", str(tmp_path)],
+        [
+            sys.executable,
+            "-c",
+            f"if __name__ == '__main__':\n    {command}",
+            "serve",
+            str(tmp_path),
+        ],
         capture_output=True,
         text=True,
         env=environment,
