@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
@@ -16,6 +17,10 @@ if os.environ.get("NUMBA_BOUNDSCHECK") == "1":
     # Numba's cache does not tell checked from unchecked code, and would hand out either
     checked = Path(__file__).parent.parent / ".pytest_cache" / "numba-boundscheck"
     os.environ.setdefault("NUMBA_CACHE_DIR", str(checked))
+
+# how long an example takes says more about the machine than about the code
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 BIRDS = [
     Document("heron", "The grey heron waits in shallow water for fish.", "Heron", {"legs": 2}),

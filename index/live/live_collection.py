@@ -13,13 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from lsr.encoders.protocols import CorpusEncoder
-from lsr.errors import (
-    InputError,
-    LsrError,
-    NotFoundError,
-    OverloadedError,
-    StorageError,
-)
+from lsr.errors import InputError, LsrError, NotFoundError, OverloadedError, StorageError
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.live.committer import Committer
 from lsr.index.live.encoding import checked_given, given_of
@@ -98,6 +92,8 @@ class LiveCollection:
         self._committer: Committer | None = None
         self._looks = threading.Event()
         self._follower.follow()
+        if keeper:
+            self._keeper.take_over(address)
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
@@ -379,7 +375,7 @@ class LiveCollection:
             self._damage = damage
 
     def _run(self) -> None:
-        took_over = looked = 0.0
+        took_over, looked = time.monotonic(), 0.0
         while not self._closing:
             self._looks.wait(_LOOKS_SECONDS)
             self._looks.clear()

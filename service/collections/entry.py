@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lsr.errors import ConflictError, IndexStateError
@@ -147,10 +147,11 @@ class Entry:
                 self._gate.notify_all()
 
     def replace(self, action: Callable[[], object]) -> None:
-        """Do what puts another folder in the place of this one, and open that when it is needed.
+        """Do what puts another folder in the place of this one, and open that if this was open.
 
         Searches go on in the old one meanwhile, and end on it. The caller holds `shut`.
         """
+        was_open = self._live is not None
         with self._lock:
             try:
                 if self._live is not None:
@@ -158,6 +159,9 @@ class Entry:
                 action()
             finally:
                 self._live = self._types = self._trouble = None
+        if was_open:
+            with suppress(IndexStateError):  # told to whoever asks for it
+                self.live()
 
     def close(self) -> None:
         """Close the handle, if it is open."""

@@ -127,3 +127,4 @@ document.addEventListener("keydown", (event) => {
 settle();
 // Where scripts start the cursor belongs at the end of the query, ready to go on.
 box.setSelectionRange(box.value.length, box.value.length);
+if (box.value !== box.defaultValue) soon(); // typed before scripts ran

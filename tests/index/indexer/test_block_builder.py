@@ -201,11 +201,14 @@ def test_an_interrupt_leaves_no_threads(
 ) -> None:
     monkeypatch.setattr(module, "PART_POSTINGS", 50)
     started: list[str] = []
-    for name in ("block_lists", "summarise_lists"):
-        monkeypatch.setattr(module, name, counted(getattr(module, name), name, started))
+    told = threading.Event()
+    for name, of_stage in (("block_lists", "blocks"), ("summarise_lists", "summaries")):
+        waits = told if stage == of_stage else None
+        monkeypatch.setattr(module, name, counted(getattr(module, name), name, started, waits))
 
     def interrupt(name: str, done: int, total: int | None) -> None:
         if name == stage and (done > 0 or total is None or name == "forward index"):
+            told.set()
             raise KeyboardInterrupt
 
     before = set(threading.enumerate())
@@ -219,9 +222,15 @@ def test_an_interrupt_leaves_no_threads(
         assert started[:whole].count(name) < started[whole:].count(name)
 
 
-def counted(function: Any, name: str, started: list[str]) -> Any:
+def counted(
+    function: Any, name: str, started: list[str], waits: threading.Event | None = None
+) -> Any:
+    """The function, noting its calls; from the tenth on they wait until the first is told."""
+
     def count(*arguments: Any) -> Any:
         started.append(name)
+        if waits is not None and started.count(name) > 10:
+            waits.wait(30)
         return function(*arguments)
 
     return count

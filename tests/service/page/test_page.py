@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
@@ -64,6 +64,17 @@ def test_typing_finds(open_page: Open) -> None:
     assert page.locator(".hit").count() == 10
     page.reload()
     expect(first.get_by_role("heading")).to_have_text("Heron 7 of the quiet river")
+
+
+def test_what_is_typed_before_scripts_run_is_searched(open_page: Open, address: str) -> None:
+    page = open_page("/")
+    waiting: list[Route] = []
+    page.route("**/page.js", lambda route: waiting.append(route))
+    page.goto(address + "/c/birds", wait_until="commit")
+    page.get_by_label("Query").fill("heron")
+    assert page.locator(".hit").count() == 0
+    waiting[0].continue_()
+    expect(page.locator(".hit").first).to_be_visible()
 
 
 def test_examples_filters_pages_and_documents(open_page: Open) -> None:

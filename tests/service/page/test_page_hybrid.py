@@ -259,14 +259,14 @@ def test_modes_do_not_move_the_page(open_page: Open) -> None:
 def test_wrong_values_in_the_address(open_page: Open, address: str) -> None:
     page = open_page(HERON)
     for tuned, part in [
-        ("&weight=2", "Fusion.weight_sparse is 2.0; it must be a number from 0.0 to 1.0"),
-        ("&weight=much", "Fusion.weight_sparse is 'much'"),
+        ("&weight=2", "fusion.weight_sparse is 2.0; it must be a number from 0.0 to 1.0"),
+        ("&weight=much", "fusion.weight_sparse is 'much'"),
         ("&mode=both", "Mode is 'both'; choose hybrid, sparse, dense"),
-        ("&fusion=sum", "Fusion.method is 'sum'; choose convex, rrf"),
-        ("&prf=always", "Prf.interpolate is 'always'"),
-        ("&depth=21", "Prf.depth is 21; it must be a whole number from 0 to 20"),
-        ("&depth=" + "9" * 5000, "Prf.depth is"),
-        ("&expand=perhaps", "Prf.sparse.enabled is 'perhaps'"),
+        ("&fusion=sum", "fusion.method is 'sum'; choose convex, rrf"),
+        ("&prf=always", "prf.interpolate is 'always'"),
+        ("&depth=21", "prf.depth is 21; it must be a whole number from 0 to 20"),
+        ("&depth=" + "9" * 5000, "prf.depth is"),
+        ("&expand=perhaps", "prf.sparse.enabled is 'perhaps'"),
     ]:
         answer = page.goto(address + HERON + tuned)
         assert answer is not None
@@ -274,7 +274,7 @@ def test_wrong_values_in_the_address(open_page: Open, address: str) -> None:
         expect(page.locator(".message.error")).to_contain_text(part)
     page.goto(address + HERON + "&prf=both")
     page.get_by_label("Learn from at most").fill("99")
-    expect(page.locator(".message.error")).to_contain_text("Prf.depth is 99")
+    expect(page.locator(".message.error")).to_contain_text("prf.depth is 99")
     expect(page).to_have_url(re.compile("depth=99"))
     page.get_by_label("Learn from at most").fill("2")
     expect(page.locator(".learned li")).to_have_count(2)
