@@ -20,6 +20,7 @@ from lsr.errors import InputError
 __all__ = ["CSR", "MAX_TERMS", "Quantised", "SparseMatrix", "SparseVector", "VectorsLike"]
 
 MAX_TERMS = 2**31 - 1
+_SORTED_ENTRIES = 1 << 20
 
 
 class SparseVector(NamedTuple):
@@ -170,6 +171,30 @@ class CSR(NamedTuple):
         )
         matrix.validate()
         return matrix
+
+    @classmethod
+    def from_entries(
+        cls, lengths: Sequence[int], terms: Sequence[int], weights: Sequence[float], n_terms: int
+    ) -> CSR:
+        """Build from entries, row after row, whose terms stand in any order within theirs.
+
+        Args:
+            lengths: entries of each row.
+            terms: each once in a row, below `n_terms`; not checked.
+            weights: above 0; not checked.
+        """
+        indptr = _offsets(np.array(lengths, np.int64))
+        ordered, values = np.array(terms, np.int32), np.array(weights, np.float32)
+        first = 0
+        while first < len(indptr) - 1:  # a part of the rows at a time, for the sake of memory
+            last = int(np.searchsorted(indptr, indptr[first] + _SORTED_ENTRIES, "right")) - 1
+            last = max(last, first + 1)
+            part = slice(indptr[first], indptr[last])
+            rows = np.repeat(np.arange(last - first), np.diff(indptr[first : last + 1]))
+            order = np.argsort(rows * n_terms + ordered[part])
+            ordered[part], values[part] = ordered[part][order], values[part][order]
+            first = last
+        return cls(indptr, ordered, values, n_terms)
 
     @classmethod
     def from_vectors(cls, vectors: Sequence[SparseVector], n_terms: int) -> CSR:

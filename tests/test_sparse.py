@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lsr.sparse
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.errors import InputError
 from lsr.sparse import CSR, MAX_TERMS, SparseVector
@@ -30,6 +32,20 @@ def test_constructors_make_valid_matrices(matrix: CSR) -> None:
     assert again.indptr.dtype == np.int64
     assert again.terms.dtype == np.int32
     assert again.weights.dtype == np.float32
+
+
+@quick
+@given(matrices(), st.randoms(use_true_random=False), st.sampled_from([1, 3, 1 << 20]))
+def test_entries_in_any_order(matrix: CSR, random: Random, at_once: int) -> None:
+    lengths, terms, weights = np.diff(matrix.indptr).tolist(), [], []
+    for row in naive.rows_of(matrix):
+        entries = list(row.items())
+        random.shuffle(entries)
+        terms += [term for term, _ in entries]
+        weights += [float(weight) for _, weight in entries]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lsr.sparse, "_SORTED_ENTRIES", at_once)
+        assert same(CSR.from_entries(lengths, terms, weights, matrix.n_terms), matrix)
 
 
 @quick

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,6 +37,9 @@ ENGLISH_STOP_WORDS = frozenset(
 
 _UNSPACED = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][sS]\b)?")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'s\b)?")
+"""The same for lower-case ASCII, which takes less time."""
+_REMEMBERED, _LONGEST_REMEMBERED = 65_536, 40
 IN_WORD, STANDS_ALONE, WORD_LIKE = 1, 2, 4
 """Kinds of characters: of a run that is a word, a word by itself, what `\\w` matches."""
 
@@ -67,12 +70,11 @@ class Analyzer:
             known = ", ".join(sorted(Stemmer.algorithms()))
             raise InputError(f"no stemmer for {language!r}; choose none or one of {known}")
         self.language = language
-        self._stemmer = Stemmer.Stemmer(language) if language != "none" else None
-        self._stop = ENGLISH_STOP_WORDS if language in ("english", "porter") else frozenset()
+        self._stems = _Stems(language)
 
     def terms(self, text: str) -> list[str]:
         """Stems of a text in order, repeated as often as they occur."""
-        return self._stem([word for word in map(_bare, _words(text)) if word not in self._stop])
+        return [stem for stem in map(self._stems.__getitem__, _words(text)) if stem is not None]
 
     def tokens(self, text: str) -> Iterator[Token]:
         """Like `terms`, with the place of each word in the text as given.
@@ -80,15 +82,32 @@ class Analyzer:
         Places refer to `text` itself when it is in Unicode normal form C, as nearly all text is.
         """
         for match in _WORD.finditer(text):
-            word = _bare(unicodedata.normalize("NFC", match.group()).lower())
-            if word not in self._stop:
-                yield Token(self._stem([word])[0], match.start(), match.end())
+            stem = self._stems[unicodedata.normalize("NFC", match.group()).lower()]
+            if stem is not None:
+                yield Token(stem, match.start(), match.end())
 
-    def _stem(self, words: Sequence[str]) -> list[str]:
-        if self._stemmer is None:
-            return list(words)
-        stems: list[str] = self._stemmer.stemWords(words)
-        return stems
+
+class _Stems(dict[str, str | None]):
+    """Stems of words in lower case, made when they are asked for; None of stop words.
+
+    Remembered as long as there are not too many.
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self._stemmer = Stemmer.Stemmer(language) if language != "none" else None
+        self._stop = ENGLISH_STOP_WORDS if language in ("english", "porter") else frozenset()
+
+    def __missing__(self, word: str) -> str | None:
+        bare = word[:-2] if word.endswith(_POSSESSIVE) else word
+        stem: str | None = None
+        if bare not in self._stop:
+            stem = bare if self._stemmer is None else self._stemmer.stemWord(bare)
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        if len(word) <= _LONGEST_REMEMBERED:
+            self[word] = stem
+        return stem
 
 
 @lru_cache(maxsize=1)
@@ -109,10 +128,6 @@ def character_kinds() -> NDArray[np.uint8]:
 
 def _words(text: str) -> list[str]:
     if text.isascii():
-        return _WORD.findall(text.lower())
+        return _ASCII_WORD.findall(text.lower())
     # lower case comes last: that of "İ" is two characters, and the second is no letter
     return [word.lower() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
-
-
-def _bare(word: str) -> str:
-    return word[:-2] if word.endswith(_POSSESSIVE) else word

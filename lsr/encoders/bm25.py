@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -101,8 +102,7 @@ class Bm25Encoder:
 
     def _learned(self, texts: Iterable[str]) -> CSR:
         """Counts of the texts, which the statistics hold from now on."""
-        matrix = CSR.from_rows(map(self._count_growing, texts))
-        matrix = matrix._replace(n_terms=self.n_terms)
+        matrix = self._counts_growing(texts)
         lengths = _row_sums(matrix)
         grown = np.zeros(self.n_terms, np.int64)
         grown[: len(self._document_frequency)] = self._document_frequency
@@ -140,44 +140,51 @@ class Bm25Encoder:
         """None: a query's vector has the terms of its text and no others."""
         return
 
-    def _count_growing(self, text: str) -> Counter[int]:
-        counts: Counter[int] = Counter()
-        for stem in self.analyzer.terms(text):
-            term = self._vocabulary.get(stem)
-            if term is None:
-                term = len(self._terms)
-                self._terms.append(stem)
-                self._vocabulary[stem] = term  # at last, as others may encode queries meanwhile
-            counts[term] += 1
-        return counts
+    def _counts_growing(self, texts: Iterable[str]) -> CSR:
+        """Counts of all terms; words that are new become terms."""
+        lengths, terms, counts = array("q"), array("q"), array("f")
+        known, names = self._vocabulary, self._terms
+        for text in texts:
+            row = Counter(self.analyzer.terms(text))
+            found = [known.get(stem, -1) for stem in row]
+            if -1 in found:
+                for place, stem in enumerate(row):
+                    if found[place] < 0:
+                        found[place] = len(names)
+                        names.append(stem)
+                        known[stem] = found[place]  # at last: others may encode queries meanwhile
+            lengths.append(len(row))
+            terms.extend(found)
+            counts.extend(row.values())
+        return CSR.from_entries(lengths, terms, counts, len(names))
 
     def _count_known(self, stems: Sequence[Sequence[str]]) -> CSR:
         known = self._vocabulary
-        indptr, terms, counts = [0], [], []
+        lengths, terms, counts = array("q"), array("q"), array("f")
         for words in stems:
-            row = Counter(known[stem] for stem in words if stem in known)
-            for term in sorted(row):
-                terms.append(term)
-                counts.append(row[term])
-            indptr.append(len(terms))
-        return CSR(
-            np.array(indptr, np.int64),
-            np.array(terms, np.int32),
-            np.array(counts, np.float32),
-            self.n_terms,
-        )
+            row = {known[stem]: count for stem, count in Counter(words).items() if stem in known}
+            lengths.append(len(row))
+            terms.extend(row)
+            counts.extend(row.values())
+        return CSR.from_entries(lengths, terms, counts, self.n_terms)
 
     def _impacts(self, counts: CSR, lengths: NDArray[np.float64] | None = None) -> CSR:
         if counts.nnz == 0:
             return counts
         words = _row_sums(counts) if lengths is None else lengths
         average = self._n_words / self._n_documents
-        df = self._document_frequency
-        idf = np.log1p((self._n_documents - df + 0.5) / (df + 0.5))
         held_back = self.k1 * (1 - self.b + self.b * words / average)
         tf = counts.weights.astype(np.float64)
-        impacts = idf[counts.terms] * tf / (tf + np.repeat(held_back, np.diff(counts.indptr)))
+        impacts = (
+            self._idf_of(counts.terms) * tf / (tf + np.repeat(held_back, np.diff(counts.indptr)))
+        )
         return counts._replace(weights=impacts.astype(np.float32))
+
+    def _idf_of(self, terms: NDArray[np.int32]) -> NDArray[np.float64]:
+        df = self._document_frequency
+        if len(terms) < len(df):  # a few documents and many words: no work on all of these
+            return _idf(df[terms], self._n_documents)
+        return _idf(df, self._n_documents)[terms]
 
     def _parameters(self) -> dict[str, str | int | float | bool]:
         return {"k1": self.k1, "b": self.b, "language": self.analyzer.language}
@@ -242,6 +249,10 @@ def _read_file(path: Path) -> tuple[dict[str, Any], str, NDArray[np.int64]]:
         raise ValueError(f"{len(rest):,} bytes for {n_terms} terms")
     frequencies = np.frombuffer(rest, "<i8", offset=length).astype(np.int64)
     return state, rest[:length].decode(), frequencies
+
+
+def _idf(df: NDArray[np.int64], n_documents: int) -> NDArray[np.float64]:
+    return np.log1p((n_documents - df + 0.5) / (df + 0.5))
 
 
 def _row_sums(counts: CSR) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given, settings
 
+from lsr.encoders import analysis
 from lsr.encoders.analysis import ENGLISH_STOP_WORDS, Analyzer
 from lsr.errors import InputError
 from tests.support.strategies import texts
@@ -88,6 +89,7 @@ def test_token_places() -> None:
 @example("İstanbul")
 @example("ΑΣ ΑΣ'S ΑΣ_Σ")
 @example("ǅ ﬁ ŉ K's")
+@example("Dog's x's_y 's A'S9 it's read_csv")
 def test_tokens_are_terms(text: str) -> None:
     """Snippets mark what search found: both ways of reading a text see the same terms."""
     text = unicodedata.normalize("NFC", text)
@@ -98,6 +100,15 @@ def test_tokens_are_terms(text: str) -> None:
         for token in tokens:
             assert ends[-1] <= token.start < token.end <= len(text)
             ends.append(token.end)
+
+
+def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "_REMEMBERED", 100)
+    analyzer, long = Analyzer(), "x" * 50
+    for number in range(1_000):
+        assert analyzer.terms(f"running word{number} the {long}") == ["run", f"word{number}", long]
+        assert len(analyzer._stems) <= 100
+    assert long not in analyzer._stems
 
 
 def test_unknown_language() -> None:
