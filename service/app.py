@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
@@ -22,9 +22,10 @@ from lsr.errors import LsrError
 from lsr.service.api.collections import aliases_router, collections_router
 from lsr.service.api.direct_route import Lane
 from lsr.service.api.document_batches import batches_router
-from lsr.service.api.documents import documents_router
+from lsr.service.api.documents import documents_router, writing_router
 from lsr.service.api.health import health_router
 from lsr.service.api.keys import keys_router
+from lsr.service.api.query import known_query
 from lsr.service.api.search_routes import search_router
 from lsr.service.api.shapes import write_shapes
 from lsr.service.api.snapshots import snapshots_router
@@ -105,21 +106,25 @@ def create_app(
     keys = KeyFile(settings.keys) if settings.keys else None
     authenticator = Authenticator(keys, secret, engine.catalog.resolve)
     install_handlers(app)
-    searches = search_router(engine, metrics)
+    searches, writes = search_router(engine, metrics), writing_router(engine.catalog)
     app.include_router(searches)  # tried first: most requests are searches
-    app.include_router(health_router(engine, metrics))
-    app.include_router(collections_router(engine, jobs))
-    app.include_router(batches_router(engine.catalog, settings.max_line_bytes))
-    app.include_router(documents_router(engine.catalog))
-    app.include_router(snapshots_router(jobs))
-    app.include_router(aliases_router(engine.catalog))
-    app.include_router(tasks_router(jobs.tasks))
-    app.include_router(keys_router(authenticator))
+    for router in (
+        writes,
+        health_router(engine, metrics),
+        collections_router(engine, jobs),
+        batches_router(engine.catalog, settings.max_line_bytes),
+        documents_router(engine.catalog),
+        snapshots_router(jobs),
+        aliases_router(engine.catalog),
+        tasks_router(jobs.tasks),
+        keys_router(authenticator),
+    ):
+        app.include_router(router, dependencies=[Depends(known_query)])
     app.include_router(page_router(engine, metrics))
     _add_panels(app, engine, metrics, jobs.tasks)
     app.include_router(sign_in_router(authenticator))
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    inner = Lane(app.build_middleware_stack(), app, searches.routes)
+    inner = Lane(app.build_middleware_stack(), app, [*searches.routes, *writes.routes])
     app.middleware_stack = _surrounded(inner, app, settings, authenticator, metrics, stopping)
     write_shapes(app.openapi())
     _write_problems_as_such(app.openapi())

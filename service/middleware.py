@@ -241,7 +241,8 @@ def _takes_gzip(headers: Headers) -> bool:
 
 def _route(scope: Scope) -> str:
     """The template of a request's route, so that paths are neither logged nor labels."""
-    path = getattr(scope.get("route"), "path", None)
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
     return path if path is not None else str(scope["state"].get("rule", "other"))
 
 

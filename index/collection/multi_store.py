@@ -57,13 +57,18 @@ class MultiStore:
 
     def row(self, doc_id: str) -> int | None:
         """The row of an id that is not deleted, or None."""
+        return self.rows([doc_id]).get(doc_id)
+
+    def rows(self, doc_ids: Sequence[str]) -> dict[str, int]:
+        """The rows of those ids that there are and that are not deleted, by id."""
+        found: dict[str, int] = {}
         for reader, first in zip(
-            self._segment.readers, self._segment.ranges.first_rows, strict=True
+            self._segment.readers, self._segment.ranges.first_rows.tolist(), strict=True
         ):
-            row = reader.store.row(doc_id)
-            if row is not None and (reader.alive is None or reader.alive[row]):
-                return int(first) + row
-        return None
+            for doc_id, row in reader.store.rows(doc_ids).items():
+                if reader.alive is None or reader.alive[row]:
+                    found.setdefault(doc_id, first + row)
+        return found
 
 
 AnyStore = DocumentStore | MultiStore

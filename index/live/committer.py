@@ -19,7 +19,7 @@ from lsr.errors import ConflictError, InputError, LsrError, StorageError
 from lsr.files import is_text
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.live.encoding import given_of
-from lsr.index.live.log import OperationLog
+from lsr.index.live.log import Asked, OperationLog
 from lsr.index.live.operation import (
     Operation,
     Written,
@@ -162,25 +162,48 @@ class Committer:
                 with log.transaction() as connection:
                     if log.trimmed() > published.manifest.log_seq:
                         raise _OvertakenError
-                    group = _Group(log, published, connection)
-                    return [group.answer(request) for request in requests]
+                    group = _Group(log, published, connection, requests)
+                    answers = [group.answer(request) for request in requests]
+                    group.write()
+                    return answers
             except _OvertakenError:
                 continue
         raise StorageError("the collection is published faster than it can be read; try again")
 
 
 class _Group:
-    """Requests that share a transaction."""
+    """Requests that share a transaction.
+
+    What they find is read at once, and what they do is written at once, when all are answered.
+    """
 
     def __init__(
-        self, log: OperationLog, published: CollectionReader, connection: sqlite3.Connection
+        self,
+        log: OperationLog,
+        published: CollectionReader,
+        connection: sqlite3.Connection,
+        requests: Sequence[_Request],
     ) -> None:
         self._log = log
         self._published = published
         self._applied = published.manifest.log_seq
         self._connection = connection
+        self._last = log.last(connection)
+        self._asked: list[Asked] = []
+        doc_ids = {each.doc_id for request in requests for each in request.operations}
+        self._versions = self._found(list(doc_ids))
+        self._bodies: dict[str, bytes | None] = {}
+
+    def _found(self, doc_ids: list[str]) -> dict[str, int]:
+        """The versions of those documents that are there."""
+        known = self._log.newest_of(doc_ids, self._applied)
+        store = self._published.store
+        rows = store.rows([doc_id for doc_id in doc_ids if doc_id not in known])
+        versions = dict(zip(rows, store.versions(list(rows.values())), strict=True))
+        return versions | {doc_id: seq for doc_id, (seq, is_there) in known.items() if is_there}
 
     def answer(self, request: _Request) -> list[Written] | LsrError:
+        """The outcomes of a request, whose operations are written by `write`."""
         if request.key is not None:
             digest = request.digest()
             known = self._log.answered(request.key)
@@ -198,19 +221,14 @@ class _Group:
             self._log.note_answer(self._connection, request.key, digest, answer)
         return written
 
-    def _version(self, doc_id: str) -> tuple[int, bool]:
-        """A document's version, and whether it is there."""
-        known = self._log.is_there_after(doc_id, self._applied)
-        if known is not None:
-            return known if known[1] else (0, False)
-        store = self._published.store
-        row = store.row(doc_id)
-        return (0, False) if row is None else (store.versions([row])[0], True)
+    def write(self) -> None:
+        """Append the operations of all requests that were answered."""
+        self._log.append(self._connection, self._asked)
 
     def _written(self, operation: Operation, body: bytes | None, given: str | None) -> Written:
         doc_id, wanted = operation.doc_id, operation.if_version
-        version, is_there = self._version(doc_id)
-        last = self._log.last(self._connection)
+        is_there = doc_id in self._versions
+        version, last = self._versions.get(doc_id, 0), self._last
         if wanted == 0 and is_there:
             reason = f"it is there already, with version {version}; give that one to replace it"
             return Written(doc_id, "conflict", version, last, reason)
@@ -224,13 +242,19 @@ class _Group:
                 body = body_of(patched(self._document(doc_id), operation.fields or {}))
             except InputError as error:
                 return Written(doc_id, "invalid", version, last, str(error))
-        seq = self._log.append(self._connection, doc_id, body, given)
+        self._last = seq = last + 1
+        self._asked.append((seq, doc_id, body, given))
+        self._bodies[doc_id] = body
         if operation.kind == "delete":
+            del self._versions[doc_id]
             return Written(doc_id, "deleted", 0, seq)
+        self._versions[doc_id] = seq
         return Written(doc_id, "replaced" if is_there else "created", seq, seq)
 
     def _document(self, doc_id: str) -> Document:
-        known = self._log.newest(doc_id, self._applied)
-        if known is None or known[1] is None:
-            return self._published.document(doc_id)
-        return document_of(doc_id, known[1])
+        """A document that is there, as it is now."""
+        body = self._bodies.get(doc_id)
+        if body is None:
+            known = self._log.newest(doc_id, self._applied)
+            body = None if known is None else known[1]
+        return self._published.document(doc_id) if body is None else document_of(doc_id, body)

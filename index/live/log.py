@@ -11,19 +11,31 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lsr.index.live.log_database import LogDatabase
 
-__all__ = ["LOG_FILE", "Entry", "LogState", "OperationLog", "Vectors", "operation_checksum"]
+__all__ = [
+    "LOG_FILE",
+    "Asked",
+    "Entry",
+    "LogState",
+    "OperationLog",
+    "Vectors",
+    "operation_checksum",
+]
 
 LOG_FILE = "log.sqlite"
 """In the collection's folder."""
 
 _KEYS_KEPT_SECONDS = 24 * 3_600
+_IDS_AT_ONCE = 500
+
+Asked = tuple[int, str, bytes | None, str | None]
+"""An operation's number, document, body and vectors of the caller's, as `Entry` has them."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +106,15 @@ class OperationLog(LogDatabase):
         super().__init__(path, applied)
         self.last_appended = 0
 
-    def append(
-        self, connection: sqlite3.Connection, doc_id: str, body: bytes | None, given: str | None
-    ) -> int:
-        """Note an operation within a transaction. Returns its number."""
-        seq = self.last(connection) + 1
-        connection.execute(
-            "INSERT INTO operations (seq, doc_id, body, given, crc) VALUES (?, ?, ?, ?, ?)",
-            (seq, doc_id, body, given, operation_checksum(seq, doc_id, body, given)),
-        )
-        self.last_appended = seq
-        return seq
+    def append(self, connection: sqlite3.Connection, operations: Iterable[Asked]) -> None:
+        """Note operations within a transaction; their numbers go on from `last`."""
+        lines = [(*each, operation_checksum(*each)) for each in operations]
+        if lines:
+            connection.executemany(
+                "INSERT INTO operations (seq, doc_id, body, given, crc) VALUES (?, ?, ?, ?, ?)",
+                lines,
+            )
+            self.last_appended = lines[-1][0]
 
     def last(self, connection: sqlite3.Connection) -> int:
         """The number of the last operation, also within a transaction."""
@@ -126,14 +136,18 @@ class OperationLog(LogDatabase):
         seq, _, body, *_ = self._checked(found[0])
         return seq, body
 
-    def is_there_after(self, doc_id: str, after: int) -> tuple[int, bool] | None:
-        """As `newest`, with whether there is a body in its place."""
-        found = self.all(
-            "SELECT seq, body IS NOT NULL FROM operations WHERE doc_id = ? AND seq > ? "
-            "ORDER BY seq DESC LIMIT 1",
-            (doc_id, after),
-        )
-        return (found[0][0], bool(found[0][1])) if found else None
+    def newest_of(self, doc_ids: Sequence[str], after: int) -> dict[str, tuple[int, bool]]:
+        """As `newest` of many documents: numbers, and whether there is a body, by id."""
+        found = {}
+        for start in range(0, len(doc_ids), _IDS_AT_ONCE):
+            part = doc_ids[start : start + _IDS_AT_ONCE]
+            lines = self.all(
+                "SELECT doc_id, max(seq), body IS NOT NULL FROM operations WHERE seq > ? "
+                f"AND doc_id IN ({', '.join('?' * len(part))}) GROUP BY doc_id",
+                (after, *part),
+            )
+            found.update({doc_id: (seq, bool(has_body)) for doc_id, seq, has_body in lines})
+        return found
 
     def trimmed(self) -> int:
         """Operations up to this number may be missing: they are in the segments."""

@@ -1,9 +1,8 @@
-"""`DirectRoute`: a route whose JSON body is read and checked once, and whose answer is bytes; and
-`Lane`, by which its requests pass the layers of FastAPI.
+"""Routes whose requests pass the layers of FastAPI by a `Lane`: `DirectRoute`, `OwnBodyRoute`.
 
-FastAPI describes it as any other. On a request it costs a third of one: the body goes from bytes to
-the model in one step, and the answer is not checked and copied by pydantic, but written as it is;
-tests hold it to the model that the description names.
+FastAPI describes them as any other. On a request they cost a third of one: the body goes from bytes
+to the model in one step, and the answer is not checked and copied by pydantic, but written as it
+is; tests hold it to the model that the description names.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, get_type_hints
+from urllib.parse import parse_qsl
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,9 +22,10 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lsr.errors import LsrError
+from lsr.service.api.query import refuse_unknown
 from lsr.service.problems import problem, refusal_of
 
-__all__ = ["DirectRoute", "Lane", "Said"]
+__all__ = ["DirectRoute", "Lane", "OwnBodyRoute", "Said"]
 
 
 _MOST_TURNS = 4
@@ -47,30 +48,82 @@ class Lane:
         self._app = app
         self._api = api
         self._direct = {
-            (method, route.path): (route, route.get_route_handler())
+            (method, route.path_format): route
             for route in routes
-            if isinstance(route, DirectRoute)
+            if isinstance(route, _LaneRoute)
             for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule = scope["state"].get("rule") if scope["type"] == "http" else None
-        found = self._direct.get((scope["method"], rule)) if rule is not None else None
-        match = found[0].path_regex.match(scope["path"]) if found is not None else None
-        if found is None or match is None:
+        route = self._direct.get((scope["method"], rule)) if rule is not None else None
+        match = route.path_regex.match(scope["path"]) if route is not None else None
+        handle = route.handler_of(scope) if route is not None and match is not None else None
+        if match is None or handle is None:
             await self._app(scope, receive, send)
             return
-        scope["route"] = found[0]
+        scope["route"] = route
         scope["path_params"] = match.groupdict()
         request = Request(scope, receive)
         try:
-            response = await found[1](request)
+            response = await handle(request)
         except (LsrError, HTTPException, RequestValidationError) as error:
             response = await refusal_of(self._api, request, error)
         await response(scope, receive, send)
 
 
-class DirectRoute(APIRoute):
+class _LaneRoute(APIRoute):
+    """Route that a lane may answer."""
+
+    def handler_of(self, scope: Scope) -> Handler | None:
+        """The function that answers a request; None where FastAPI must."""
+        raise NotImplementedError
+
+
+class OwnBodyRoute(_LaneRoute):
+    """Route of an async endpoint that takes its path, the `Request`, whose body it reads itself,
+    and options in the query and in headers.
+
+    Options are checked as the description says. Where one is wrong FastAPI answers, and says so.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """The function of FastAPI's that answers a request."""
+        needs = self.dependant
+        if needs.body_params or needs.cookie_params or needs.request_param_name != "request":
+            raise TypeError(f"{self.path}: an own-body route takes its path, options, the request")
+        self._query = {field.alias: field for field in needs.query_params}
+        self._headers = {field.alias.lower().encode(): field for field in needs.header_params}
+        return super().get_route_handler()
+
+    def handler_of(self, scope: Scope) -> Handler | None:
+        """The endpoint with a request's options; None where one of them is wrong."""
+        found = [
+            (self._headers[name], value.decode("latin-1"))
+            for name, value in scope["headers"]
+            if name in self._headers
+        ]
+        if scope["query_string"]:
+            query = scope["query_string"].decode("latin-1")
+            for name, value in parse_qsl(query, keep_blank_values=True):
+                if name not in self._query:
+                    return None
+                found.append((self._query[name], value))
+        options: dict[str, Any] = {}
+        for field, value in found:
+            checked, errors = field.validate(value)
+            if errors or field.name in options:
+                return None
+            options[field.name] = checked
+        return partial(self._answer, options)
+
+    async def _answer(self, options: Mapping[str, Any], request: Request) -> Response:
+        answer = self.endpoint(request=request, **request.path_params, **options)
+        response: Response = await answer
+        return response
+
+
+class DirectRoute(_LaneRoute):
     """Route of an endpoint that takes path parameters, one model and the `Request`.
 
     The endpoint gives a `Response`, or a function that does the rest of the work and gives one. It
@@ -95,6 +148,7 @@ class DirectRoute(APIRoute):
         endpoint, is_short, turns = self.endpoint, self.is_short, _Turns()
 
         async def handle(request: Request) -> Response:
+            refuse_unknown(request.scope["query_string"])
             body = await request.body()
             try:
                 given = model.model_validate_json(body)
@@ -108,7 +162,12 @@ class DirectRoute(APIRoute):
                 return said
             return await asyncio.get_running_loop().run_in_executor(None, said)
 
+        self._handle = handle
         return handle
+
+    def handler_of(self, _: Scope) -> Handler:
+        """The function that answers a request."""
+        return self._handle
 
 
 class _Turns:

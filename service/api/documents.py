@@ -28,6 +28,7 @@ from lsr.service.api.bodies import (
     json_body,
     refused,
 )
+from lsr.service.api.direct_route import OwnBodyRoute
 from lsr.service.api.schemas.documents import (
     DocumentBody,
     DocumentList,
@@ -40,16 +41,23 @@ from lsr.service.catalog import Catalog
 from lsr.service.collections.documents import DocumentRules
 from lsr.service.collections.listing import exported, list_documents, picked
 
-__all__ = ["documents_router"]
+__all__ = ["documents_router", "writing_router"]
 
+_PREFIX = "/v1/collections/{collection}"
 _MOST_LISTED = 1_000
 
 
-def documents_router(catalog: Catalog) -> APIRouter:
-    """`/v1/collections/{collection}/documents` and `…/export`."""
-    router = APIRouter(prefix="/v1/collections/{collection}", tags=["documents"])
+def writing_router(catalog: Catalog) -> APIRouter:
+    """PUT, PATCH and DELETE of `/v1/collections/{collection}/documents/{doc_id}`."""
+    router = APIRouter(prefix=_PREFIX, tags=["documents"], route_class=OwnBodyRoute)
     _add_put(router, catalog)
     _add_changing(router, catalog)
+    return router
+
+
+def documents_router(catalog: Catalog) -> APIRouter:
+    """`/v1/collections/{collection}/documents` and `…/export`, to be read."""
+    router = APIRouter(prefix=_PREFIX, tags=["documents"])
     _add_listing(router, catalog)
     _add_reading(router, catalog)
     return router

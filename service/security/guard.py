@@ -83,7 +83,7 @@ class Guard:
     ) -> Grant:
         """The grant of a request, which is in its state from then on. Raises Refusal."""
         checks, state, method = self._checks, scope["state"], scope["method"]
-        state["rule"] = rule.path
+        state["rule"] = rule.template
         state["deadline"] = Deadline(checks.seconds.get(rule.kind))
         if state.get("crowded") and rule.kind != "health":
             raise overloaded()

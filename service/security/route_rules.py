@@ -42,8 +42,10 @@ class Rule:
     limited: Limited = "refused"
     is_page: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False)
+    template: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "template", self.path.replace(":path}", "}"))
         pattern = re.sub(r"\\\{(\w+):path\\\}", r"(?P<\1>.*)", re.escape(self.path))
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
         object.__setattr__(self, "pattern", re.compile(pattern, re.DOTALL))

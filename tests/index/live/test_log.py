@@ -26,9 +26,12 @@ def log(tmp_path: Path) -> Iterator[OperationLog]:
     opened.close()
 
 
-def append(log: OperationLog, *doc_ids: str, body: bytes = b"{}") -> list[int]:
+def append(log: OperationLog, *doc_ids: str, body: bytes | None = b"{}") -> list[int]:
     with log.transaction() as connection:
-        return [log.append(connection, doc_id, body, None) for doc_id in doc_ids]
+        first = log.last(connection) + 1
+        asked = [(seq, doc_id, body, None) for seq, doc_id in enumerate(doc_ids, first)]
+        log.append(connection, asked)
+    return [seq for seq, *_ in asked]
 
 
 def test_numbers_go_on(log: OperationLog) -> None:
@@ -52,18 +55,18 @@ def test_a_new_log_goes_on_after_the_segments(tmp_path: Path) -> None:
 
 def test_the_newest_of_a_document_is_above_what_is_published(log: OperationLog) -> None:
     append(log, "a", "b")
-    with log.transaction() as connection:
-        log.append(connection, "a", None, None)
+    append(log, "a", body=None)
     assert log.newest("a", 0) == (3, None)
-    assert log.is_there_after("a", 0) == (3, False)
+    others = [f"x{number}" for number in range(1_000)]
+    assert log.newest_of([*others, "b", "a"], 0) == {"a": (3, False), "b": (2, True)}
+    assert log.newest_of(["a", "b"], 2) == {"a": (3, False)}
     assert log.newest("b", 0) == (2, b"{}")
     assert log.newest("b", 2) is None
-    assert log.is_there_after("b", 2) is None
 
 
 def test_an_exception_rolls_back(log: OperationLog) -> None:
     with suppress(ZeroDivisionError), log.transaction() as connection:
-        log.append(connection, "a", b"{}", None)
+        log.append(connection, [(1, "a", b"{}", None)])
         raise ZeroDivisionError
     assert log.state().last == 0
     assert append(log, "b") == [1]
@@ -75,7 +78,7 @@ def test_many_open_a_new_log_at_once(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from lsr.index.live.log import OperationLog\n"
         "for i in range(8):\n"
         "    log = OperationLog(Path(sys.argv[1]) / f'{i}.sqlite', 0)\n"
-        "    with log.transaction() as c: log.append(c, 'x', b'{}', None)\n"
+        "    with log.transaction() as c: log.append(c, [(log.last(c) + 1, 'x', b'{}', None)])\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     others = [subprocess.Popen(command) for _ in range(2)]

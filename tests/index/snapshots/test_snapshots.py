@@ -278,8 +278,9 @@ def fed(path: Path, *doc_ids: str) -> None:
     """Write documents through the log of a collection, and die before they are published."""
     log = OperationLog(path / LOG_FILE, Manifest.read(path).log_seq)
     with log.transaction() as connection:
-        for doc_id in doc_ids:
-            log.append(connection, doc_id, body_of(Document(doc_id, "heron")), None)
+        body = body_of(Document("any", "heron"))
+        first = log.last(connection) + 1
+        log.append(connection, [(seq, each, body, None) for seq, each in enumerate(doc_ids, first)])
     log.close()
 
 
