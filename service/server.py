@@ -9,6 +9,7 @@ import logging
 import resource
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -35,6 +36,8 @@ _FILES_OF_OUR_OWN = 96
 """Descriptors kept free of connections: for files, databases, and connections about to close."""
 
 _FEWEST = 16
+_SWITCH_SECONDS = 0.0005
+"""How long a thread that computes keeps the event loop waiting; by default ten times that."""
 _log = logging.getLogger(__name__)
 
 
@@ -113,6 +116,7 @@ def run_server(
             ssl_keyfile=settings.tls_key,
         )
         drop_doubles()
+        sys.setswitchinterval(_SWITCH_SECONDS)
         server = _Server(
             config, listener, catalog, connections, stopping, settings.drain_seconds, announce
         )

@@ -161,7 +161,7 @@ def body_of(document: Document) -> bytes:
 
 def document_of(doc_id: str, body: bytes) -> Document:
     """The document that `body_of` wrote of this id."""
-    content: dict[str, Any] = json.loads(body)
+    content: dict[str, Any] = json.loads(body.decode())
     return Document(doc_id, content["text"], content["title"], content["metadata"])
 
 

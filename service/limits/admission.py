@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Mapping
 
@@ -10,6 +11,10 @@ from lsr.service.limits.deadline import Deadline
 from lsr.service.problems import Refusal
 
 __all__ = ["Admission", "Gate", "overloaded"]
+
+_REFUSED_AFTER_SECONDS = 0.05, 0.15
+"""What is too much is told after a time between these: clients that ask again at once would ask
+thousands of times a second, all together, and refusing would keep others waiting."""
 
 
 class Gate:
@@ -42,6 +47,7 @@ class Gate:
             self._free -= 1
             return True
         if len(self._queue) >= self._most_waiting:
+            await asyncio.sleep(random.uniform(*_REFUSED_AFTER_SECONDS))
             raise overloaded()
         place: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(place)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from lsr.service.limits import admission
 from lsr.service.limits.admission import Gate
 from lsr.service.limits.deadline import Deadline
 from lsr.service.limits.rate_limit import RateLimit
@@ -26,6 +27,22 @@ def test_a_gate_lets_some_in_has_a_few_wait_and_refuses_the_others() -> None:
         assert await second
         gate.leave()
         assert await gate.enter(Deadline())
+
+    asyncio.run(course())
+
+
+def test_a_refusal_is_not_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that asks again as soon as it is refused must not fill the event loop."""
+
+    async def course() -> None:
+        monkeypatch.setattr(admission, "_REFUSED_AFTER_SECONDS", (1e6, 1e6))
+        gate = Gate(running=1, waiting=0, seconds=60)
+        assert await gate.enter(Deadline())
+        refused = asyncio.create_task(gate.enter(Deadline()))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not refused.done()
+        refused.cancel()
 
     asyncio.run(course())
 
