@@ -7,11 +7,13 @@ import secrets
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Set
+from sys import getsizeof
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.bounded_memory import BoundedMemory
 from lsr.encoders.analysis import Analyzer, character_kinds
 from lsr.encoders.protocols import Encoder
 from lsr.retrieval.snippet import (
@@ -24,7 +26,13 @@ from lsr.retrieval.snippet import (
     joined,
     window,
 )
-from lsr.service.search.word_scan import NO_TERM, find_words, most_matches, remember
+from lsr.service.search.word_scan import (
+    NO_TERM,
+    find_words,
+    matching_words,
+    most_matches,
+    remember,
+)
 
 __all__ = ["Mark", "QueryTerms", "WordMemory", "beginning"]
 
@@ -33,6 +41,10 @@ _MAX_WORD_CHARACTERS = 32
 _MAX_WORDS = 1 << 17
 _SLOTS = 1 << 18
 _BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
+_OBJECTS_BYTES = 400
+"""What a remembered text takes beside its characters and its words."""
+_TEXT_BYTES = 16 * 1024 * 1024
+"""Bytes of texts, with the places of their words, that are remembered for a collection."""
 
 
 class Mark(NamedTuple):
@@ -47,6 +59,10 @@ class WordTable:
     """Words and the terms they are, as far as they were met: at most 131,072 words.
 
     Words are put in by one thread at a time and read by many, which wait for nobody.
+
+    Attributes:
+        texts: by text start, end and term of its words, int32, shape (3, n): those of which it
+            knows all words.
     """
 
     def __init__(self) -> None:
@@ -55,6 +71,7 @@ class WordTable:
         self.seed = np.uint64(secrets.randbits(64))
         self.terms: dict[str, int] = {}
         self.n_words = 0
+        self.texts: BoundedMemory[str, NDArray[np.int32]] = BoundedMemory(_TEXT_BYTES)
         self._lock = threading.Lock()
 
     @property
@@ -69,6 +86,10 @@ class WordTable:
             with self._lock:
                 number = self.terms.setdefault(text, len(self.terms))
         return number
+
+    def every_term(self) -> NDArray[np.int32]:
+        """The `wanted` of `find_words` that finds all terms, by their own numbers."""
+        return np.arange(len(self.terms), dtype=np.int32)
 
     def add(self, word: str, term: int | None) -> None:
         """Remember a word, unless it is long or the table is full."""
@@ -200,22 +221,38 @@ class QueryTerms:
         """Fill `_found` with the matches in a text; how many there are."""
         if not self._terms:
             return 0
-        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        if len(codes) > self._found.shape[1]:
-            self._found = np.empty((3, len(codes) + 1_000), np.int32)
-            self._unknown = np.empty((2, len(codes) + 1_000), np.int32)
         table = self._table
-        n, n_unknown = self._scan(codes)
+        words = table.texts.get(text)
+        if words is None:
+            codes = _codes(text[:MAX_SCANNED_CHARACTERS])
+            self._make_room(len(codes))
+            n, n_unknown = self._all_words(text, codes)
+            if n_unknown:
+                n, n_unknown = self._scan(codes, self._wanted)
+                return self._with_unknown(text, n, n_unknown)
+            words = self._found[:, :n].copy()
+            table.texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        self._make_room(words.shape[1])
+        return int(matching_words(words, self._wanted, self._found))
+
+    def _make_room(self, n: int) -> None:
+        if n > self._found.shape[1]:
+            self._found = np.empty((3, n + 1_000), np.int32)
+            self._unknown = np.empty((2, n + 1_000), np.int32)
+
+    def _all_words(self, text: str, codes: NDArray[np.uint32]) -> tuple[int, int]:
+        """Fill `_found` with all words that are terms; how many, and how many are not known."""
+        table = self._table
+        n, n_unknown = self._scan(codes, table.every_term())
         if not n_unknown:
-            return n
+            return n, 0
         places = self._unknown[:, :n_unknown].T.tolist()
         for word in {text[start:end] for start, end in places}:
             term = self._memory.term_of(word)
             table.add(word, None if term is None else table.term(term))
-        n, n_unknown = self._scan(codes)
-        return self._with_unknown(text, n, n_unknown) if n_unknown else n
+        return self._scan(codes, table.every_term())
 
-    def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, int]:
+    def _scan(self, codes: NDArray[np.uint32], wanted: NDArray[np.int32]) -> tuple[int, int]:
         table = self._table
         n, n_unknown = find_words(
             codes,
@@ -223,7 +260,7 @@ class QueryTerms:
             table.keys,
             table.values,
             table.seed,
-            self._wanted,
+            wanted,
             self._found,
             self._unknown,
         )

@@ -13,7 +13,15 @@ import numpy as np
 from lsr.encoders.analysis import IN_WORD, STANDS_ALONE, WORD_LIKE
 from lsr.index.jit import kernel
 
-__all__ = ["NO_TERM", "UNKNOWN", "find_words", "hash_word", "most_matches", "remember"]
+__all__ = [
+    "NO_TERM",
+    "UNKNOWN",
+    "find_words",
+    "hash_word",
+    "matching_words",
+    "most_matches",
+    "remember",
+]
 
 UNKNOWN = 0
 """Value of a word that the table does not have."""
@@ -107,6 +115,28 @@ def find_words(
             found[2, n_found] = wanted[value - 2]
             n_found += 1
     return n_found, n_unknown
+
+
+@kernel
+def matching_words(words: Any, wanted: Any, found: Any) -> Any:
+    """Of the words of a text those that a query has, which `find_words` would find.
+
+    Args:
+        words: int32, shape (3, n): start, end and term of each.
+        wanted, found: as of `find_words`.
+
+    Returns:
+        How many were found.
+    """
+    n_found = 0
+    for place in range(words.shape[1]):
+        term = words[2, place]
+        if term < len(wanted) and wanted[term] >= 0:
+            found[0, n_found] = words[0, place]
+            found[1, n_found] = words[1, place]
+            found[2, n_found] = wanted[term]
+            n_found += 1
+    return n_found
 
 
 @kernel

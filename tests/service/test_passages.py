@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -144,3 +145,35 @@ def test_the_beginning_of_a_text() -> None:
     assert shown.startswith("word word")
     assert shown.endswith("word…")
     assert len(shown) <= 280
+
+
+def test_texts_are_remembered_within_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms_module, "_TEXT_BYTES", 20_000)
+    memory = WordMemory(Bm25Encoder())
+    texts = [f"a heron and fish number {n} " + "in the deep river " * 30 for n in range(40)]
+    cold = [QueryTerms("heron river", WordMemory(Bm25Encoder())).passage(each) for each in texts]
+    for _ in range(2):
+        assert [QueryTerms("heron river", memory).passage(each) for each in texts] == cold
+    kept = memory.table().texts
+    assert 0 < len(kept) < 40
+    assert kept.n_bytes <= 20_000
+
+
+def test_a_remembered_text_is_searched_for_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = WordMemory(Bm25Encoder())
+    text = "The heron stands; the boats are new."
+    assert [mark.term for mark in QueryTerms("heron", memory).marks(text)] == ["heron"]
+    scans: list[int] = []
+    scan = QueryTerms._scan
+
+    def counted(self: QueryTerms, *arrays: Any) -> tuple[int, int]:
+        scans.append(1)
+        return scan(self, *arrays)
+
+    monkeypatch.setattr(QueryTerms, "_scan", counted)
+    assert [mark.term for mark in QueryTerms("new boat", memory).marks(text)] == ["boat", "new"]
+    assert not scans
+    long = text + " " + "y" * 40
+    marks = [QueryTerms("y" * 40, memory).marks(long) for _ in range(2)]
+    assert marks[0] == marks[1] != []
+    assert scans
