@@ -54,10 +54,13 @@ class SearchEngine:
         """The newest state of a collection. Raises NotFoundError when there is none."""
         return self.catalog.reader(name)
 
-    def is_small(self, name: str) -> bool:
+    def is_small(self, name: str, facets: Sequence[object] = ()) -> bool:
         """Whether a plain search of a collection takes less time than it takes to start a thread.
 
-        Nothing is opened for it, and no network encodes the query.
+        Nothing is opened or made for it, and no network encodes the query.
+
+        Args:
+            facets: names of fields whose values are counted.
         """
         collection = self.catalog.opened(name)
         return (
@@ -66,6 +69,7 @@ class SearchEngine:
             and collection.segment.n_rows <= _SMALL_ROWS
             and isinstance(collection.encoder, Bm25Encoder)
             and collection.tuned_plan is None
+            and all(collection.metadata.is_small(str(field)) for field in facets)
         )
 
     def warm_up(self) -> None:

@@ -21,6 +21,8 @@ __all__ = ["MetadataStore", "SegmentMetadata"]
 
 Mask = NDArray[np.bool_]
 
+_FEW_VALUES = 500
+
 
 class MetadataStore(Protocol):
     """Source of columns: a segment's documents; `DocumentStore` says what each part is."""
@@ -111,6 +113,11 @@ class SegmentMetadata:
                     raise _unreadable(field, error) from error
             self._columns[field] = made
             return made
+
+    def is_small(self, field: str) -> bool:
+        """Whether the column of a field is made already, and has few values."""
+        column = self._columns.get(field)
+        return column is not None and len(column.values) <= _FEW_VALUES
 
     def samples(self, field: str) -> list[str]:
         """Some values of a field, of every type that it has, in canonical JSON."""

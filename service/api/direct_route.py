@@ -102,8 +102,10 @@ class DirectRoute(APIRoute):
                 return _refusal(error, body, request)
             values = {**request.path_params, body_name: given, request_name: request}
             run = partial(endpoint, **values)
-            is_inline = is_short(values) and turns.take()
-            said = run() if is_inline else partial(_whole, run)
+            said: Said = partial(_whole, run)
+            if is_short(values):
+                await turns.come()
+                said = run()
             if isinstance(said, Response):
                 return said
             return await asyncio.get_running_loop().run_in_executor(None, said)
@@ -112,21 +114,23 @@ class DirectRoute(APIRoute):
 
 
 class _Turns:
-    """Short requests that are done at once between two looks at other connections: a few.
+    """Short requests that are done between two looks at other connections: a few.
 
-    The others go to threads, so that many connections do not keep health checks waiting, and what
-    is too much is noticed and refused.
+    The others wait for the next time, so that many connections do not keep health checks waiting,
+    and what is too much is noticed and refused. Threads would have them wait for each other too,
+    and cost more than what they do.
     """
 
     def __init__(self) -> None:
         self._n_taken = 0
 
-    def take(self) -> bool:
-        """Whether this one may be done now."""
+    async def come(self) -> None:
+        """Wait until it is this one's turn: first come, first served."""
+        while self._n_taken >= _MOST_TURNS:
+            await asyncio.sleep(0)
         if self._n_taken == 0:
             asyncio.get_running_loop().call_soon(self._begin)
         self._n_taken += 1
-        return self._n_taken <= _MOST_TURNS
 
     def _begin(self) -> None:
         self._n_taken = 0
