@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 __all__ = ["BoundedMemory"]
@@ -42,6 +42,16 @@ class BoundedMemory(Generic[Key, Value]):
                 return None
             self._kept.move_to_end(key)
             return found[0]
+
+    def several(self, keys: Sequence[Key]) -> list[Value | None]:
+        """The values of keys, or None, in their order."""
+        kept = self._kept
+        with self._lock:
+            found = [kept.get(key) for key in keys]
+            for key, each in zip(keys, found, strict=True):
+                if each is not None:
+                    kept.move_to_end(key)
+        return [None if each is None else each[0] for each in found]
 
     def put(self, key: Key, value: Value, n_bytes: int) -> None:
         """Keep a value, unless it is above the bound by itself."""

@@ -185,8 +185,9 @@ class SearchEngine:
         """The first part of `answer`: all but the passages. Raises as that."""
         if deadline is None and search.timeout_ms is not None:
             deadline = Deadline(min(search.timeout_ms, self.limits.timeout_ms[1]))
-        state = self._state(name)  # before the view: what changes in between is told as a change
-        collection = self.collection(name)
+        live = self.catalog.live(name)
+        state = live.seen  # before the view: what changes in between is told as a change
+        collection = live.view
         limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
         check_search(search, limit, self.limits)
         sparse, dense = (
@@ -313,10 +314,6 @@ class SearchEngine:
             for row in rows
         ]
         return vectors, collection.manifest.sparse.sha256
-
-    def _state(self, name: str) -> tuple[int, int]:
-        """What tells states of a collection apart: its generation, and the last write seen."""
-        return self.catalog.live(name).seen
 
     def _start(self, name: str, search: Search, state: tuple[int, int], limit: int) -> _Start:
         if search.cursor is None:

@@ -40,3 +40,12 @@ def test_threads_share_it() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(use, range(4)))
     assert len(memory) == memory.n_bytes == 50
+
+
+def test_several_are_asked_for_at_once() -> None:
+    memory: BoundedMemory[int, str] = BoundedMemory(3)
+    for key in (1, 2, 3):
+        memory.put(key, f"v{key}", 1)
+    assert memory.several([2, 9, 1, 2]) == ["v2", None, "v1", "v2"]
+    memory.put(4, "v4", 1)
+    assert memory.several([1, 2, 3, 4]) == ["v1", "v2", None, "v4"]

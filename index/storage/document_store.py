@@ -132,9 +132,9 @@ class DocumentStore:
         """Documents and versions together. Raises as `documents`."""
         if len(rows) > _MOST_REMEMBERED:
             return self._fetched(rows)
-        known = [self._remembered.get(row) for row in rows]
-        lacking = [row for row, each in zip(rows, known, strict=True) if each is None]
-        if lacking:
+        known = self._remembered.several(rows)
+        if None in known:
+            lacking = [row for row, each in zip(rows, known, strict=True) if each is None]
             fetched = dict(zip(lacking, self._fetched(lacking), strict=True))
             for row, each in fetched.items():
                 self._remembered.put(row, each, _size(each[0]))

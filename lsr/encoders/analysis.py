@@ -40,6 +40,7 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][sS]\b)?")
 IN_WORD, STANDS_ALONE, WORD_LIKE = 1, 2, 4
 """Kinds of characters: of a run that is a word, a word by itself, what `\\w` matches."""
 
+_SHORT_CHARACTERS = 2_048
 _POSSESSIVE = ("'s", "’s")
 
 
@@ -68,11 +69,18 @@ class Analyzer:
             raise InputError(f"no stemmer for {language!r}; choose none or one of {known}")
         self.language = language
         self._stemmer = Stemmer.Stemmer(language) if language != "none" else None
+        self._last: tuple[str, tuple[str, ...]] = ("", ())  # a search asks for a query's more times
         self._stop = ENGLISH_STOP_WORDS if language in ("english", "porter") else frozenset()
 
     def terms(self, text: str) -> list[str]:
         """Stems of a text in order, repeated as often as they occur."""
-        return self._stem([word for word in map(_bare, _words(text)) if word not in self._stop])
+        last = self._last
+        if last[0] == text:
+            return list(last[1])
+        stems = self._stem([word for word in map(_bare, _words(text)) if word not in self._stop])
+        if len(text) <= _SHORT_CHARACTERS:
+            self._last = (text, tuple(stems))
+        return stems
 
     def tokens(self, text: str) -> Iterator[Token]:
         """Like `terms`, with the place of each word in the text as given.

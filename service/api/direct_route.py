@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -95,7 +96,7 @@ class DirectRoute(APIRoute):
         endpoint, is_short, turns = self.endpoint, self.is_short, _Turns()
 
         async def handle(request: Request) -> Response:
-            body = await request.body()
+            body = await _body(request)
             try:
                 given = model.model_validate_json(body)
             except ValidationError as error:
@@ -134,6 +135,20 @@ class _Turns:
 
     def _begin(self) -> None:
         self._n_taken = 0
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which most often comes in one piece."""
+    message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        return body
+    parts = [message]
+    while message["type"] == "http.request" and message.get("more_body"):
+        parts.append(message := await request.receive())
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(part.get("body", b"") for part in parts)
 
 
 def _whole(run: Callable[[], Said]) -> Response:

@@ -13,6 +13,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from lsr.encoders.bm25 import Bm25Encoder
@@ -129,6 +130,33 @@ def test_short_requests_wait_for_their_turn_without_a_thread() -> None:
     runs = [len(list(each)) for is_look, each in groupby(order, "look".__eq__) if not is_look]
     assert max(runs) == 4
     assert len(runs) >= 4
+
+
+def test_a_body_may_come_in_pieces_or_not_at_all() -> None:
+    app = _app()
+
+    async def ask(pieces: list[Message]) -> list[Message]:
+        sent: list[Message] = []
+        coming = iter(pieces)
+
+        async def receive() -> Message:
+            return next(coming)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "POST", "path": "/things/a", "headers": []}
+        await app({**scope, "state": {}}, receive, send)
+        return sent
+
+    def piece(body: bytes, more: bool) -> Message:
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    pieces = [piece(b'{"te', True), piece(b'xt": ', True), piece(b'"x"}', False)]
+    for given in (pieces, [piece(b'{"text": "x"}', False)]):
+        assert asyncio.run(ask(given))[1]["body"].startswith(b"a ")
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(ask([*pieces[:2], {"type": "http.disconnect"}]))
 
 
 def test_searches_that_may_be_long_are_not_plain() -> None:
