@@ -74,7 +74,9 @@ class SearchEngine:
 
     def warm_up(self) -> None:
         """As `Catalog.warm_up`; and compile what passages are found by."""
-        QueryTerms("heron", WordMemory(None)).passage("A heron stands in the river.")
+        terms = QueryTerms("heron", WordMemory(None))
+        for end in ("", "\u00e9"):  # what is no ASCII goes another way
+            terms.passage("A heron stands in the river. " * 20 + end)
         self.catalog.warm_up()
 
     def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:
@@ -341,9 +343,12 @@ class SearchEngine:
         )
         notices = (*answer.warnings, *start.notices, *passages.notices)
         watch.lap("snippet")
-        took_ms = {**answer.took_ms, **watch.took_ms}
-        took_ms["total"] = took_ms.pop("total") + took_ms["snippet"]
-        answer = replace(answer, took_ms=took_ms, warnings=notices)
+        took_ms = answer.took_ms  # this answer's own
+        total = took_ms.pop("total")
+        took_ms |= watch.took_ms
+        took_ms["total"] = total + took_ms["snippet"]
+        if len(notices) > len(answer.warnings):
+            answer = replace(answer, warnings=notices)
         cursor, manifest = None, collection.manifest
         reached = answer.first + len(hits)
         if hits and reached < answer.total:

@@ -26,8 +26,10 @@ from lsr.retrieval.snippet import (
     joined,
     window,
 )
+from lsr.service.search.ascii_window import ascii_window
 from lsr.service.search.word_scan import (
     NO_TERM,
+    fill_slots,
     find_words,
     matching_words,
     most_matches,
@@ -150,12 +152,17 @@ class QueryTerms:
         self._memory = memory
         self._text = text
         own = dict.fromkeys(memory.analyzer.terms(text))
-        self._terms = [*own, *sorted(memory.analyzed(added) - own.keys())]
-        self._n_own = len(own)
         self._table = memory.table()
-        self._wanted = _wanted(self._table, self._terms)
+        self._seek([*own, *sorted(memory.analyzed(added) - own.keys())], len(own))
         self._found: NDArray[np.int32] = np.empty((3, 0), np.int32)
         self._unknown: NDArray[np.int32] = np.empty((2, 0), np.int32)
+
+    def _seek(self, terms: list[str], n_own: int) -> None:
+        """Look for terms, of which the first are the query's own."""
+        self._terms, self._n_own = terms, n_own
+        self._numbers = np.array([self._table.term(term) for term in terms], np.int32)
+        self._slots = np.empty((1 << (4 * len(terms) + 15).bit_length(), 2), np.int32)
+        fill_slots(self._numbers, self._slots)
 
     @property
     def analyzer(self) -> Analyzer:
@@ -184,6 +191,8 @@ class QueryTerms:
     def passage(self, text: str) -> str:
         """The same passage without marks, in less time."""
         text = text.strip()
+        if len(text) <= MAX_CHARACTERS:
+            return _shown(text, 0, len(text))
         start, end, _ = self._window(text)
         return _shown(text, start, end)
 
@@ -208,8 +217,7 @@ class QueryTerms:
         """Of each term that a text holds the shortest word, in lower case."""
         found: dict[str, str] = {}
         marked = QueryTerms("", self._memory)
-        marked._terms, marked._n_own = sorted(terms), len(terms)
-        marked._wanted = _wanted(marked._table, marked._terms)
+        marked._seek(sorted(terms), len(terms))
         for start, end, term in marked.marks(text):
             spelled = text[start:end].lower()
             known = found.get(term)
@@ -219,21 +227,34 @@ class QueryTerms:
 
     def _find(self, text: str) -> int:
         """Fill `_found` with the matches in a text; how many there are."""
+        words = self._words(text) if self._terms else None
+        if words is not None:
+            return int(matching_words(words, self._slots, self._found))
         if not self._terms:
             return 0
-        table = self._table
-        words = table.texts.get(text)
-        if words is None:
-            codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-            self._make_room(len(codes))
-            n, n_unknown = self._all_words(text, codes)
-            if n_unknown:
-                n, n_unknown = self._scan(codes, self._wanted)
-                return self._with_unknown(text, n, n_unknown)
-            words = self._found[:, :n].copy()
-            table.texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
-        self._make_room(words.shape[1])
-        return int(matching_words(words, self._wanted, self._found))
+        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
+        n, n_unknown = self._scan(codes, _wanted(self._numbers))
+        return self._with_unknown(text, n, n_unknown)
+
+    def _words(self, text: str) -> NDArray[np.int32] | None:
+        """All words of a text that are terms, as they are remembered, and room for their matches.
+
+        None where not all of its words can be remembered.
+        """
+        texts = self._table.texts
+        words = texts.get(text)
+        if words is not None:
+            if words.shape[1] > self._found.shape[1]:
+                self._make_room(words.shape[1])
+            return words
+        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
+        self._make_room(len(codes))
+        n, n_unknown = self._all_words(text, codes)
+        if n_unknown:
+            return None
+        words = self._found[:, :n].copy()
+        texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        return words
 
     def _make_room(self, n: int) -> None:
         if n > self._found.shape[1]:
@@ -281,6 +302,13 @@ class QueryTerms:
 
     def _window(self, text: str) -> tuple[int, int, int]:
         """Start and end of the passage, and how many matches `_found` holds."""
+        if len(text) > MAX_CHARACTERS and self._terms and text.isascii():
+            words = self._words(text)
+            if words is not None:
+                codes = np.frombuffer(text.encode(), np.uint8)
+                asked = (self._n_own, len(self._terms), _BUDGET)
+                n, start, end = ascii_window(codes, words, self._slots, self._found, *asked)
+                return start, end, n
         n = self._find(text)
         if len(text) <= MAX_CHARACTERS:
             return 0, len(text), n
@@ -313,12 +341,13 @@ def beginning(text: str) -> str:
 
 def _shown(text: str, start: int, end: int) -> str:
     """A part of a text with runs of blanks made one, and ellipses where it is cut."""
-    part = text[start:end]
-    shown = " ".join(part.split())
-    if shown and part[-1].isspace():
-        shown += " "
-    if shown and part[0].isspace():
-        shown = f" {shown}"
+    shown = part = text[start:end]
+    if "  " in part or not part.isprintable() or part == " ":  # printable is no blank but this one
+        shown = " ".join(part.split())
+        if shown and part[-1].isspace():
+            shown += " "
+        if shown and part[0].isspace():
+            shown = f" {shown}"
     return f"{ELLIPSIS if start > 0 else ''}{shown}{ELLIPSIS if end < len(text) else ''}"
 
 
@@ -326,9 +355,8 @@ def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _wanted(table: WordTable, terms: Iterable[str]) -> NDArray[np.int32]:
-    """By term of a table its place in `terms`, or -1."""
-    numbers = [table.term(term) for term in terms]
-    wanted = np.full(max(numbers, default=-1) + 1, -1, np.int32)
+def _wanted(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """By term of a table its place in `numbers`, or -1."""
+    wanted = np.full(max(numbers.tolist(), default=-1) + 1, -1, np.int32)
     wanted[numbers] = np.arange(len(numbers), dtype=np.int32)
     return wanted

@@ -177,3 +177,52 @@ def test_a_remembered_text_is_searched_for_other_words(monkeypatch: pytest.Monke
     marks = [QueryTerms("y" * 40, memory).marks(long) for _ in range(2)]
     assert marks[0] == marks[1] != []
     assert scans
+
+
+ASCII_TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *"heron Herons, fish-heron river's x_heron of a new river. stands! so?)".split(),
+            *('said."', "x.'y", "...", "y" * 30, "1,000", "\n", "\x1c", "  "),
+        ]
+    ),
+    min_size=30,
+    max_size=150,
+).flatmap(
+    lambda words: st.sampled_from([" ", "", "  ", "-", ". ", "\t"]).map(
+        lambda blank: blank.join(words)
+    )
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(ASCII_TEXTS, st.sampled_from(["heron", "rivers of fish", "new 1 heron", "none"]))
+def test_windows_of_ascii_are_those_of_all_texts(text: str, query: str) -> None:
+    pieces = naive_passage(text, query, ())
+    terms = QueryTerms(query, MEMORY)
+    assert terms.passage(text) == plain(pieces)
+    assert terms.snippet(text) == pieces
+
+
+def test_windows_of_ascii_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    window = terms_module.ascii_window
+    monkeypatch.setattr(
+        terms_module, "ascii_window", lambda *arrays: (asked.append(1), window(*arrays))[1]
+    )
+    text = "A heron stands. " * 40
+    terms = QueryTerms("heron", WordMemory(Bm25Encoder()))
+    assert terms.passage(text) == plain(naive_passage(text, "heron"))
+    assert asked == [1]
+    other = text + "caf\u00e9"
+    assert terms.passage(other) == plain(naive_passage(other, "heron"))
+    assert asked == [1]
+
+
+@given(st.lists(st.sampled_from(ODD), max_size=60), st.integers(0, 40), st.integers(0, 200))
+def test_blanks_are_made_one_in_what_is_shown(words: list[str], start: int, end: int) -> None:
+    text = " ".join(words)
+    part = text[start:end]
+    shown = re.sub(r"\s+", " ", part) if part.strip() else ""
+    front, back = "…" if start > 0 else "", "…" if end < len(text) else ""
+    assert terms_module._shown(text, start, end) == f"{front}{shown}{back}"
