@@ -75,7 +75,7 @@ class SearchEngine:
     def warm_up(self) -> None:
         """As `Catalog.warm_up`; and compile what passages are found by."""
         terms = QueryTerms("heron", WordMemory(None))
-        for end in ("", "\u00e9"):  # what is no ASCII goes another way
+        for end in ("", "\u00e9"):  # what is no ASCII is of another type
             terms.passage("A heron stands in the river. " * 20 + end)
         self.catalog.warm_up()
 

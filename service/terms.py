@@ -26,7 +26,7 @@ from lsr.retrieval.snippet import (
     joined,
     window,
 )
-from lsr.service.search.ascii_window import ascii_window
+from lsr.service.search.passage_window import passage_window
 from lsr.service.search.word_scan import (
     NO_TERM,
     fill_slots,
@@ -45,6 +45,8 @@ _SLOTS = 1 << 18
 _BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
 _OBJECTS_BYTES = 400
 """What a remembered text takes beside its characters and its words."""
+_NEAR_CHARACTERS = MAX_SCANNED_CHARACTERS + 1_000
+"""Passages are in this much of a text."""
 _TEXT_BYTES = 16 * 1024 * 1024
 """Bytes of texts, with the places of their words, that are remembered for a collection."""
 
@@ -302,13 +304,14 @@ class QueryTerms:
 
     def _window(self, text: str) -> tuple[int, int, int]:
         """Start and end of the passage, and how many matches `_found` holds."""
-        if len(text) > MAX_CHARACTERS and self._terms and text.isascii():
-            words = self._words(text)
-            if words is not None:
-                codes = np.frombuffer(text.encode(), np.uint8)
-                asked = (self._n_own, len(self._terms), _BUDGET)
-                n, start, end = ascii_window(codes, words, self._slots, self._found, *asked)
-                return start, end, n
+        length = len(text)
+        words = self._words(text) if length > MAX_CHARACTERS and self._terms else None
+        if words is not None:
+            near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
+            codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
+            arrays = (codes, length, character_kinds(), words, self._slots, self._found)
+            n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
+            return start, end, n
         n = self._find(text)
         if len(text) <= MAX_CHARACTERS:
             return 0, len(text), n

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lsr.errors import InputError
 
 __all__ = [
+    "BLANK",
     "ENGLISH_STOP_WORDS",
     "IN_WORD",
     "STANDS_ALONE",
@@ -37,8 +38,8 @@ ENGLISH_STOP_WORDS = frozenset(
 
 _UNSPACED = "\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][sS]\b)?")
-IN_WORD, STANDS_ALONE, WORD_LIKE = 1, 2, 4
-"""Kinds of characters: of a run that is a word, a word by itself, what `\\w` matches."""
+IN_WORD, STANDS_ALONE, WORD_LIKE, BLANK = 1, 2, 4, 8
+"""Kinds of characters: of a run that is a word, a word by itself, what `\\w` and `\\s` match."""
 
 _SHORT_CHARACTERS = 2_048
 _POSSESSIVE = ("'s", "’s")
@@ -101,13 +102,14 @@ class Analyzer:
 
 @lru_cache(maxsize=1)
 def character_kinds() -> NDArray[np.uint8]:
-    """The kinds of all characters, uint8, shape (1,114,112): sums of the three constants.
+    """The kinds of all characters, uint8, shape (1,114,112): sums of the four constants.
 
     With them compiled code splits a text exactly as `Analyzer.tokens` does. Made once.
     """
     kinds = np.zeros(sys.maxunicode + 1, np.uint8)
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
     patterns = {IN_WORD: rf"[^\W_{_UNSPACED}]+", STANDS_ALONE: f"[{_UNSPACED}]+", WORD_LIKE: r"\w+"}
+    patterns[BLANK] = r"\s+"
     for kind, pattern in patterns.items():
         for match in re.finditer(pattern, everything):
             kinds[match.start() : match.end()] += np.uint8(kind)

@@ -179,11 +179,26 @@ def test_a_remembered_text_is_searched_for_other_words(monkeypatch: pytest.Monke
     assert scans
 
 
-ASCII_TEXTS = st.lists(
+LONG_TEXTS = st.lists(
     st.sampled_from(
         [
             *"heron Herons, fish-heron river's x_heron of a new river. stands! so?)".split(),
-            *('said."', "x.'y", "...", "y" * 30, "1,000", "\n", "\x1c", "  "),
+            *(
+                'said."',
+                "said.\u201d",
+                "鱼",
+                "魚。",
+                "so！",
+                "caf\u00e9",
+                "x.'y",
+                "...",
+                "y" * 30,
+                "1,000",
+                "\n",
+                "\x1c",
+                "  ",
+                "\u2003",
+            ),
         ]
     ),
     min_size=30,
@@ -196,27 +211,26 @@ ASCII_TEXTS = st.lists(
 
 
 @settings(deadline=None, max_examples=500)
-@given(ASCII_TEXTS, st.sampled_from(["heron", "rivers of fish", "new 1 heron", "none"]))
-def test_windows_of_ascii_are_those_of_all_texts(text: str, query: str) -> None:
+@given(LONG_TEXTS, st.sampled_from(["", "\u2019", "鱼"]), QUERIES)
+def test_compiled_windows_are_those_of_the_naive_twin(text: str, end: str, query: str) -> None:
+    """Of texts that are ASCII, and of others."""
+    text += end
     pieces = naive_passage(text, query, ())
     terms = QueryTerms(query, MEMORY)
     assert terms.passage(text) == plain(pieces)
     assert terms.snippet(text) == pieces
 
 
-def test_windows_of_ascii_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    window = terms_module.ascii_window
-    monkeypatch.setattr(
-        terms_module, "ascii_window", lambda *arrays: (asked.append(1), window(*arrays))[1]
-    )
-    text = "A heron stands. " * 40
-    terms = QueryTerms("heron", WordMemory(Bm25Encoder()))
-    assert terms.passage(text) == plain(naive_passage(text, "heron"))
-    assert asked == [1]
-    other = text + "caf\u00e9"
-    assert terms.passage(other) == plain(naive_passage(other, "heron"))
-    assert asked == [1]
+@pytest.mark.parametrize("end", ["", " caf\u00e9"])
+def test_windows_of_long_texts_are_compiled(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unused(*_: object) -> None:
+        raise AssertionError("a window that is not compiled")
+
+    text = "We saw it. " * 1_815 + "A heron stands" + " in the river. " * 20 + end
+    expected = plain(naive_passage(text, "heron"))
+    assert "A heron" in expected
+    monkeypatch.setattr("lsr.service.terms.window", unused)
+    assert QueryTerms("heron", WordMemory(Bm25Encoder())).passage(text) == expected
 
 
 @given(st.lists(st.sampled_from(ODD), max_size=60), st.integers(0, 40), st.integers(0, 200))
