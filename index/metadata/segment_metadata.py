@@ -21,8 +21,6 @@ __all__ = ["MetadataStore", "SegmentMetadata"]
 
 Mask = NDArray[np.bool_]
 
-_FEW_VALUES = 500
-
 
 class MetadataStore(Protocol):
     """Source of columns: a segment's documents; `DocumentStore` says what each part is."""
@@ -117,7 +115,7 @@ class SegmentMetadata:
     def is_small(self, field: str) -> bool:
         """Whether the column of a field is made already, and has few values."""
         column = self._columns.get(field)
-        return column is not None and len(column.values) <= _FEW_VALUES
+        return column is not None and column.values.is_small
 
     def samples(self, field: str) -> list[str]:
         """Some values of a field, of every type that it has, in canonical JSON."""

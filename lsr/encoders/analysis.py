@@ -78,7 +78,10 @@ class Analyzer:
         last = self._last
         if last[0] == text:
             return list(last[1])
-        stems = self._stem([word for word in map(_bare, _words(text)) if word not in self._stop])
+        words = _words(text)
+        if "'" in text or "’" in text:
+            words = list(map(_bare, words))
+        stems = self._stem([word for word in words if word not in self._stop])
         if len(text) <= _SHORT_CHARACTERS:
             self._last = (text, tuple(stems))
         return stems

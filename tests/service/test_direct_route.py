@@ -24,7 +24,7 @@ from lsr.service.api.schemas.search import ExplainRequest, SearchRequest
 from lsr.service.api.search_routes import is_plain
 from lsr.service.catalog import Catalog, collection_names
 from lsr.service.engine import Search, SearchEngine
-from lsr.service.logs import configure_logging
+from lsr.service.logs import AccessLog, configure_logging
 from lsr.service.problems import install_handlers
 from lsr.types import Document
 
@@ -223,3 +223,44 @@ def test_lines_of_requests_are_gathered_and_keep_their_order(
         root.setLevel(level)
     assert [line.partition("id=")[2].partition(" ")[0] for line in lines] == ["r0", "r1", "r2", ""]
     assert lines[-1].endswith("something else")
+
+
+def test_records_of_requests_are_those_that_logging_makes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = AccessLog()
+    scope = {"client": ("1.2.3.4", 5), "state": {"request_id": "r", "key_name": "k"}}
+    own = logging.getLogRecordFactory()
+
+    def write() -> None:
+        log.write(scope, "GET", "/", 200, 0.001, 7)
+
+    with caplog.at_level(logging.INFO, "lsr.access"):
+        logging.getLogger("lsr.access").info("%(id)s", {"id": "theirs"})
+        write()
+        write()
+        other = threading.Thread(target=write, name="other")
+        other.start()
+        other.join()
+        try:
+            logging.setLogRecordFactory(lambda *args, **more: _Marked(*args, **more))
+            write()
+        finally:
+            logging.setLogRecordFactory(own)
+    theirs, *ours = caplog.records
+    fields = {"id": "r", "client": "1.2.3.4", "method": "GET", "route": "/", "status": 200}
+    for record in ours:
+        assert record.args == {**fields, "ms": 1.0, "bytes": 7, "key": "k"}
+        assert record.__dict__.keys() == theirs.__dict__.keys()
+        assert record.getMessage() == "GET / 200 1.0 ms"
+        assert abs(record.created - theirs.created) < 60
+        assert abs(record.msecs - record.created % 1 * 1_000) < 1.5
+        assert (record.levelname, record.process) == ("INFO", theirs.process)
+        elapsed = (record.created - theirs.created) * 1_000
+        assert abs(record.relativeCreated - theirs.relativeCreated - elapsed) < 1
+    assert [each.threadName == "other" for each in ours] == [False, False, True, False]
+    assert isinstance(ours[-1], _Marked)
+
+
+class _Marked(logging.LogRecord):
+    """What an application makes of records."""
