@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import LateError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
+from lsr.index.live.live_collection import LiveCollection
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
@@ -46,7 +48,7 @@ class SearchEngine:
     def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
         self.catalog = catalog
         self.limits = limits or Limits()
-        self._memories: dict[str, WordMemory] = {}
+        self._memories: WeakKeyDictionary[LiveCollection, WordMemory] = WeakKeyDictionary()
         self._examples: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._vocabularies: dict[str, tuple[int, Vocabulary]] = {}
 
@@ -111,18 +113,20 @@ class SearchEngine:
         collection = self.collection(name)
         size, vocabulary = self._vocabularies.get(name, (0, None))
         if vocabulary is None or abs(size - collection.n_documents) > 0.1 * size:
-            vocabulary = Vocabulary.of(collection, self._memory(name, collection).analyzer)
+            vocabulary = Vocabulary.of(collection, self._memory(self.catalog.live(name)).analyzer)
             self._vocabularies[name] = (collection.n_documents, vocabulary)
         return vocabulary.suggest(text)
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
         """Marker of the words of a query in texts of a collection. Raises NotFoundError."""
-        return QueryTerms(text, self._memory(name, self.collection(name)))
+        return QueryTerms(text, self._memory(self.catalog.live(name)))
 
-    def _memory(self, name: str, collection: CollectionReader) -> WordMemory:
-        memory = self._memories.get(name)
-        if memory is None or not memory.suits(collection.encoder):
-            memory = self._memories[name] = WordMemory(collection.encoder)
+    def _memory(self, live: LiveCollection) -> WordMemory:
+        """The memory of a collection, which goes with its handle."""
+        encoder = live.view.encoder
+        memory = self._memories.get(live)
+        if memory is None or not memory.suits(encoder):
+            memory = self._memories[live] = WordMemory(encoder)
         return memory
 
     def search(
@@ -216,7 +220,7 @@ class SearchEngine:
         passages = Passages(search, left, deadline)
         return Begun(
             answer,
-            partial(self._result, name, collection, search, start, limit, answer, passages),
+            partial(self._result, name, live, collection, search, start, limit, answer, passages),
         )
 
     def answers(self, name: str, searches: Sequence[Search]) -> list[SearchResult | LsrError]:
@@ -329,6 +333,7 @@ class SearchEngine:
     def _result(
         self,
         name: str,
+        live: LiveCollection,
         collection: CollectionReader,
         search: Search,
         start: _Start,
@@ -338,9 +343,7 @@ class SearchEngine:
     ) -> SearchResult:
         watch = Stopwatch()
         added = [term.term for term in answer.prf.terms if term.origin != "query"]
-        hits = passages.of(
-            answer.hits, lambda: QueryTerms(answer.text, self._memory(name, collection), added)
-        )
+        hits = passages.of(answer.hits, lambda: QueryTerms(answer.text, self._memory(live), added))
         notices = (*answer.warnings, *start.notices, *passages.notices)
         watch.lap("snippet")
         took_ms = answer.took_ms  # this answer's own

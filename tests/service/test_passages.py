@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +15,12 @@ from hypothesis import strategies as st
 
 from lsr.encoders.analysis import Analyzer
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.index.collection.build import build_collection
 from lsr.retrieval.answer import Hit
 from lsr.retrieval.snippet import plain
 from lsr.service import terms as terms_module
+from lsr.service.catalog import Catalog
+from lsr.service.engine import SearchEngine
 from lsr.service.search.passages import Passages
 from lsr.service.search.request import Search
 from lsr.service.terms import QueryTerms, WordMemory, beginning
@@ -240,3 +246,18 @@ def test_blanks_are_made_one_in_what_is_shown(words: list[str], start: int, end:
     shown = re.sub(r"\s+", " ", part) if part.strip() else ""
     front, back = "…" if start > 0 else "", "…" if end < len(text) else ""
     assert terms_module._shown(text, start, end) == f"{front}{shown}{back}"
+
+
+def test_the_memory_of_a_collection_goes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "birds"
+    path.parent.mkdir()
+    build_collection([Document("1", "A heron stands. " * 40)], path, sparse=Bm25Encoder())
+    engine = SearchEngine(Catalog({}, path.parent))
+    engine.search("birds", "heron")
+    memory = weakref.ref(engine.query_terms("birds", "heron")._memory)
+    gc.collect()
+    assert memory() is not None
+    engine.catalog.delete("birds")
+    gc.collect()
+    assert memory() is None
+    engine.catalog.close()
