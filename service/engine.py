@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import LateError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
+from lsr.index.live.live_collection import LiveCollection
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
@@ -46,7 +48,7 @@ class SearchEngine:
     def __init__(self, catalog: Catalog, limits: Limits | None = None) -> None:
         self.catalog = catalog
         self.limits = limits or Limits()
-        self._memories: dict[str, WordMemory] = {}
+        self._memories: WeakKeyDictionary[LiveCollection, WordMemory] = WeakKeyDictionary()
         self._examples: dict[str, tuple[int, tuple[str, ...]]] = {}
         self._vocabularies: dict[str, tuple[int, Vocabulary]] = {}
 
@@ -54,10 +56,13 @@ class SearchEngine:
         """The newest state of a collection. Raises NotFoundError when there is none."""
         return self.catalog.reader(name)
 
-    def is_small(self, name: str) -> bool:
+    def is_small(self, name: str, facets: Sequence[object] = ()) -> bool:
         """Whether a plain search of a collection takes less time than it takes to start a thread.
 
-        Nothing is opened for it, and no network encodes the query.
+        Nothing is opened or made for it, and no network encodes the query.
+
+        Args:
+            facets: names of fields whose values are counted.
         """
         collection = self.catalog.opened(name)
         return (
@@ -66,11 +71,14 @@ class SearchEngine:
             and collection.segment.n_rows <= _SMALL_ROWS
             and isinstance(collection.encoder, Bm25Encoder)
             and collection.tuned_plan is None
+            and all(collection.metadata.is_small(str(field)) for field in facets)
         )
 
     def warm_up(self) -> None:
         """As `Catalog.warm_up`; and compile what passages are found by."""
-        QueryTerms("heron", WordMemory(None)).passage("A heron stands in the river.")
+        terms = QueryTerms("heron", WordMemory(None))
+        for end in ("", "\u00e9"):  # what is no ASCII is of another type
+            terms.passage("A heron stands in the river. " * 20 + end)
         self.catalog.warm_up()
 
     def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:
@@ -105,18 +113,20 @@ class SearchEngine:
         collection = self.collection(name)
         size, vocabulary = self._vocabularies.get(name, (0, None))
         if vocabulary is None or abs(size - collection.n_documents) > 0.1 * size:
-            vocabulary = Vocabulary.of(collection, self._memory(name, collection).analyzer)
+            vocabulary = Vocabulary.of(collection, self._memory(self.catalog.live(name)).analyzer)
             self._vocabularies[name] = (collection.n_documents, vocabulary)
         return vocabulary.suggest(text)
 
     def query_terms(self, name: str, text: str) -> QueryTerms:
         """Marker of the words of a query in texts of a collection. Raises NotFoundError."""
-        return QueryTerms(text, self._memory(name, self.collection(name)))
+        return QueryTerms(text, self._memory(self.catalog.live(name)))
 
-    def _memory(self, name: str, collection: CollectionReader) -> WordMemory:
-        memory = self._memories.get(name)
-        if memory is None or not memory.suits(collection.encoder):
-            memory = self._memories[name] = WordMemory(collection.encoder)
+    def _memory(self, live: LiveCollection) -> WordMemory:
+        """The memory of a collection, which goes with its handle."""
+        encoder = live.view.encoder
+        memory = self._memories.get(live)
+        if memory is None or not memory.suits(encoder):
+            memory = self._memories[live] = WordMemory(encoder)
         return memory
 
     def search(
@@ -181,8 +191,9 @@ class SearchEngine:
         """The first part of `answer`: all but the passages. Raises as that."""
         if deadline is None and search.timeout_ms is not None:
             deadline = Deadline(min(search.timeout_ms, self.limits.timeout_ms[1]))
-        state = self._state(name)  # before the view: what changes in between is told as a change
-        collection = self.collection(name)
+        live = self.catalog.live(name)
+        state = live.seen  # before the view: what changes in between is told as a change
+        collection = live.view
         limit = min(DEFAULT_K, self.limits.hits) if search.limit is None else search.limit
         check_search(search, limit, self.limits)
         sparse, dense = (
@@ -209,7 +220,7 @@ class SearchEngine:
         passages = Passages(search, left, deadline)
         return Begun(
             answer,
-            partial(self._result, name, collection, search, start, limit, answer, passages),
+            partial(self._result, name, live, collection, search, start, limit, answer, passages),
         )
 
     def answers(self, name: str, searches: Sequence[Search]) -> list[SearchResult | LsrError]:
@@ -310,10 +321,6 @@ class SearchEngine:
         ]
         return vectors, collection.manifest.sparse.sha256
 
-    def _state(self, name: str) -> tuple[int, int]:
-        """What tells states of a collection apart: its generation, and the last write seen."""
-        return self.catalog.live(name).seen
-
     def _start(self, name: str, search: Search, state: tuple[int, int], limit: int) -> _Start:
         if search.cursor is None:
             return _Start(state, search.offset, None, ())
@@ -326,6 +333,7 @@ class SearchEngine:
     def _result(
         self,
         name: str,
+        live: LiveCollection,
         collection: CollectionReader,
         search: Search,
         start: _Start,
@@ -335,14 +343,15 @@ class SearchEngine:
     ) -> SearchResult:
         watch = Stopwatch()
         added = [term.term for term in answer.prf.terms if term.origin != "query"]
-        hits = passages.of(
-            answer.hits, lambda: QueryTerms(answer.text, self._memory(name, collection), added)
-        )
+        hits = passages.of(answer.hits, lambda: QueryTerms(answer.text, self._memory(live), added))
         notices = (*answer.warnings, *start.notices, *passages.notices)
         watch.lap("snippet")
-        took_ms = {**answer.took_ms, **watch.took_ms}
-        took_ms["total"] = took_ms.pop("total") + took_ms["snippet"]
-        answer = replace(answer, took_ms=took_ms, warnings=notices)
+        took_ms = answer.took_ms  # this answer's own
+        total = took_ms.pop("total")
+        took_ms |= watch.took_ms
+        took_ms["total"] = total + took_ms["snippet"]
+        if len(notices) > len(answer.warnings):
+            answer = replace(answer, warnings=notices)
         cursor, manifest = None, collection.manifest
         reached = answer.first + len(hits)
         if hits and reached < answer.total:

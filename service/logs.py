@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import threading
 import time
 import traceback
@@ -31,6 +33,7 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(_ACCESS)
+        self._first = self._made({})
 
     def write(
         self, scope: Scope, method: str, route: str, status: int, seconds: float, n_bytes: int
@@ -49,10 +52,39 @@ class AccessLog:
             "bytes": n_bytes,
             "key": scope["state"].get("key_name", ""),
         }
-        record = self._logger.makeRecord(  # as `info`, without a search for the caller
-            _ACCESS, logging.INFO, "", 0, _ACCESS_TEXT, (fields,), None
-        )
-        self._logger.handle(record)
+        self._logger.handle(self._record(fields))
+
+    def _made(self, fields: dict[str, object]) -> logging.LogRecord:
+        """A record as `info` makes it, without a search for the caller."""
+        return self._logger.makeRecord(_ACCESS, logging.INFO, "", 0, _ACCESS_TEXT, (fields,), None)
+
+    def _record(self, fields: dict[str, object]) -> logging.LogRecord:
+        """The same made of the first one, as all that differs on this thread are fields and time.
+
+        Where the application makes records of its own kind, or on another thread, it is made anew.
+        """
+        first = self._first
+        is_plain = logging.getLogRecordFactory() is logging.LogRecord
+        if not is_plain or first.thread != threading.get_ident() or first.process != os.getpid():
+            self._first = self._made(fields)
+            return self._first
+        record = logging.LogRecord.__new__(logging.LogRecord)
+        now = time.time()
+        record.__dict__.update(first.__dict__)
+        record.args, record.created = fields, now
+        record.msecs = float(int((now - int(now)) * 1_000))
+        if "taskName" in first.__dict__:  # from Python 3.12 on
+            record.__dict__["taskName"] = _task_name()
+        record.relativeCreated = first.relativeCreated + (now - first.created) * 1e3
+        return record
+
+
+def _task_name() -> str | None:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        return None
+    return None if task is None else task.get_name()
 
 
 class JsonFormatter(logging.Formatter):

@@ -42,7 +42,7 @@ class Metrics:
         self._engine = engine
         self._registry = CollectorRegistry()
         self._of_requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._of_stages: dict[tuple[str, str, str], Histogram] = {}
+        self._of_stages: dict[tuple[str, str], dict[str, Histogram]] = {}
         self._requests = Counter(
             "lsr_http_requests",
             "HTTP requests answered",
@@ -77,11 +77,11 @@ class Metrics:
 
     def count_search(self, collection: str, mode: str, took_ms: Mapping[str, float]) -> None:
         """Note the stages of a search."""
+        stages = self._of_stages.setdefault((collection, mode), {})
         for stage, ms in took_ms.items():
-            key = (collection, mode, stage)
-            found = self._of_stages.get(key)
+            found = stages.get(stage)
             if found is None:
-                found = self._of_stages[key] = self._stage_seconds.labels(*key)
+                found = stages[stage] = self._stage_seconds.labels(collection, mode, stage)
             found.observe(ms / 1e3)
 
     def text(self) -> bytes:

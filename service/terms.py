@@ -7,11 +7,13 @@ import secrets
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Set
+from sys import getsizeof
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.bounded_memory import BoundedMemory
 from lsr.encoders.analysis import Analyzer, character_kinds
 from lsr.encoders.protocols import Encoder
 from lsr.retrieval.snippet import (
@@ -24,7 +26,15 @@ from lsr.retrieval.snippet import (
     joined,
     window,
 )
-from lsr.service.search.word_scan import NO_TERM, find_words, most_matches, remember
+from lsr.service.search.passage_window import passage_window
+from lsr.service.search.word_scan import (
+    NO_TERM,
+    fill_slots,
+    find_words,
+    matching_words,
+    most_matches,
+    remember,
+)
 
 __all__ = ["Mark", "QueryTerms", "WordMemory", "beginning"]
 
@@ -33,6 +43,12 @@ _MAX_WORD_CHARACTERS = 32
 _MAX_WORDS = 1 << 17
 _SLOTS = 1 << 18
 _BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
+_OBJECTS_BYTES = 400
+"""What a remembered text takes beside its characters and its words."""
+_NEAR_CHARACTERS = MAX_SCANNED_CHARACTERS + 1_000
+"""Passages are in this much of a text."""
+_TEXT_BYTES = 16 * 1024 * 1024
+"""Bytes of texts, with the places of their words, that are remembered for a collection."""
 
 
 class Mark(NamedTuple):
@@ -47,6 +63,10 @@ class WordTable:
     """Words and the terms they are, as far as they were met: at most 131,072 words.
 
     Words are put in by one thread at a time and read by many, which wait for nobody.
+
+    Attributes:
+        texts: by text start, end and term of its words, int32, shape (3, n): those of which it
+            knows all words.
     """
 
     def __init__(self) -> None:
@@ -55,6 +75,7 @@ class WordTable:
         self.seed = np.uint64(secrets.randbits(64))
         self.terms: dict[str, int] = {}
         self.n_words = 0
+        self.texts: BoundedMemory[str, NDArray[np.int32]] = BoundedMemory(_TEXT_BYTES)
         self._lock = threading.Lock()
 
     @property
@@ -69,6 +90,10 @@ class WordTable:
             with self._lock:
                 number = self.terms.setdefault(text, len(self.terms))
         return number
+
+    def every_term(self) -> NDArray[np.int32]:
+        """The `wanted` of `find_words` that finds all terms, by their own numbers."""
+        return np.arange(len(self.terms), dtype=np.int32)
 
     def add(self, word: str, term: int | None) -> None:
         """Remember a word, unless it is long or the table is full."""
@@ -129,12 +154,17 @@ class QueryTerms:
         self._memory = memory
         self._text = text
         own = dict.fromkeys(memory.analyzer.terms(text))
-        self._terms = [*own, *sorted(memory.analyzed(added) - own.keys())]
-        self._n_own = len(own)
         self._table = memory.table()
-        self._wanted = _wanted(self._table, self._terms)
+        self._seek([*own, *sorted(memory.analyzed(added) - own.keys())], len(own))
         self._found: NDArray[np.int32] = np.empty((3, 0), np.int32)
         self._unknown: NDArray[np.int32] = np.empty((2, 0), np.int32)
+
+    def _seek(self, terms: list[str], n_own: int) -> None:
+        """Look for terms, of which the first are the query's own."""
+        self._terms, self._n_own = terms, n_own
+        self._numbers = np.array([self._table.term(term) for term in terms], np.int32)
+        self._slots = np.empty((1 << (4 * len(terms) + 15).bit_length(), 2), np.int32)
+        fill_slots(self._numbers, self._slots)
 
     @property
     def analyzer(self) -> Analyzer:
@@ -163,6 +193,8 @@ class QueryTerms:
     def passage(self, text: str) -> str:
         """The same passage without marks, in less time."""
         text = text.strip()
+        if len(text) <= MAX_CHARACTERS:
+            return _shown(text, 0, len(text))
         start, end, _ = self._window(text)
         return _shown(text, start, end)
 
@@ -187,8 +219,7 @@ class QueryTerms:
         """Of each term that a text holds the shortest word, in lower case."""
         found: dict[str, str] = {}
         marked = QueryTerms("", self._memory)
-        marked._terms, marked._n_own = sorted(terms), len(terms)
-        marked._wanted = _wanted(marked._table, marked._terms)
+        marked._seek(sorted(terms), len(terms))
         for start, end, term in marked.marks(text):
             spelled = text[start:end].lower()
             known = found.get(term)
@@ -198,24 +229,53 @@ class QueryTerms:
 
     def _find(self, text: str) -> int:
         """Fill `_found` with the matches in a text; how many there are."""
+        words = self._words(text) if self._terms else None
+        if words is not None:
+            return int(matching_words(words, self._slots, self._found))
         if not self._terms:
             return 0
         codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        if len(codes) > self._found.shape[1]:
-            self._found = np.empty((3, len(codes) + 1_000), np.int32)
-            self._unknown = np.empty((2, len(codes) + 1_000), np.int32)
+        n, n_unknown = self._scan(codes, _wanted(self._numbers))
+        return self._with_unknown(text, n, n_unknown)
+
+    def _words(self, text: str) -> NDArray[np.int32] | None:
+        """All words of a text that are terms, as they are remembered, and room for their matches.
+
+        None where not all of its words can be remembered.
+        """
+        texts = self._table.texts
+        words = texts.get(text)
+        if words is not None:
+            if words.shape[1] > self._found.shape[1]:
+                self._make_room(words.shape[1])
+            return words
+        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
+        self._make_room(len(codes))
+        n, n_unknown = self._all_words(text, codes)
+        if n_unknown:
+            return None
+        words = self._found[:, :n].copy()
+        texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        return words
+
+    def _make_room(self, n: int) -> None:
+        if n > self._found.shape[1]:
+            self._found = np.empty((3, n + 1_000), np.int32)
+            self._unknown = np.empty((2, n + 1_000), np.int32)
+
+    def _all_words(self, text: str, codes: NDArray[np.uint32]) -> tuple[int, int]:
+        """Fill `_found` with all words that are terms; how many, and how many are not known."""
         table = self._table
-        n, n_unknown = self._scan(codes)
+        n, n_unknown = self._scan(codes, table.every_term())
         if not n_unknown:
-            return n
+            return n, 0
         places = self._unknown[:, :n_unknown].T.tolist()
         for word in {text[start:end] for start, end in places}:
             term = self._memory.term_of(word)
             table.add(word, None if term is None else table.term(term))
-        n, n_unknown = self._scan(codes)
-        return self._with_unknown(text, n, n_unknown) if n_unknown else n
+        return self._scan(codes, table.every_term())
 
-    def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, int]:
+    def _scan(self, codes: NDArray[np.uint32], wanted: NDArray[np.int32]) -> tuple[int, int]:
         table = self._table
         n, n_unknown = find_words(
             codes,
@@ -223,7 +283,7 @@ class QueryTerms:
             table.keys,
             table.values,
             table.seed,
-            self._wanted,
+            wanted,
             self._found,
             self._unknown,
         )
@@ -244,6 +304,14 @@ class QueryTerms:
 
     def _window(self, text: str) -> tuple[int, int, int]:
         """Start and end of the passage, and how many matches `_found` holds."""
+        length = len(text)
+        words = self._words(text) if length > MAX_CHARACTERS and self._terms else None
+        if words is not None:
+            near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
+            codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
+            arrays = (codes, length, character_kinds(), words, self._slots, self._found)
+            n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
+            return start, end, n
         n = self._find(text)
         if len(text) <= MAX_CHARACTERS:
             return 0, len(text), n
@@ -276,12 +344,13 @@ def beginning(text: str) -> str:
 
 def _shown(text: str, start: int, end: int) -> str:
     """A part of a text with runs of blanks made one, and ellipses where it is cut."""
-    part = text[start:end]
-    shown = " ".join(part.split())
-    if shown and part[-1].isspace():
-        shown += " "
-    if shown and part[0].isspace():
-        shown = f" {shown}"
+    shown = part = text[start:end]
+    if "  " in part or not part.isprintable() or part == " ":  # printable is no blank but this one
+        shown = " ".join(part.split())
+        if shown and part[-1].isspace():
+            shown += " "
+        if shown and part[0].isspace():
+            shown = f" {shown}"
     return f"{ELLIPSIS if start > 0 else ''}{shown}{ELLIPSIS if end < len(text) else ''}"
 
 
@@ -289,9 +358,8 @@ def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _wanted(table: WordTable, terms: Iterable[str]) -> NDArray[np.int32]:
-    """By term of a table its place in `terms`, or -1."""
-    numbers = [table.term(term) for term in terms]
-    wanted = np.full(max(numbers, default=-1) + 1, -1, np.int32)
+def _wanted(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
+    """By term of a table its place in `numbers`, or -1."""
+    wanted = np.full(max(numbers.tolist(), default=-1) + 1, -1, np.int32)
     wanted[numbers] = np.arange(len(numbers), dtype=np.int32)
     return wanted

@@ -35,6 +35,10 @@ from lsr.sparse import CSR, SparseVector
 __all__ = ["Searcher", "SegmentFiles", "SegmentReader", "permanent_files"]
 
 
+DOCUMENT_BYTES = 16 * 1024 * 1024
+"""Bytes of documents that are remembered for a segment of a service."""
+
+
 class Searcher(Protocol):
     """Sparse search over rows; `ExactSearcher` says what each method does.
 
@@ -117,7 +121,7 @@ class SegmentFiles:
 
         Args:
             residence: where its arrays, blocks and graph are. Unless they are mapped, every file
-                is compared with its checksum.
+                is compared with its checksum, and documents that were fetched are remembered.
 
         Raises:
             IndexCorruptError: a file is missing, or is not what it should be.
@@ -146,7 +150,8 @@ class SegmentFiles:
                 path = folder / GRAPH_FILE
                 graph = opened.enter_context(_open(path)) if is_mapped else _copied(read, path)
             find = None if is_mapped else partial(rows_of, segment)
-            store = DocumentStore(folder / STORE_FILE, find=find)
+            memory = 0 if is_mapped else DOCUMENT_BYTES
+            store = DocumentStore(folder / STORE_FILE, find=find, memory_bytes=memory)
             opened.callback(store.close)
             if not is_mapped:
                 manifest.check(collection, {f"{record.name}/{STORE_FILE}"})

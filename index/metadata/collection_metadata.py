@@ -68,6 +68,10 @@ class CollectionMetadata:
             known += f" and {more:,} more" if more > 0 else ""
             raise QueryError(f"no document has a metadata field {field!r}; fields: {known}")
 
+    def is_small(self, field: str) -> bool:
+        """Whether the column of a field is made already, and has few values."""
+        return all(segment.is_small(field) for segment in self.segments)
+
     def mask(self, where: Filter | Mapping[str, object]) -> NDArray[np.bool_]:
         """Mask of the rows that a filter passes.
 

@@ -90,7 +90,7 @@ def _best(
     places = np.arange(len(codes))
     if len(codes) > limit:
         places = np.flatnonzero(counts >= np.partition(counts, -limit)[-limit])
-    if len(places) > 4 * limit:
+    if len(places) > 4 * limit or column.values.is_small:
         ranks = column.ranks[codes[places]]
     else:
         keys = [order_key(column.values.scalar(code)) for code in codes[places].tolist()]

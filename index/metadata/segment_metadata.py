@@ -112,6 +112,11 @@ class SegmentMetadata:
             self._columns[field] = made
             return made
 
+    def is_small(self, field: str) -> bool:
+        """Whether the column of a field is made already, and has few values."""
+        column = self._columns.get(field)
+        return column is not None and column.values.is_small
+
     def samples(self, field: str) -> list[str]:
         """Some values of a field, of every type that it has, in canonical JSON."""
         if isinstance(self._store, _Sampled) and field not in self._nested:

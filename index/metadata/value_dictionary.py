@@ -13,18 +13,25 @@ from lsr.retrieval.scalar import Scalar, scalar_of
 
 __all__ = ["ValueDictionary"]
 
+_FEW = 500
+
 
 class ValueDictionary(Sequence[bytes]):
     """Values in canonical JSON, in UTF-8, ascending; a value's code is its place.
 
     Args:
         values: ascending as bytes, each once.
+
+    Attributes:
+        is_small: whether there are so few values that all of them are read at once, and kept.
     """
 
     def __init__(self, values: Sequence[bytes]) -> None:
         self._text = b"".join(values)
         self._edges = np.zeros(len(values) + 1, np.int64)
         np.cumsum([len(value) for value in values], out=self._edges[1:])
+        self.is_small = len(values) <= _FEW
+        self._scalars: list[Scalar] | None = None
 
     def __len__(self) -> int:
         return len(self._edges) - 1
@@ -39,7 +46,11 @@ class ValueDictionary(Sequence[bytes]):
 
     def scalar(self, code: int) -> Scalar:
         """The value of a code, as metadata has it."""
-        return scalar_of(str(self[code], "utf-8"))
+        if not self.is_small:
+            return scalar_of(str(self[code], "utf-8"))
+        if self._scalars is None:
+            self._scalars = [scalar_of(value) for value in self.stored()]
+        return self._scalars[code]
 
     def stored(self) -> list[str]:
         """All values in canonical JSON."""

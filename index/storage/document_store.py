@@ -7,10 +7,12 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from sys import getsizeof
 from typing import Any, Literal
 
 import numpy as np
 
+from lsr.bounded_memory import BoundedMemory
 from lsr.errors import IndexCorruptError
 from lsr.files import is_text
 from lsr.index.storage.row_checksums import document_checksum, field_checksum, vector_checksum
@@ -28,6 +30,12 @@ Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
 
 _BATCH = 1_000
 _SAMPLES = 100
+_MOST_REMEMBERED = 100
+"""Documents fetched together that are remembered; more are read to be written elsewhere."""
+_OBJECTS_BYTES = 600
+"""What the parts of a document take beside its texts and its metadata."""
+_METADATA_FACTOR = 3
+"""Bytes that metadata take as objects, for each of a text that says the same."""
 _TYPES = (('"', "#"), ("-", ":"), ("f", "g"), ("t", "u"))
 """Beginnings of texts, numbers, false and true in canonical JSON, and what follows each."""
 
@@ -58,6 +66,8 @@ class DocumentStore:
         path: the file; None for a database in memory.
         connection: to that; may be used from many threads, one at a time.
         find: gives the rows of ids, instead of the database.
+        memory_bytes: of documents that were fetched and are remembered, as their rows never change;
+            all who fetch one share it, its metadata too, which nobody may change.
 
     Raises:
         IndexCorruptError: the file is not such a database (also from every method).
@@ -68,8 +78,10 @@ class DocumentStore:
         path: Path | None,
         connection: sqlite3.Connection | None = None,
         find: Callable[[Sequence[str]], dict[str, int]] | None = None,
+        memory_bytes: int = 0,
     ) -> None:
         self._find = find
+        self._remembered: BoundedMemory[int, tuple[Document, int]] = BoundedMemory(memory_bytes)
         self._path = path or Path(":memory:")
         self._lock = threading.Lock()
         try:
@@ -118,6 +130,18 @@ class DocumentStore:
 
     def stored(self, rows: Sequence[int]) -> list[tuple[Document, int]]:
         """Documents and versions together. Raises as `documents`."""
+        if len(rows) > _MOST_REMEMBERED:
+            return self._fetched(rows)
+        known = self._remembered.several(rows)
+        if None in known:
+            lacking = [row for row, each in zip(rows, known, strict=True) if each is None]
+            fetched = dict(zip(lacking, self._fetched(lacking), strict=True))
+            for row, each in fetched.items():
+                self._remembered.put(row, each, _size(each[0]))
+            known = [each or fetched[row] for row, each in zip(rows, known, strict=True)]
+        return [each for each in known if each is not None]
+
+    def _fetched(self, rows: Sequence[int]) -> list[tuple[Document, int]]:
         columns = _CHECKED if self._has_checksums else f"{_DOCUMENT}, 0"
         found = self._by_row(f"SELECT {columns} FROM documents", rows)
         return [self._document(found[row]) for row in rows]
@@ -237,7 +261,8 @@ class DocumentStore:
                 raise self._unreadable(error) from error
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and forget its documents."""
+        self._remembered = BoundedMemory(0)
         with self._lock:
             self._connection.close()
 
@@ -309,3 +334,9 @@ class DocumentStore:
         return IndexCorruptError(
             f"{self._path} cannot be read ({error}); run lsr index verify, and build again"
         )
+
+
+def _size(document: Document) -> int:
+    """Bytes of a document in memory, roughly."""
+    metadata = len(str(document.metadata)) * _METADATA_FACTOR
+    return getsizeof(document.text) + getsizeof(document.title) + metadata + _OBJECTS_BYTES

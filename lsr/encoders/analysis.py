@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from lsr.errors import InputError
 
 __all__ = [
+    "BLANK",
     "ENGLISH_STOP_WORDS",
     "IN_WORD",
     "STANDS_ALONE",
@@ -40,8 +41,8 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][sS]\b)?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'s\b)?")
 """The same for lower-case ASCII, which takes less time."""
 _REMEMBERED, _LONGEST_REMEMBERED = 65_536, 40
-IN_WORD, STANDS_ALONE, WORD_LIKE = 1, 2, 4
-"""Kinds of characters: of a run that is a word, a word by itself, what `\\w` matches."""
+IN_WORD, STANDS_ALONE, WORD_LIKE, BLANK = 1, 2, 4, 8
+"""Kinds of characters: of a run that is a word, a word by itself, what `\\w` and `\\s` match."""
 
 _POSSESSIVE = ("'s", "’s")
 
@@ -112,13 +113,14 @@ class _Stems(dict[str, str | None]):
 
 @lru_cache(maxsize=1)
 def character_kinds() -> NDArray[np.uint8]:
-    """The kinds of all characters, uint8, shape (1,114,112): sums of the three constants.
+    """The kinds of all characters, uint8, shape (1,114,112): sums of the four constants.
 
     With them compiled code splits a text exactly as `Analyzer.tokens` does. Made once.
     """
     kinds = np.zeros(sys.maxunicode + 1, np.uint8)
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
     patterns = {IN_WORD: rf"[^\W_{_UNSPACED}]+", STANDS_ALONE: f"[{_UNSPACED}]+", WORD_LIKE: r"\w+"}
+    patterns[BLANK] = r"\s+"
     for kind, pattern in patterns.items():
         for match in re.finditer(pattern, everything):
             kinds[match.start() : match.end()] += np.uint8(kind)

@@ -130,7 +130,7 @@ class Bm25Encoder:
     def counts_of(self, text: str) -> Counter[int]:
         """The known terms of one query, and how often each occurs; faster than `encode_queries`."""
         known = self._vocabulary
-        return Counter(known[stem] for stem in self.analyzer.terms(text) if stem in known)
+        return Counter([known[stem] for stem in self.analyzer.terms(text) if stem in known])
 
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
         """The stems' terms, or None where the vocabulary lacks one."""

@@ -124,6 +124,8 @@ class PrfReport:
     ) -> PrfReport:
         """Of a search that was carried out, with the identifiers of its rows."""
         prf = outcome.prf
+        if not prf.applied and outcome.plan.explain != "full":
+            return cls(prf.applied, prf.reason)
         learned = zip(doc_ids(prf.rows), prf.scores.tolist(), strict=True)
         terms = query_terms(sparse, outcome) if outcome.plan.explain == "full" else []
         feedback = tuple(FeedbackDocument(*pair) for pair in learned)

@@ -90,7 +90,7 @@ def fused_list(
     """
     if sparse is not None and dense is None and weight_sparse == 1 and fusion.norm == "none":
         floors = (sides[0].floor, sides[1].floor if sides[1] else None)
-        if fusion.method == "convex" and _is_strict(sparse.scores):
+        if fusion.method == "convex" and _is_ordered(sparse, tie_order):
             return _sparse_alone(sparse, floors)
     shares = ((sparse, weight_sparse), (dense, 1 - weight_sparse))
     lists = [found.rows for found, share in shares if found is not None and share > 0]
@@ -107,9 +107,14 @@ def fused_list(
     return FusedList(rows, scores[0], scores[1], fused, order)
 
 
-def _is_strict(scores: NDArray[np.float32]) -> bool:
-    """Whether each score is below the one before, so that order needs no other word."""
-    return bool((scores[1:] < scores[:-1]).all())
+def _is_ordered(found: SideList[SparseVector], tie_order: NDArray[np.int32]) -> bool:
+    """Whether a list is in the order of its fusion: by score, and equal ones by `tie_order`."""
+    scores = found.scores
+    falls = scores[1:] < scores[:-1]
+    if falls.all():
+        return True
+    places = tie_order[found.rows]
+    return bool((falls | ((scores[1:] == scores[:-1]) & (places[1:] > places[:-1]))).all())
 
 
 def _sparse_alone(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -33,7 +33,7 @@ def answer_content(result: SearchResult, search: Search, request_id: str) -> dic
         "prf": answer.prf,
         "warnings": [{"code": each.code, "detail": each.detail} for each in answer.warnings],
         "partial": result.is_partial,
-        "hits": [_hit(hit, search) for hit in result.hits],
+        "hits": _hits(result.hits, search),
         "facets": answer.facets,
         "cursor": result.cursor,
         "models": result.models,
@@ -69,31 +69,37 @@ def written(content: Mapping[str, Any]) -> bytes:
         return json.dumps(content, default=_plain, ensure_ascii=False).encode()
 
 
-def _hit(hit: FoundHit, search: Search) -> dict[str, Any]:
-    document = hit.document
-    content: dict[str, Any] = {
-        "doc_id": document.doc_id,
-        "score": hit.score,
-        "title": document.title if search.wants("title") else None,
-        "snippet": hit.passage if search.snippets else None,
-        "metadata": _metadata(document.metadata, search),
-        "explanation": hit.explanation,
-    }
-    if search.wants("text"):
-        content["text"] = document.text
-    if hit.collapsed is not None:
-        content["collapsed"] = {
-            "value": hit.collapsed.value,
-            "n_hits": hit.collapsed.n_hits,
-            "hits": [_inner(other, search) for other in hit.collapsed.hits],
+def _hits(hits: Iterable[FoundHit], search: Search) -> list[dict[str, Any]]:
+    has_title, has_text = search.wants("title"), search.wants("text")
+    has_metadata, has_snippet = search.wants("metadata"), search.snippets
+    told: list[dict[str, Any]] = []
+    for hit in hits:
+        document = hit.document
+        metadata = document.metadata if has_metadata else _metadata(document.metadata, search)
+        content: dict[str, Any] = {
+            "doc_id": document.doc_id,
+            "score": hit.score,
+            "title": document.title if has_title else None,
+            "snippet": hit.passage if has_snippet else None,
+            "metadata": metadata,
+            "explanation": hit.explanation,
         }
-    if hit.marks is not None:
-        content["marks"] = [
-            {"field": field, "start": start, "end": end, "term": term}
-            for field, marks in hit.marks.items()
-            for start, end, term in marks
-        ]
-    return content
+        if has_text:
+            content["text"] = document.text
+        if hit.collapsed is not None:
+            content["collapsed"] = {
+                "value": hit.collapsed.value,
+                "n_hits": hit.collapsed.n_hits,
+                "hits": [_inner(other, search) for other in hit.collapsed.hits],
+            }
+        if hit.marks is not None:
+            content["marks"] = [
+                {"field": field, "start": start, "end": end, "term": term}
+                for field, marks in hit.marks.items()
+                for start, end, term in marks
+            ]
+        told.append(content)
+    return told
 
 
 def _inner(hit: Hit, search: Search) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -148,16 +149,18 @@ class DirectRoute(_LaneRoute):
         endpoint, is_short, turns = self.endpoint, self.is_short, _Turns()
 
         async def handle(request: Request) -> Response:
-            refuse_unknown(request.scope["query_string"])
-            body = await request.body()
+            refuse_unknown(request.scope.get("query_string", b""))
+            body = await _body(request)
             try:
                 given = model.model_validate_json(body)
             except ValidationError as error:
                 return _refusal(error, body, request)
             values = {**request.path_params, body_name: given, request_name: request}
             run = partial(endpoint, **values)
-            is_inline = is_short(values) and turns.take()
-            said = run() if is_inline else partial(_whole, run)
+            said: Said = partial(_whole, run)
+            if is_short(values):
+                await turns.come()
+                said = run()
             if isinstance(said, Response):
                 return said
             return await asyncio.get_running_loop().run_in_executor(None, said)
@@ -171,24 +174,40 @@ class DirectRoute(_LaneRoute):
 
 
 class _Turns:
-    """Short requests that are done at once between two looks at other connections: a few.
+    """Short requests that are done between two looks at other connections: a few.
 
-    The others go to threads, so that many connections do not keep health checks waiting, and what
-    is too much is noticed and refused.
+    The others wait for the next time, so that many connections do not keep health checks waiting,
+    and what is too much is noticed and refused. Threads would have them wait for each other too,
+    and cost more than what they do.
     """
 
     def __init__(self) -> None:
         self._n_taken = 0
 
-    def take(self) -> bool:
-        """Whether this one may be done now."""
+    async def come(self) -> None:
+        """Wait until it is this one's turn: first come, first served."""
+        while self._n_taken >= _MOST_TURNS:
+            await asyncio.sleep(0)
         if self._n_taken == 0:
             asyncio.get_running_loop().call_soon(self._begin)
         self._n_taken += 1
-        return self._n_taken <= _MOST_TURNS
 
     def _begin(self) -> None:
         self._n_taken = 0
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which most often comes in one piece."""
+    message = await request.receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        return body
+    parts = [message]
+    while message["type"] == "http.request" and message.get("more_body"):
+        parts.append(message := await request.receive())
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return b"".join(part.get("body", b"") for part in parts)
 
 
 def _whole(run: Callable[[], Said]) -> Response:

@@ -30,8 +30,10 @@ from lsr.service.security.grant import grant_of
 
 __all__ = ["is_plain", "search_router"]
 
-_PLAIN = frozenset({"text", "limit", "offset", "snippet", "fields", "timeout_ms"})
-_PLAIN_CHARACTERS, _PLAIN_HITS = 400, 20
+_PLAIN = frozenset(
+    {"text", "limit", "offset", "snippet", "fields", "timeout_ms", "facets", "count"}
+)
+_PLAIN_CHARACTERS, _PLAIN_HITS, _PLAIN_FACETS = 400, 20, 4
 _LITTLE_CHARACTERS = 40_000
 """Texts of this length are scanned for passages in about a millisecond."""
 
@@ -53,7 +55,8 @@ def search_router(engine: SearchEngine, metrics: Metrics) -> APIRouter:
 
         @staticmethod
         def is_short(values: Mapping[str, Any]) -> bool:
-            return is_plain(values["body"]) and engine.is_small(values["collection"])
+            body = values["body"]
+            return is_plain(body) and engine.is_small(values["collection"], body.facets)
 
     router = APIRouter(
         prefix="/v1/collections/{collection}",
@@ -124,6 +127,8 @@ def is_plain(body: object) -> bool:
         and len(body.text) <= _PLAIN_CHARACTERS
         and (body.limit or 0) <= _PLAIN_HITS
         and body.offset <= _PLAIN_HITS
+        and len(body.facets) <= _PLAIN_FACETS
+        and all(isinstance(facet, str) for facet in body.facets)
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from lsr.service.limits.accepting import Share
 from lsr.service.limits.deadline import Deadline
+from lsr.service.limits.joined_writes import JoinedWrites
 from lsr.service.problems import MEDIA_TYPE, problem
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ class GuardedConnection(Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
-        super().connection_made(cast(asyncio.Transport, transport))
+        joined = JoinedWrites(cast(asyncio.Transport, transport), self.loop)
+        super().connection_made(cast(asyncio.Transport, joined))
         self._head_since = self.last_data = self.loop.time()
         self.watched_by.opened(self)
 

@@ -20,9 +20,9 @@ _OVERHEAD = 300
 """Characters that could be scanned in the time that a hit takes besides."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FoundHit:
-    """A found document, its score, and its passage.
+    """A found document, its score, and its passage. Not frozen, as many are made for each search.
 
     Attributes:
         title, snippet: in pieces; empty unless those were asked for.

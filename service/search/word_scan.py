@@ -13,7 +13,16 @@ import numpy as np
 from lsr.encoders.analysis import IN_WORD, STANDS_ALONE, WORD_LIKE
 from lsr.index.jit import kernel
 
-__all__ = ["NO_TERM", "UNKNOWN", "find_words", "hash_word", "most_matches", "remember"]
+__all__ = [
+    "NO_TERM",
+    "UNKNOWN",
+    "fill_slots",
+    "find_words",
+    "hash_word",
+    "matching_words",
+    "most_matches",
+    "remember",
+]
 
 UNKNOWN = 0
 """Value of a word that the table does not have."""
@@ -107,6 +116,52 @@ def find_words(
             found[2, n_found] = wanted[value - 2]
             n_found += 1
     return n_found, n_unknown
+
+
+@kernel
+def fill_slots(terms: Any, slots: Any) -> None:
+    """Put the terms of a query, all different, where `matching_words` looks for them.
+
+    Args:
+        terms: int32.
+        slots: int32, shape (n, 2), n a power of two above the number of terms: filled in with
+            terms and their places, or -1.
+    """
+    slots[:] = -1
+    mask = len(slots) - 1
+    for number in range(len(terms)):
+        place = terms[number] & mask
+        while slots[place, 0] != -1:
+            place = (place + 1) & mask
+        slots[place, 0] = terms[number]
+        slots[place, 1] = number
+
+
+@kernel
+def matching_words(words: Any, slots: Any, found: Any) -> Any:
+    """Of the words of a text those that a query has, which `find_words` would find.
+
+    Args:
+        words: int32, shape (3, n): start, end and term of each.
+        slots: of `fill_slots`; small, so that they stay in the processor's nearest memory.
+        found: as of `find_words`.
+
+    Returns:
+        How many were found.
+    """
+    n_found = 0
+    mask = len(slots) - 1
+    for word in range(words.shape[1]):
+        term = words[2, word]
+        place = term & mask
+        while slots[place, 0] != term and slots[place, 0] != -1:
+            place = (place + 1) & mask
+        if slots[place, 0] == term:
+            found[0, n_found] = words[0, word]
+            found[1, n_found] = words[1, word]
+            found[2, n_found] = slots[place, 1]
+            n_found += 1
+    return n_found
 
 
 @kernel

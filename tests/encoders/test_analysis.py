@@ -114,3 +114,13 @@ def test_what_is_remembered_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None
 def test_unknown_language() -> None:
     with pytest.raises(InputError, match=r"no stemmer for 'klingon'; choose none or one of arabic"):
         Analyzer("klingon")
+
+
+def test_stems_asked_for_again_are_the_callers_own() -> None:
+    analyzer = Analyzer()
+    first = analyzer.terms("Herons fish")
+    first.append("more")
+    assert analyzer.terms("Herons fish") == ["heron", "fish"]
+    assert analyzer.terms("Otters swim") == ["otter", "swim"]
+    assert Analyzer("none").terms("Herons fish") == ["herons", "fish"]
+    assert analyzer.terms("") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.errors import IndexVersionError, ModelError, RetrieverError, UnavailableError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
+from lsr.retrieval.candidates import SideList, fused_list
 from lsr.retrieval.feedback import DenseFeedback
 from lsr.retrieval.fusion import Fusion
 from lsr.retrieval.hybrid import HybridQuery
@@ -323,3 +325,24 @@ def test_a_score_that_is_not_finite() -> None:
     query = HybridQuery("", SparseVector.from_mapping({0: 3e38}), np.array([1, 0], np.float32))
     with pytest.raises(ModelError, match="a score of the sparse side is not a finite number"):
         world.searcher().search(query, SearchPlan())
+
+
+@pytest.mark.parametrize(
+    ("rows", "ranked"), [([3, 1, 4, 0, 2], [3, 1, 4, 0, 2]), ([3, 4, 1, 2, 0], [3, 1, 4, 2, 0])]
+)
+def test_one_list_with_equal_scores_is_fused_as_any(
+    rows: list[int], ranked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal scores are in the order of `tie_order`, or are put into it."""
+    scores = np.array([0.9, 0.7, 0.7, 0.7, 0.1], np.float32)
+    found = SideList(np.array(rows, np.int32), scores, SparseVector.from_mapping({1: 1.0}))
+    sides: Any = (SimpleNamespace(floor=0.0), None)
+    fusion = Fusion(method="convex", norm="none", weight_sparse=1.0)
+    order = np.array([2, 0, 4, 3, 1], np.int32)
+    quick = fused_list(found, None, sides, fusion, 1.0, order)
+    monkeypatch.setattr("lsr.retrieval.candidates._is_ordered", lambda *_: False)
+    slow = fused_list(found, None, sides, fusion, 1.0, order)
+    for each in (quick, slow):
+        assert each.rows[each.order].tolist() == ranked
+    for one, other in zip(quick, slow, strict=True):
+        assert str(one) == str(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,28 @@ def test_put_read_replace_delete(rest: Rest) -> None:
     rest.refused("GET", f"{DOCUMENTS}/a", 404, "not_found")
     rest.refused("DELETE", f"{DOCUMENTS}/a", 404, "not_found")
     assert rest.client.head(f"/v1/{DOCUMENTS}/a").status_code == 404
+
+
+def test_a_document_that_was_found_before_is_seen_as_it_is_now(rest: Rest) -> None:
+    """Also where the old one is in a segment, whose documents are remembered."""
+    for n in range(3):
+        rest.ask("PUT", f"{DOCUMENTS}/{n}", 201, json={"text": f"Heron {n}.", "metadata": {"n": n}})
+    published = rest.ask("GET", "collections/birds")["generation"]
+    rest.ask("POST", "collections/birds/merge", 202)
+    for _ in range(200):
+        if rest.ask("GET", "collections/birds")["generation"] > published:
+            break
+        time.sleep(0.05)
+
+    def found() -> list[tuple[str, str, int]]:
+        hits = rest.ask("POST", "collections/birds/search", json={"text": "heron"})["hits"]
+        return sorted((hit["doc_id"], hit["snippet"], hit["metadata"]["n"]) for hit in hits)
+
+    before = [("0", "Heron 0.", 0), ("1", "Heron 1.", 1), ("2", "Heron 2.", 2)]
+    assert found() == found() == before
+    new = {"text": "Another heron.", "metadata": {"n": 9}}
+    rest.ask("PUT", f"{DOCUMENTS}/1?wait=searchable", json=new)
+    assert found() == [before[0], ("1", "Another heron.", 9), before[2]]
 
 
 @pytest.mark.parametrize(

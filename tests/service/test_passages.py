@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,9 +15,12 @@ from hypothesis import strategies as st
 
 from lsr.encoders.analysis import Analyzer
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.index.collection.build import build_collection
 from lsr.retrieval.answer import Hit
 from lsr.retrieval.snippet import plain
 from lsr.service import terms as terms_module
+from lsr.service.catalog import Catalog
+from lsr.service.engine import SearchEngine
 from lsr.service.search.passages import Passages
 from lsr.service.search.request import Search
 from lsr.service.terms import QueryTerms, WordMemory, beginning
@@ -144,3 +151,113 @@ def test_the_beginning_of_a_text() -> None:
     assert shown.startswith("word word")
     assert shown.endswith("word…")
     assert len(shown) <= 280
+
+
+def test_texts_are_remembered_within_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terms_module, "_TEXT_BYTES", 20_000)
+    memory = WordMemory(Bm25Encoder())
+    texts = [f"a heron and fish number {n} " + "in the deep river " * 30 for n in range(40)]
+    cold = [QueryTerms("heron river", WordMemory(Bm25Encoder())).passage(each) for each in texts]
+    for _ in range(2):
+        assert [QueryTerms("heron river", memory).passage(each) for each in texts] == cold
+    kept = memory.table().texts
+    assert 0 < len(kept) < 40
+    assert kept.n_bytes <= 20_000
+
+
+def test_a_remembered_text_is_searched_for_other_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = WordMemory(Bm25Encoder())
+    text = "The heron stands; the boats are new."
+    assert [mark.term for mark in QueryTerms("heron", memory).marks(text)] == ["heron"]
+    scans: list[int] = []
+    scan = QueryTerms._scan
+
+    def counted(self: QueryTerms, *arrays: Any) -> tuple[int, int]:
+        scans.append(1)
+        return scan(self, *arrays)
+
+    monkeypatch.setattr(QueryTerms, "_scan", counted)
+    assert [mark.term for mark in QueryTerms("new boat", memory).marks(text)] == ["boat", "new"]
+    assert not scans
+    long = text + " " + "y" * 40
+    marks = [QueryTerms("y" * 40, memory).marks(long) for _ in range(2)]
+    assert marks[0] == marks[1] != []
+    assert scans
+
+
+LONG_TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *"heron Herons, fish-heron river's x_heron of a new river. stands! so?)".split(),
+            *(
+                'said."',
+                "said.\u201d",
+                "鱼",
+                "魚。",
+                "so！",
+                "caf\u00e9",
+                "x.'y",
+                "...",
+                "y" * 30,
+                "1,000",
+                "\n",
+                "\x1c",
+                "  ",
+                "\u2003",
+            ),
+        ]
+    ),
+    min_size=30,
+    max_size=150,
+).flatmap(
+    lambda words: st.sampled_from([" ", "", "  ", "-", ". ", "\t"]).map(
+        lambda blank: blank.join(words)
+    )
+)
+
+
+@settings(deadline=None, max_examples=500)
+@given(LONG_TEXTS, st.sampled_from(["", "\u2019", "鱼"]), QUERIES)
+def test_compiled_windows_are_those_of_the_naive_twin(text: str, end: str, query: str) -> None:
+    """Of texts that are ASCII, and of others."""
+    text += end
+    pieces = naive_passage(text, query, ())
+    terms = QueryTerms(query, MEMORY)
+    assert terms.passage(text) == plain(pieces)
+    assert terms.snippet(text) == pieces
+
+
+@pytest.mark.parametrize("end", ["", " caf\u00e9"])
+def test_windows_of_long_texts_are_compiled(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unused(*_: object) -> None:
+        raise AssertionError("a window that is not compiled")
+
+    text = "We saw it. " * 1_815 + "A heron stands" + " in the river. " * 20 + end
+    expected = plain(naive_passage(text, "heron"))
+    assert "A heron" in expected
+    monkeypatch.setattr("lsr.service.terms.window", unused)
+    assert QueryTerms("heron", WordMemory(Bm25Encoder())).passage(text) == expected
+
+
+@given(st.lists(st.sampled_from(ODD), max_size=60), st.integers(0, 40), st.integers(0, 200))
+def test_blanks_are_made_one_in_what_is_shown(words: list[str], start: int, end: int) -> None:
+    text = " ".join(words)
+    part = text[start:end]
+    shown = re.sub(r"\s+", " ", part) if part.strip() else ""
+    front, back = "…" if start > 0 else "", "…" if end < len(text) else ""
+    assert terms_module._shown(text, start, end) == f"{front}{shown}{back}"
+
+
+def test_the_memory_of_a_collection_goes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "birds"
+    path.parent.mkdir()
+    build_collection([Document("1", "A heron stands. " * 40)], path, sparse=Bm25Encoder())
+    engine = SearchEngine(Catalog({}, path.parent))
+    engine.search("birds", "heron")
+    memory = weakref.ref(engine.query_terms("birds", "heron")._memory)
+    gc.collect()
+    assert memory() is not None
+    engine.catalog.delete("birds")
+    gc.collect()
+    assert memory() is None
+    engine.catalog.close()

@@ -70,6 +70,10 @@ class SparseFeedbackFields(BaseModel):
     max_df: float = _told(SparseFeedback, "max_df")
 
 
+_NO_DENSE, _NO_SPARSE = DenseFeedbackFields(), SparseFeedbackFields()
+"""Nothing given: one for all requests, which read it and no more."""
+
+
 class PrfFields(BaseModel):
     """Pseudo-relevance feedback."""
 
@@ -79,8 +83,11 @@ class PrfFields(BaseModel):
     depth: Whole = _told(Prf, "depth")
     weight_sparse_pre: float | None = _told(Prf, "weight_sparse_pre")
     min_score: float | None = _told(Prf, "min_score")
-    dense: DenseFeedbackFields = Field(default_factory=DenseFeedbackFields)
-    sparse: SparseFeedbackFields = Field(default_factory=SparseFeedbackFields)
+    dense: DenseFeedbackFields = Field(default_factory=lambda: _NO_DENSE)
+    sparse: SparseFeedbackFields = Field(default_factory=lambda: _NO_SPARSE)
+
+
+_NO_FUSION, _NO_PRF = FusionFields(), PrfFields()
 
 
 class PlanFields(BaseModel):
@@ -90,8 +97,8 @@ class PlanFields(BaseModel):
 
     mode: str | None = _told(SearchPlan, "mode")
     window: Whole = _told(SearchPlan, "window")
-    fusion: FusionFields = Field(default_factory=FusionFields)
-    prf: PrfFields = Field(default_factory=PrfFields)
+    fusion: FusionFields = Field(default_factory=lambda: _NO_FUSION)
+    prf: PrfFields = Field(default_factory=lambda: _NO_PRF)
     explain: str = _told(SearchPlan, "explain")
     allow_partial: bool = _told(SearchPlan, "allow_partial")
 

@@ -246,3 +246,37 @@ def test_more_documents_than_a_statement_has_variables(tmp_path: Path) -> None:
     assert [document.doc_id for document in store.documents(rows)] == [f"{row}" for row in rows]
     assert store.documents([]) == []
     store.close()
+
+
+def test_documents_that_were_fetched_are_remembered_within_a_number_of_bytes(
+    tmp_path: Path,
+) -> None:
+    documents = [Document(f"d{n}", "x" * 1_000, metadata={"n": [n]}) for n in range(50)]
+    stored(tmp_path / "s.sqlite", documents).close()
+    forgetful = DocumentStore(tmp_path / "s.sqlite")
+    assert forgetful.document(3) is not forgetful.document(3)
+    store = DocumentStore(tmp_path / "s.sqlite", memory_bytes=10_000)
+    first = store.documents([3, 4, 3])
+    assert first == [documents[3], documents[4], documents[3]]
+    again = store.documents([4, 5, 3])
+    assert again == [documents[4], documents[5], documents[3]]
+    assert again[0] is first[1]
+    assert again[2] is first[2]
+    for row in range(10, 40):
+        assert store.document(row) == documents[row]
+    assert store.document(3) == documents[3]
+    assert store.document(3) is not first[0]
+    assert store.document(39) is store.document(39)
+    assert store.versions([39, 0]) == [0, 0]
+    for each in (store, forgetful):
+        each.close()
+
+
+def test_what_is_fetched_in_large_parts_is_not_remembered(tmp_path: Path) -> None:
+    documents = [Document(f"d{n}", "x") for n in range(200)]
+    stored(tmp_path / "s.sqlite", documents).close()
+    store = DocumentStore(tmp_path / "s.sqlite", memory_bytes=1_000_000)
+    many = store.documents(range(200))
+    assert many == documents
+    assert store.document(7) is not many[7]
+    store.close()
