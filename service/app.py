@@ -97,6 +97,7 @@ def create_app(
         redirect_slashes=False,
         favicon_url="/static/favicon.svg",
         generate_unique_id_function=_operation_id,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     metrics = Metrics(engine)
     root = engine.catalog.root
