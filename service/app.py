@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,10 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    engine: SearchEngine, settings: Settings, stopping: Stopping | None = None
+    engine: SearchEngine,
+    settings: Settings,
+    stopping: Stopping | None = None,
+    warmed: Callable[[], None] | None = None,
 ) -> FastAPI:
     """An application that serves `engine` and closes it at the end.
 
@@ -72,6 +76,7 @@ def create_app(
 
     Args:
         stopping: says that the service is about to stop.
+        warmed: called once, when the engine has warmed up.
     """
 
     @asynccontextmanager
@@ -79,7 +84,7 @@ def create_app(
         threads = settings.max_searches + settings.max_writes + settings.max_heavy + _LIGHT
         anyio.to_thread.current_default_thread_limiter().total_tokens = threads
         warming = asyncio.create_task(asyncio.to_thread(engine.warm_up))
-        warming.add_done_callback(_report)
+        warming.add_done_callback(partial(_report, warmed))
         try:
             yield
         finally:
@@ -189,8 +194,10 @@ def _add_panels(app: FastAPI, engine: SearchEngine, metrics: Metrics, tasks: Tas
     app.include_router(compare_router(engine, metrics))
 
 
-def _report(warming: asyncio.Task[None]) -> None:
+def _report(warmed: Callable[[], None] | None, warming: asyncio.Task[None]) -> None:
     error = warming.exception()
+    if error is None and warmed is not None:
+        warmed()
     if error is not None:
         trace = None if isinstance(error, LsrError) else error
         _log.error("the service will not become ready: %s", error, exc_info=trace)

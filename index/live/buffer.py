@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from lsr.index.collection.segment_reader import SegmentFiles, SegmentReader
 from lsr.index.live.encoding import dense_of, sparse_of
 from lsr.index.live.log import Entry
-from lsr.index.live.operation import document_of
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.index.storage.manifest import SegmentRecord
@@ -93,7 +92,7 @@ class Buffer:
         return Buffer(chunks, newest, self._dimension)
 
     def _chunk(self, entries: tuple[Entry, ...], n_terms: int) -> _Chunk:
-        documents = [document_of(entry.doc_id, entry.body or b"") for entry in entries]
+        documents = [entry.document for entry in entries]
         sparse = sparse_of(entries, n_terms)
         dense = dense_of(entries, self._dimension) if self._dimension else None
         store = _store(documents, [entry.seq for entry in entries], sparse, dense)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lsr.encoders.protocols import DenseEncoder, Encoder, LearningEncoder
 from lsr.errors import InputError, ModelError
 from lsr.index.live.log import Entry, Vectors
-from lsr.index.live.operation import Operation, document_of
+from lsr.index.live.operation import Operation
 from lsr.sparse import CSR
 
 __all__ = ["Given", "checked_given", "dense_of", "encoded", "given_of", "learn", "sparse_of"]
@@ -49,7 +49,7 @@ def encoded(
     newest = {entry.doc_id: entry.seq for entry in entries}
     puts = [each for each in entries if each.body is not None and newest[each.doc_id] == each.seq]
     given = {entry.seq: _given(entry, encoder, dimension) for entry in puts}
-    texts = {entry.seq: _text(entry) for entry in puts}
+    texts = {entry.seq: entry.document.full_text for entry in puts}
     sparse_parts: dict[int, tuple[bytes, bytes]] = {}
     dense_parts: dict[int, bytes] = {}
     own = [entry.seq for entry in puts if given[entry.seq].terms is None]
@@ -96,7 +96,7 @@ def learn(entries: Sequence[Entry], encoder: Encoder) -> None:
 
     Without any it is not touched: the keeper's own may be learning in another thread.
     """
-    texts = [_text(entry) for entry in entries if entry.learned]
+    texts = [entry.document.full_text for entry in entries if entry.learned]
     if texts and isinstance(encoder, LearningEncoder):
         encoder.learn(texts)
 
@@ -177,7 +177,3 @@ def dense_of(entries: Sequence[Entry], dimension: int) -> NDArray[np.float32]:
 
 def _bytes(terms: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[bytes, bytes]:
     return terms.astype("<i4").tobytes(), weights.astype("<f4").tobytes()
-
-
-def _text(entry: Entry) -> str:
-    return document_of(entry.doc_id, entry.body or b"").full_text

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lsr.encoders.protocols import Encoder
@@ -18,7 +19,7 @@ from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
 from lsr.index.live.buffer import Buffer
 from lsr.index.live.encoding import learn
-from lsr.index.live.log import OperationLog
+from lsr.index.live.log import Entry, LogState, OperationLog
 from lsr.index.live.view import ViewBuilder
 from lsr.index.search.calibration_file import CALIBRATION_FILE
 from lsr.index.storage.manifest import MANIFEST, Manifest
@@ -31,7 +32,23 @@ _WATCHED = (MANIFEST, CALIBRATION_FILE, TUNED_PLAN_FILE)
 _KEPT_SECONDS = 5.0
 """How long a view is kept when the log's documents have to be encoded again for a newer one."""
 
+_MOST_HANDED = 16
+"""Batches of entries that wait to be followed; of more the log is read."""
+
 Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class _Handed:
+    """Consecutive entries of a log, all above `after`."""
+
+    entries: tuple[Entry, ...]
+    after: int
+    epoch: int
+
+    @property
+    def last(self) -> int:
+        return self.entries[-1].seq
 
 
 class Follower:
@@ -65,6 +82,7 @@ class Follower:
         self.shown = self.searchable
         self._is_stale = False
         self._kept_since: float | None = None
+        self._ready: list[_Handed] = []
         self.lock = threading.RLock()
         """Held while the view changes, and by whoever lets the encoder learn."""
         self._changes = threading.Condition(self.lock)
@@ -200,13 +218,38 @@ class Follower:
         is_new = state.epoch != self._epoch and self._begin(state.epoch)
         if state.encoded <= self.searchable:
             return is_new
-        entries = log.entries(self.searchable, state.encoded)
+        entries = self._handed(state) or log.entries(self.searchable, state.encoded)
         learn([entry for entry in entries if entry.seq > self.learned], self.encoder)
         self.learned = max(self.learned, state.encoded)
         self._builder.hide(entry.doc_id for entry in entries)
         self._buffer = self._buffer.plus(entries, self.encoder.n_terms)
         self.searchable = state.encoded
         return True
+
+    def hand(self, entries: Sequence[Entry], after: int, epoch: int) -> None:
+        """Entries that the log has from now on, so that they need not be read from it.
+
+        Args:
+            after: the number before the first of them.
+            epoch: of the log that they were read from.
+        """
+        with self.lock:
+            last = self._ready[-1] if self._ready else None
+            if last is None or (last.last, last.epoch) != (after, epoch):
+                self._ready.clear()
+            if len(self._ready) < _MOST_HANDED:
+                self._ready.append(_Handed(tuple(entries), after, epoch))
+
+    def _handed(self, state: LogState) -> list[Entry]:
+        """What was handed over, if it is all that is searchable next."""
+        ready, self._ready = self._ready, []
+        if (
+            not ready
+            or (ready[0].after, ready[-1].last) != (self.searchable, state.encoded)
+            or ready[0].epoch != state.epoch
+        ):
+            return []
+        return [entry for part in ready for entry in part.entries]
 
     def _begin(self, epoch: int) -> bool:
         """Take the log from its beginning, with an encoder that knows nothing of it."""

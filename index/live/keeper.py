@@ -11,14 +11,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, TaskCancelledError
 from lsr.index.live.encoding import encoded
 from lsr.index.live.follower import Follower
-from lsr.index.live.log import OperationLog, Vectors
+from lsr.index.live.log import Entry, OperationLog, Vectors
 from lsr.index.live.worker import Worker
 
 __all__ = ["LOCK_FILE", "Keeper", "is_kept", "keeper_address"]
@@ -165,7 +166,8 @@ class Keeper:
                 log.forget_vectors(manifest.log_seq, manifest.sparse.sha256)
                 follower.follow()
             state, encoder = log.state(), follower.encoder
-        entries = log.entries(max(state.encoded, manifest.log_seq), state.last, most)
+        after = max(state.encoded, manifest.log_seq)
+        entries = log.entries(after, state.last, most)
         if not entries:
             return 0
         begin = time.perf_counter()
@@ -179,23 +181,25 @@ class Keeper:
             follower.reset()  # it may have learned from some of them
             raise
         self._rate = len(entries) / max(time.perf_counter() - begin, 1e-6)
-        self._keep(log, follower, encoder, vectors)
+        with follower.lock:
+            if self._keep(log, follower, encoder, vectors):
+                follower.hand(_with(entries, vectors), after, state.epoch)
         self._changed()
         return len(entries)
 
     def _keep(
         self, log: OperationLog, follower: Follower, encoder: Encoder, vectors: list[Vectors]
-    ) -> None:
+    ) -> bool:
         """Store vectors, unless the collection has another encoder since they were begun."""
-        with follower.lock:
-            if follower.encoder is not encoder:
-                return
-            follower.learned = vectors[-1].seq
-            try:
-                log.keep_vectors(vectors, vectors[-1].seq)
-            except BaseException:
-                follower.reset()
-                raise
+        if follower.encoder is not encoder:
+            return False
+        follower.learned = vectors[-1].seq
+        try:
+            log.keep_vectors(vectors, vectors[-1].seq)
+        except BaseException:
+            follower.reset()
+            raise
+        return True
 
     def _publish(self, stops: threading.Event) -> None:
         pause = _PAUSE_SECONDS
@@ -250,6 +254,21 @@ class Keeper:
             trace = None if is_known else error
             _log.error("%s: cannot %s: %s", self._path.parent, what, said, exc_info=trace)
         self._errors[what] = said
+
+
+def _with(entries: Sequence[Entry], vectors: Sequence[Vectors]) -> list[Entry]:
+    """The entries with their vectors, as the log has them now."""
+    parts = zip(entries, vectors, strict=True)
+    return [
+        replace(
+            entry,
+            terms=made.terms,
+            weights=made.weights,
+            dense=made.dense,
+            learned=int(made.learned),
+        )
+        for entry, made in parts
+    ]
 
 
 def _locked(path: Path) -> int | None:

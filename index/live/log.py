@@ -13,10 +13,13 @@ import time
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from lsr.index.live.log_database import LogDatabase
+from lsr.index.live.operation import document_of
+from lsr.types import Document
 
 __all__ = [
     "LOG_FILE",
@@ -59,6 +62,11 @@ class Entry:
     weights: bytes | None = None
     dense: bytes | None = None
     learned: int = 0
+
+    @cached_property
+    def document(self) -> Document:
+        """The document of a body."""
+        return document_of(self.doc_id, self.body or b"")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ __all__ = [
 Kind = Literal["put", "delete", "patch"]
 Status = Literal["created", "replaced", "deleted", "missing", "conflict", "invalid"]
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _PATCHED = ("title", "text", "metadata")
 
 
@@ -148,7 +149,7 @@ def body_of(document: Document) -> bytes:
         raise InputError(f"metadata of document {doc_id!r} has a field whose name is not text")
     content = {"title": document.title, "text": document.text, "metadata": metadata}
     try:
-        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+        return _JSON.encode(content).encode()
     except UnicodeEncodeError as error:
         raise InputError(
             f"document {doc_id!r} holds half a surrogate pair, which is not text"

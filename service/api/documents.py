@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated, Any
+from concurrent.futures import Future
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
@@ -43,6 +44,7 @@ from lsr.service.collections.listing import exported, list_documents, picked
 
 __all__ = ["documents_router", "writing_router"]
 
+R = TypeVar("R")
 _PREFIX = "/v1/collections/{collection}"
 _MOST_LISTED = 1_000
 
@@ -252,7 +254,7 @@ async def _write(
     else:
         entry = await run_in_threadpool(catalog.entry, collection)
         future = await run_in_threadpool(entry.submit, [operation], key)
-    (written,) = await asyncio.wrap_future(future)
+    (written,) = await _result_of(future)
     _check_outcome(written, collection)
     said: dict[str, Any] = {
         "doc_id": written.doc_id,
@@ -263,6 +265,24 @@ async def _write(
     if wait == "searchable":
         said["searchable"] = await is_searchable(catalog, collection, written.seq)
     return json_answer(said, 201 if written.status == "created" else 200)
+
+
+async def _result_of(future: Future[R]) -> R:
+    """The result of a thread's future; as `asyncio.wrap_future`, which takes twice the time."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def done(_: Future[R]) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(wake)
+
+    future.add_done_callback(done)
+    await waiter
+    return future.result()
 
 
 def _check_outcome(written: Written, collection: str) -> None:

@@ -171,7 +171,7 @@ class DocumentRules:
         return operation
 
     def _check_metadata(self, metadata: Mapping[str, object]) -> None:
-        if _depth(metadata, _DEPTH) > _DEPTH:
+        if metadata and _depth(metadata, _DEPTH) > _DEPTH:
             raise InputError(f"the metadata is nested deeper than {_DEPTH} levels; make it flatter")
         self._types.check(metadata)
 
