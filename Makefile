@@ -37,7 +37,7 @@ soak: export LSR_SOAK_PUBLICATIONS = 50
 soak: export LSR_SOAK_SEARCHES = 10000
 soak: export LSR_SOAK_EXAMPLES = 300
 soak: $(ALL)  ## What takes long: 500 kills, 50 publications under 10,000 searches: half an hour
-	$(BIN)/python -m pytest -q -s tests/index/live
+	$(BIN)/python -m pytest -q -s --timeout 3600 tests/index/live
 typescript-packages:
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(TYPESCRIPT) || \
 		echo 'npm cannot install the packages of the TypeScript test, which is skipped'; fi

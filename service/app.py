@@ -58,6 +58,14 @@ _STATIC = Path(__file__).parent / "static"
 _LIGHT = 32
 """Threads for requests that are under no cap."""
 
+_BEFORE = {
+    "401": "A key is needed, and this is none.",
+    "403": "The key is not for this.",
+    "429": "Too many requests; `Retry-After` says when to ask again.",
+    "503": "Not now; `detail` says why.",
+}
+"""Answers that come before a route is asked."""
+
 _SENT = ["Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key", "X-Request-Id"]
 _SHOWN = ["Retry-After", "X-Request-Id"]
 _log = logging.getLogger(__name__)
@@ -208,9 +216,14 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _write_problems_as_such(schema: dict[str, Any]) -> None:
-    """FastAPI gives errors the media type of answers; problems have their own."""
-    for operations in schema["paths"].values():
+    """Problems have a media type of their own, and keys and limits belong to every operation."""
+    problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path, operations in schema["paths"].items():
         for operation in operations.values():
+            if path.startswith("/v1/"):
+                for status, description in _BEFORE.items():
+                    said = {"description": description, "content": problem}
+                    operation["responses"].setdefault(status, said)
             for status, response in operation["responses"].items():
                 if status >= "400" and "application/json" in response.get("content", {}):
                     response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}

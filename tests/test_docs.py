@@ -29,7 +29,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
 from lsr.service.api.collections import aliases_router, collections_router
 from lsr.service.api.document_batches import batches_router
-from lsr.service.api.documents import documents_router
+from lsr.service.api.documents import documents_router, writing_router
 from lsr.service.api.health import health_router
 from lsr.service.api.keys import NewKey, keys_router
 from lsr.service.api.schemas.collections import AliasChanges, CollectionBody
@@ -272,6 +272,7 @@ def _routes() -> dict[str, str]:
         collections_router(engine, jobs),
         batches_router(nothing, 1),
         documents_router(nothing),
+        writing_router(nothing),
         snapshots_router(jobs),
         aliases_router(nothing),
         tasks_router(nothing),

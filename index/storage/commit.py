@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 
 from lsr.errors import InputError
@@ -69,7 +70,7 @@ def commit(
     manifest = Manifest(
         generation=staging.generation,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        lsr_version=version("lsr-search"),
+        lsr_version=_version(),
         source=source,
         sparse=sparse,
         dense=dense,
@@ -81,3 +82,8 @@ def commit(
     progress("publish", 0, None)
     staging.commit(manifest, forget_kept=forget_kept)
     return manifest
+
+
+@cache
+def _version() -> str:
+    return version("lsr-search")

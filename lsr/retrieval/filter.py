@@ -146,7 +146,7 @@ class Filter:
         plain = all(isinstance(clause, FieldClause) for clause in self.must)
         names = [clause.field for clause in self.must if isinstance(clause, FieldClause)]
         alone = not (self.should or self.must_not) and len(set(names)) == len(names)
-        if plain and alone and not set(names) & set(_GROUPS):
+        if plain and alone:
             return {name: part for clause in self.must for name, part in _json(clause).items()}
         groups = zip(_GROUPS, (self.must, self.should, self.must_not), strict=True)
         return {name: [_json(clause) for clause in group] for name, group in groups if group}
@@ -245,7 +245,7 @@ class _Parser:
         for name, value in where.items():
             if not isinstance(name, str) or not is_text(name):
                 raise QueryError(f"{path} names a field {name!r}; names must be text")
-            if name in _GROUPS and (isinstance(value, Mapping) or is_list(value)):
+            if name in _GROUPS:
                 groups[name] = self._group(value, f"{path}.{name}", depth)
                 continue
             self._count()
@@ -255,8 +255,11 @@ class _Parser:
         )
 
     def _group(self, value: object, path: str, depth: int) -> tuple[Clause, ...]:
-        if not isinstance(value, Sequence):
-            raise QueryError(f"{path} is {named(value)}; it must be a list of clauses")
+        if not isinstance(value, Sequence) or not is_list(value):
+            raise QueryError(
+                f"{path} is {named(value)}; it must be a list of clauses, and no field can be "
+                "filtered by that name"
+            )
         if not value and path.endswith(".should"):
             raise QueryError(f"{path} is empty, so nothing could hold; leave it out")
         clauses: list[Clause] = []

@@ -52,6 +52,8 @@ def nested(depth: int) -> dict[str, Any]:
         ({"year": {"gte": 1, "gt": 0}}, "filter.year has both gte and gt"),
         ({"year": {"gte": 1, "lt": "2020-01-01"}}, "filter.year has a number and a date"),
         ({"must": {"a": 1}}, "filter.must is an object; it must be a list of clauses"),
+        ({"should": "a"}, "filter.should is 'a'; it must be a list of clauses, and no field"),
+        ({"must": [], "must_not": None}, "filter.must_not is null; it must be a list of clauses"),
         ({"must": [{"a": 1}, 3]}, r"filter.must\[1\] is 3; it must be an object"),
         ({"must": [{"a": 1}, {}]}, r"filter.must\[1\] is empty"),
         ({"should": []}, "filter.should is empty, so nothing could hold"),

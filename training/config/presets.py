@@ -29,10 +29,12 @@ def _made(
     losses: list[dict[str, Any]],
     *,
     shared: bool = True,
+    max_active: int | None = None,
     **stage: Any,
 ) -> dict[str, Any]:
+    pruned = {} if max_active is None else {"max_active": max_active}
     return {
-        "encoder": {"query": query, "document": document, "shared": shared},
+        "encoder": {"query": query, "document": document, "shared": shared, **pruned},
         "stage": {"losses": losses, **stage},
     }
 
@@ -45,7 +47,11 @@ _V3: list[dict[str, Any]] = [{"kind": "kl"}, {"kind": "margin_mse", "weight": 0.
 PRESETS: dict[str, dict[str, Any]] = {
     # own terms only
     "deepct": _made(
-        _ONES, _OWN, [{"kind": "term_recall"}], regularizer=_NOTHING, optim={"lr": 5e-6}
+        _ONES,
+        {**_OWN, "activation": "identity", "saturation": "none"},
+        [{"kind": "term_recall"}],
+        regularizer=_NOTHING,
+        optim={"lr": 5e-6},
     ),
     "unicoil": _made(
         {**_OWN, "saturation": "none"},
@@ -72,9 +78,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         {"kind": "epic"},
         {"kind": "epic"},
         _INFONCE,
+        max_active=1_000,
         scores=_PLAIN,
-        regularizer=_NOTHING,
-        optim={"lr": 2e-5},
+        regularizer={**_NOTHING, "top_k": 1_000},
+        optim={"lr": 2e-5, "full_head": True},
     ),
     "sparta": _made(_ONES, _MLM, _INFONCE, scores=_PLAIN, regularizer=_NOTHING),
     "splade-max": _made(
@@ -93,6 +100,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         regularizer={"kind": "flops", "weight": 0.08},
         optim={"lr": 2e-5},
     ),
+    "splade-qmlp": _made(
+        _OWN,
+        _MLM,
+        _MARGIN,
+        shared=False,
+        scores=_PLAIN,
+        regularizer={"kind": "flops", "weight": 0.08},
+        optim={"lr": 2e-5},
+    ),
     "splade-v3-doc": _made(
         _ONES,
         _MLM,
@@ -107,7 +123,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         _KL,
         shared=False,
         scores=_PLAIN,
-        regularizer={"kind": "flops", "weight": 5e-3, "query_weight": 5e-3},
+        regularizer={
+            "kind": "flops",
+            "weight": 5e-3,
+            "query_weight": 5e-3,
+            "query_kind": "l1",
+        },
         optim={"lr": 2e-5},
     ),
     "doc-v2": _made(

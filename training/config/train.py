@@ -264,6 +264,11 @@ class Regularizer(Strict):
         free_terms: documents with no more terms than this are not pushed (l0 mask).
         target_terms: mean active terms that a controller steers lambda to.
         target_flops: retrieval FLOPS, likewise.
+        query_weight: lambda of queries' vectors, where a network makes them.
+        query_kind: its penalty: FLOPS (SPLADE), or L1 (Efficient-SPLADE, Lassance and Clinchant
+            2022).
+        top_k: only a document's heaviest terms enter its scores (EPIC); needs `optim.full_head`,
+            and goes with `encoder.max_active`, which does the same in search.
         df_share: share of documents from which df_flops counts a term by half and more (alpha).
         df_steepness: how abruptly (beta).
     """
@@ -276,6 +281,8 @@ class Regularizer(Strict):
     target_flops: Positive | None = None
     anti_zero: NotNegative = 0.0
     query_weight: NotNegative = 0.0
+    query_kind: Literal["flops", "l1"] = "flops"
+    top_k: Count | None = None
     df_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     df_steepness: Positive = 10.0
 
@@ -345,6 +352,15 @@ class StageConfig(Strict):
     scores: ScoreConfig = ScoreConfig()
     regularizer: Regularizer = Regularizer()
     optim: OptimConfig = OptimConfig()
+
+    @model_validator(mode="after")
+    def _all_columns(self) -> Self:
+        if self.regularizer.top_k is not None and not self.optim.full_head:
+            raise ValueError(
+                "regularizer.top_k keeps the heaviest of all terms of the vocabulary, and a sample "
+                "of columns does not have them; set optim.full_head to true"
+            )
+        return self
 
 
 class TrainConfig(Strict):

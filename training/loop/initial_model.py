@@ -21,7 +21,8 @@ from lsr.training.config.train import Table, TrainConfig, WarmStart
 from lsr.training.data.tokens import special_ids, tokenize, vocabulary_size
 from lsr.training.data.training_data import TrainingData
 from lsr.training.export.idf_table import table_of
-from lsr.training.models.mlm_head import Head
+from lsr.training.models.finished_base import is_plain_table, obeying
+from lsr.training.models.mlm_head import Head, routes
 from lsr.training.models.sparse_encoder import (
     base_folder,
     has_trained_head,
@@ -103,10 +104,14 @@ def initial_model(
 ) -> tuple[SparseEncoder, str | None]:
     """The model that training begins with, and what was done to it, in a sentence.
 
-    A finished encoder keeps its parts; its query table is shrunk towards the run's documents, and
-    learned if the config says so. A checkpoint gets the heads of the config, and a start of its
+    A finished encoder keeps its parts, and a config that asks for others is refused; its query
+    table is shrunk towards the run's documents, unless it is one of ones, and learned if the config
+    says so. A checkpoint gets the heads of the config, and a start of its
     masked-LM head if it has none. Weights of terms are by the corpus that the config names, if it
     names one, in place of the run's documents.
+
+    Raises:
+        InputError: the base cannot be loaded, or contradicts the config.
     """
     torch.manual_seed(config.seed)
     idf = None
@@ -130,9 +135,16 @@ def _corpus_idf(corpus: str, tokenizer: AnyTokenizer, progress: Progress) -> NDA
 def _finished_encoder(
     config: TrainConfig, training_data: TrainingData, idf: NDArray[np.float32] | None
 ) -> tuple[SparseEncoder, str | None]:
-    model = open_model(base_folder(config.encoder.base))
-    table = query_table(model)
+    model = obeying(open_model(base_folder(config.encoder.base)), config.encoder)
+    table, wanted = query_table(model), config.encoder.query
     if table is None:
+        return model, None
+    if isinstance(wanted, Table) and wanted.learned:
+        table.frozen = False
+        table.weight.requires_grad_(True)
+    is_said = "query" in config.encoder.model_fields_set
+    wants_idf = is_said and isinstance(wanted, Table) and wanted.weights == "idf"
+    if is_plain_table(table) and not wants_idf:
         return model, None
     n_documents = len(training_data.pairs.documents)
     own = table.weight.detach().cpu().numpy()
@@ -141,9 +153,6 @@ def _finished_encoder(
     drawn = shrunk_idf(frequency, n_documents, own) if idf is None else idf
     with torch.no_grad():
         table.weight.copy_(torch.from_numpy(drawn))
-    if isinstance(config.encoder.query, Table) and config.encoder.query.learned:
-        table.frozen = False
-        table.weight.requires_grad_(True)
     return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
 
 
@@ -157,9 +166,16 @@ def _warm_started(
         for module in model.modules()
         if isinstance(module, Transformer) and module.transformer_task == "fill-mask"
     ]
+    if wanted == "auto":
+        queries = routes(model).get("query")
+        own = config.encoder.query_base
+        bases = {id(part): own for part in queries or () if own is not None}
+        transformers = [
+            each
+            for each in transformers
+            if not has_trained_head(bases.get(id(each), config.encoder.base))
+        ]
     if not heads or not transformers or wanted == "never":
-        return None
-    if wanted == "auto" and has_trained_head(config.encoder.base):
         return None
     settings = wanted if isinstance(wanted, WarmStart) else WarmStart()
     note = None

@@ -7,15 +7,20 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from sentence_transformers import SparseEncoder
+
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import written_config
 from lsr.training.loop.evaluator import SetFigures
+from lsr.training.models.finished_base import side_kinds
+from lsr.training.models.sparse_encoder import needs_this_package
 
 __all__ = ["write_model_card"]
 
 
 def write_model_card(
     model_folder: Path,
+    model: SparseEncoder,
     config: TrainConfig,
     counts: Mapping[str, int],
     figures: Sequence[SetFigures],
@@ -24,12 +29,13 @@ def write_model_card(
     """Write README.md into the folder of a model.
 
     Args:
+        model: as it is in the folder.
         counts: rows by source.
         figures: of the evaluation sets, measured with this model.
         notes: what went otherwise than planned: why it stopped, what overlapped.
     """
     lines = [
-        *_opening(config),
+        *_opening(model, config),
         "## Trained on",
         "",
         "| source | rows |",
@@ -54,9 +60,14 @@ def write_model_card(
     (model_folder / "README.md").write_text("\n".join(lines), encoding="utf-8")
 
 
-def _opening(config: TrainConfig) -> list[str]:
-    query = config.encoder.query
-    side = "a tokenizer and a weight table; no network" if query.kind == "table" else query.kind
+def _opening(model: SparseEncoder, config: TrainConfig) -> list[str]:
+    query, document = side_kinds(model)
+    side = "a tokenizer and a weight table; no network" if query == "table" else query
+    loads = 'model = SparseEncoder("this folder")'
+    own: list[str] = []
+    if needs_this_package(model):
+        loads = 'model = SparseEncoder("this folder", trust_remote_code=True)'
+        own = ["Its heads are classes of this package: `pip install lsr-search[train]` first.", ""]
     return [
         "---",
         "library_name: sentence-transformers",
@@ -66,14 +77,15 @@ def _opening(config: TrainConfig) -> list[str]:
         "",
         "# A learned sparse encoder",
         "",
-        f"Queries: {side}. Documents: {config.encoder.document.kind}, from "
+        f"Queries: {side}. Documents: {document}, from "
         f"{_without_folders(config.encoder.base)}, "
         f"up to {config.encoder.max_document_tokens} tokens.",
         "",
+        *own,
         "```python",
         "from sentence_transformers import SparseEncoder",
         "",
-        'model = SparseEncoder("this folder")',
+        loads,
         'documents = model.encode_document(["a text"])',
         'queries = model.encode_query(["a question"])',
         "```",

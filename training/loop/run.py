@@ -173,7 +173,7 @@ def _finished(
         )
         if defaults != SearchDefaults():
             defaults.write(folder.model)
-        write_model_card(folder.model, config, state.counts, figures, notes)
+        write_model_card(folder.model, model, config, state.counts, figures, notes)
         with suppress(UnavailableError):
             plot_curves(folder.metrics, folder.path / "plots")
     if config.push_to_hub is not None and is_main_process():

@@ -25,6 +25,7 @@ from lsr.training.regularizers.flops import active_terms, flops, free_terms, ret
 from lsr.training.regularizers.idf_flops import idf_flops
 from lsr.training.regularizers.lp import lp
 from lsr.training.regularizers.schedule import quadratic_warmup
+from lsr.training.regularizers.top_k import top_k
 
 __all__ = ["CandidateLoss"]
 
@@ -97,6 +98,8 @@ class CandidateLoss(nn.Module):
         """
         queries = model(batch["query"])["sentence_embedding"]
         documents = self._documents(model, batch)
+        if self.regularizer.top_k is not None:
+            documents = top_k(documents, self.regularizer.top_k)
         columns, n_query = batch["columns"], batch["n_query_columns"]
         mass = queries.sum(1, keepdim=True)
         if columns is not None:
@@ -190,11 +193,10 @@ class CandidateLoss(nn.Module):
             case "none":
                 pass
         if settings.query_weight > 0:
-            parts["query_flops"] = (
-                settings.query_weight
-                * quadratic_warmup(batch["step"], self.warmup_steps)
-                * flops(queries.float(), torch.ones_like(queries[0]).float())
-            )
+            rising = settings.query_weight * quadratic_warmup(batch["step"], self.warmup_steps)
+            ones = torch.ones_like(queries[0]).float()
+            penalty = lp if settings.query_kind == "l1" else flops
+            parts[f"query_{settings.query_kind}"] = rising * penalty(queries.float(), ones)
         if settings.anti_zero > 0:
             parts["anti_zero"] = settings.anti_zero * anti_zero(queries, documents, sample)
         return parts

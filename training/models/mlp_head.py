@@ -22,8 +22,9 @@ class MlpHead(Head):
 
         w(t) = max over positions i of term t of f(h_i . a + c); 0 where t does not occur
 
-    Special tokens have no weight. A new head gives tokens a logit of about 1, so that none starts
-    where relu has no gradient.
+    Special tokens have no weight. With the activation identity (DeepCT) weights may be negative
+    while they are learned; a model that is used has 0 in their place. A new head gives tokens a
+    logit of about 1, so that none starts where relu has no gradient.
 
     Args:
         hidden_size: H of the network.
@@ -57,6 +58,8 @@ class MlpHead(Head):
         h = features["token_embeddings"]
         logits = self.linear(h.to(self.linear.weight.dtype)).squeeze(-1).float()
         weights = activate(logits, self.activation, self.saturation)
+        if self.activation == "identity" and not self.training:
+            weights = torch.relu(weights)  # learned without a bound, searched from 0 on
         own = own_tokens(features, self.special_ids)
         pooled = pooled_by_term(weights, features["input_ids"], own, self.width)
         return without_others(pooled, features.get("columns"))

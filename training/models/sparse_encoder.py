@@ -54,6 +54,7 @@ __all__ = [
     "base_folder",
     "has_trained_head",
     "make_model",
+    "needs_this_package",
     "open_model",
     "query_table",
     "save_model",
@@ -164,8 +165,7 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
         raise StorageError(f"{target} cannot be written ({error}); give another folder") from error
     try:
         (work / "new").mkdir()
-        heads = [part for part in model.modules() if isinstance(part, Head)]
-        saved = _stock_model(model) if all(map(is_stock, heads)) else model
+        saved = model if needs_this_package(model) else _stock_model(model)
         with quiet():
             saved.save_pretrained(str(work / "new"), create_model_card=False)
         sync_tree(work / "new")
@@ -183,6 +183,12 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def needs_this_package(model: SparseEncoder) -> bool:
+    """Whether a saved model has heads that sentence-transformers alone lacks."""
+    heads = [part for part in model.modules() if isinstance(part, Head)]
+    return not all(map(is_stock, heads))
 
 
 def query_table(model: SparseEncoder) -> SparseStaticEmbedding | None:
@@ -227,7 +233,8 @@ class _Maker:
             if role == "query":
                 return [self._table(SparseStaticEmbedding, side, self._config.max_query_tokens)]
             return [self._table(ColumnTable, side, self._config.max_document_tokens)]
-        network = network or self._network(_task(side))
+        own = self._config.query_base if role == "query" else None
+        network = network or self._network(_task(side), own or self._config.base)
         return [network, self._head(side, role, network)]
 
     def _table(
@@ -251,17 +258,22 @@ class _Maker:
             )
         return torch.tensor(self._idf, dtype=torch.float32)
 
-    def _network(self, task: Task | None) -> Transformer:
-        with loading(self._config.base):
+    def _network(self, task: Task | None, base: str) -> Transformer:
+        if base != self._config.base and tokenizer_of(base).get_vocab() != self._tokens.get_vocab():
+            raise InputError(
+                f"the query base {base!r} has another vocabulary than {self._config.base!r}, so "
+                "that no term of a query would meet a document's; choose one of the same tokenizer"
+            )
+        with loading(base):
             network: Transformer = Transformer(
-                self._path,
+                base_folder(base),
                 transformer_task=task,
                 model_kwargs={"attn_implementation": attention()},
             )
         n_tokens, n_embeddings = len(self._tokens), network.model.config.vocab_size
         if n_embeddings < n_tokens:
             raise InputError(
-                f"the base {self._config.base!r} has {n_embeddings} embeddings for the {n_tokens} "
+                f"the base {base!r} has {n_embeddings} embeddings for the {n_tokens} "
                 "tokens of its tokenizer; it needs one for each"
             )
         if n_embeddings > n_tokens:

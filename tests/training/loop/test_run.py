@@ -15,7 +15,6 @@ from transformers import AutoTokenizer, PreTrainedModel
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError
-from lsr.training.config.presets import PRESETS
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.loop.adapt import adapt_model
@@ -211,31 +210,6 @@ def test_the_tokenizer_is_opened_once(
     opened.clear()
     adapt_model(str(made), str(collection), tmp_path / "adapted", steps=1, dense=None)
     assert [Path(folder).parent for folder in opened] == [made]
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_trains_saves_and_retrieves(
-    base: Path, pairs: Path, collection: Path, tmp_path: Path, preset: str
-) -> None:
-    made = {
-        "preset": preset,
-        "output": str(tmp_path / "run"),
-        "encoder": {"base": str(base), "max_document_tokens": 32},
-        "guard": {"max_spread": 1e9, "min_terms": 0},
-        "warm_start": "never",
-        "evaluation": {"sets": [str(collection)], "every": 100},
-        "stages": [
-            {
-                "data": {"sources": [{"path": str(pairs)}]},
-                "teachers": [{"kind": "bm25"}],
-                "optim": {"steps": 2, "queries": 4, "lr": 1e-3},
-            }
-        ],
-    }
-    outcome = train_model(config_of(made, (), "test"))
-    assert outcome.figures[0].metrics["nDCG@10"] >= 0
-    trained, start = weights(outcome.model), weights(tmp_path / "run/0-start/encoder")
-    assert not same(trained, start)
 
 
 def test_a_run_killed_at_its_first_file_starts_again(

@@ -36,6 +36,7 @@ from lsr.training.data.training_data import lexical_rows
 from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.models.sparse_encoder import make_model
+from lsr.training.regularizers.top_k import top_k
 from tests.support.tiny_models import WORDS, tiny_base
 
 TEXTS = [" ".join(WORDS[first : first + 5 + first % 7]) for first in range(20, 100, 4)]
@@ -57,7 +58,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("models") / "base")
 
 
-def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
+def made(
+    base: Path, regularizer: Regularizer | None = None, **optim: Any
+) -> tuple[Any, CandidateLoss, StepDataset]:
     config = EncoderConfig(base=str(base), query=Table(learned=True), max_document_tokens=32)
     torch.manual_seed(0)
     idf = np.linspace(1, 3, 183, dtype=np.float32)
@@ -78,7 +81,7 @@ def made(base: Path, **optim: Any) -> tuple[Any, CandidateLoss, StepDataset]:
     )
     loss = CandidateLoss(
         LOSSES,
-        Regularizer(weight=0.3, warmup=0.0),
+        regularizer or Regularizer(weight=0.3, warmup=0.0),
         ScoreConfig(temperature="learned"),
         steps=3,
         idf=idf,
@@ -114,6 +117,38 @@ def assert_same(one: Outcome, other: Outcome) -> None:
 )
 def test_parts_of_a_batch_change_nothing(base: Path, optim: dict[str, Any]) -> None:
     assert_same(value_and_gradients(base, micro_batch=64), value_and_gradients(base, **optim))
+
+
+def test_only_the_heaviest_terms_enter_the_scores(base: Path) -> None:
+    """Top-k as a regulariser (EPIC): other terms change nothing, and get no gradient."""
+    few = Regularizer(weight=0.3, warmup=0.0, top_k=4)
+    model, loss, steps = made(base, few, full_head=True)
+    outcome = loss(model, steps[2])
+    assert loss.observed["terms"] == 4
+
+    def pruned(_: Any, given: Any, made: dict[str, Any]) -> dict[str, Any]:
+        weights = made["sentence_embedding"]
+        is_query = len(weights) == len(steps[2]["known"])
+        return made if is_query else {**made, "sentence_embedding": top_k(weights, 4)}
+
+    model.register_forward_hook(pruned)
+    _, plain, steps = made(base, Regularizer(weight=0.3, warmup=0.0), full_head=True)
+    again = plain(model, steps[2])
+    assert {name: part.item() for name, part in outcome.items()} == pytest.approx(
+        {name: part.item() for name, part in again.items()}, rel=1e-5
+    )
+
+
+def test_the_penalty_of_queries_is_flops_or_l1(base: Path) -> None:
+    for kind in ("flops", "l1"):
+        settings = Regularizer.model_validate(
+            {"weight": 0.3, "warmup": 0.0, "query_weight": 0.2, "query_kind": kind}
+        )
+        model, loss, steps = made(base, settings)
+        parts = loss(model, steps[2])
+        queries = model(dict(steps[2]["query"]))["sentence_embedding"]
+        means = {"flops": queries.mean(0).square().sum(), "l1": queries.sum(1).mean()}
+        assert parts[f"query_{kind}"].item() == pytest.approx(0.2 * means[kind].item())
 
 
 def test_all_columns_sampled_are_the_whole_vocabulary(base: Path) -> None:

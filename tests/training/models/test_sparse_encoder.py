@@ -102,6 +102,22 @@ def test_every_pair_of_sides_is_saved_and_opened(
     torch.testing.assert_close(some, _vectors(model)[1][:, columns], rtol=1e-5, atol=1e-5)
 
 
+def test_queries_may_have_a_network_of_their_own(base: Path, tmp_path: Path) -> None:
+    """As in Efficient-SPLADE: another checkpoint, of the same vocabulary."""
+    other = tiny_base(tmp_path / "small", seed=3)
+    sides: dict[str, Any] = {"query": Mlm(), "document": Mlm(), "shared": False}
+    model = _model(base, None, query_base=str(other), **sides)
+    one, two = _model(base, None, **sides), _model(other, None, **sides)
+    torch.testing.assert_close(_vectors(model)[0], _vectors(two)[0])
+    torch.testing.assert_close(_vectors(model)[1], _vectors(one)[1])
+    save_model(model, tmp_path / "model")
+    _assert_same(open_model(tmp_path / "model", device="cpu"), model)
+    words = (tmp_path / "small" / "tokenizer.json").read_text("utf-8")
+    (tmp_path / "small" / "tokenizer.json").write_text(words.replace('"whale"', '"whaler"'))
+    with pytest.raises(InputError, match="another vocabulary than"):
+        _model(base, None, query_base=str(other), **sides)
+
+
 @pytest.mark.parametrize("document", STOCK, ids=lambda side: f"{side.saturation} {side.pooling}")
 @pytest.mark.parametrize("query", [Table(), Mlm()], ids=lambda side: side.kind)
 def test_a_stock_architecture_is_saved_with_stock_modules(
