@@ -30,11 +30,14 @@ from lsr.training.loop.stage_context import StageContext
 from lsr.training.losses.distributed import is_main_process, main_process_first
 from lsr.training.models.checkpoint import base_folder
 from lsr.training.models.sparse_encoder import open_model, save_model
+from lsr.training.regularizers.controller import SparsityController
 
 __all__ = ["TrainingResult", "estimate", "train_model"]
 
 CPU_TOKENS_PER_SECOND = 2800
 """Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
+_ENOUGH_CHANGE = 1_000.0
+"""Lambda that can change by this factor comes to most targets from most beginnings."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ def train_model(
             progress=progress,
             report=report,
         )
-        steps, reason = run_stage(model, context)
-        state.finish_stage(model, steps, reason)
+        steps, notes = run_stage(model, context)
+        state.finish_stage(model, steps, notes)
     judged = [*sets, *_held_out(data.of(len(config.stages)))]
     return _finished(config, state, judged, progress)
 
@@ -143,9 +146,28 @@ def _stage_estimate(stage: StageConfig, rows: TrainingData, max_tokens: int) -> 
         f"{tokens / CPU_TOKENS_PER_SECOND / 60:,.0f} minutes for a network of 22 million "
         "parameters on two cores",
     ]
+    lines += _sparsity_estimate(stage)
     if rows.overlap is not None:
         lines.append(f"  {rows.overlap.sentence()}")
     return lines
+
+
+def _sparsity_estimate(stage: StageConfig) -> list[str]:
+    """A line where lambda has too few steps to come to a target from afar."""
+    settings, steps = stage.regularizer, stage.optim.steps
+    target = settings.target_terms or settings.target_flops
+    if target is None:
+        return []
+    warmup = round(settings.warmup * steps)
+    controller = SparsityController(settings.weight, target, warmup_steps=warmup)
+    change = controller.most_change(steps)
+    if change >= _ENOUGH_CHANGE:
+        return []
+    return [
+        f"  lambda can change by a factor of {change:,.0f} at most in the {steps - warmup:,} steps "
+        f"after its warm-up, so that the target of {target:g} may be out of reach; give more "
+        "steps, less warm-up, or a weight to begin with that is nearer"
+    ]
 
 
 def _held_out(rows: TrainingData) -> list[EvaluationSet]:

@@ -90,17 +90,16 @@ class RunState:
         self.notes += done["notes"]
         return start.encoder
 
-    def finish_stage(self, model: SparseEncoder, steps: int, reason: str | None) -> None:
+    def finish_stage(self, model: SparseEncoder, steps: int, notes: Sequence[str]) -> None:
         """Save what the stage made, and mark it as done.
 
         Args:
             steps: that it was trained.
-            reason: why that was not all steps, or None.
+            notes: what people should know of it.
         """
         self.n_done += 1
         self.steps += steps
-        if reason:
-            self.notes.append(f"stage {self.stages[self.n_done - 1].name} ended early: {reason}")
+        self.notes += notes
         if is_main_process():
             place = self.stage_folder(self.n_done)
             save_model(model, place.encoder)

@@ -35,11 +35,11 @@ from lsr.training.teachers.protocol import Teacher
 __all__ = ["run_stage"]
 
 
-def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, str | None]:
+def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[str]]:
     """Train a model in place, from the stage's last checkpoint if there is one.
 
     Returns:
-        The steps done, and why it ended before its last step, or None.
+        The steps done, and notes: why it ended before its last step, or missed its target.
 
     Raises:
         ModelError: it went wrong; the last whole checkpoint is kept.
@@ -76,7 +76,9 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, str | N
         if evaluates:
             trainer.evaluate_last()
             trainer.best.restore(model)
-    return trainer.state.global_step, callback.reason
+    said = {"ended early": callback.reason, "missed its target": loss.missed_target()}
+    notes = [f"stage {stage.name} {what}: {why}" for what, why in said.items() if why]
+    return trainer.state.global_step, notes
 
 
 @contextmanager

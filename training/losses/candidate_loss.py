@@ -42,8 +42,9 @@ class CandidateLoss(nn.Module):
         recompute: see `OptimConfig`.
 
     Attributes:
-        observed: figures of the last step, by name: `terms` active, retrieval `flops`, `lambda`,
-            and `spread`: how many times wider scores are than the teachers'.
+        observed: figures of the last step, by name: `terms` active, retrieval `flops`, `lambda`
+            where there is a regulariser, and `spread`: how many times wider scores are than the
+            teachers'.
         last: the loss of the last step.
     """
 
@@ -88,6 +89,10 @@ class CandidateLoss(nn.Module):
     def out_of_reach(self) -> str | None:
         """Why the wanted sparsity cannot be had, or None."""
         return None if self.controller is None else self.controller.reason()
+
+    def missed_target(self) -> str | None:
+        """By how much the wanted sparsity was missed, or None."""
+        return None if self.controller is None else self.controller.missed()
 
     def forward(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         """The parts of the loss, already weighted, by name.
@@ -170,7 +175,9 @@ class CandidateLoss(nn.Module):
             if self.training:
                 self.controller.update(costs if settings.target_flops else terms)
         weight *= quadratic_warmup(batch["step"], self.warmup_steps)
-        self.observed = {"terms": terms, "flops": costs, "lambda": weight}
+        self.observed = {"terms": terms, "flops": costs}
+        if settings.kind != "none":
+            self.observed["lambda"] = weight
         pushed = documents
         if settings.free_terms is not None:
             pushed = free_terms(documents, sample, settings.free_terms)

@@ -127,6 +127,20 @@ class SparsityController(nn.Module):
         stuck = not low < weight < high and abs(ema / self.target - 1) > TOLERANCE
         self.steps_at_bound.copy_(self.steps_at_bound + 1 if stuck else self.steps_at_bound * 0)
 
+    def most_change(self, steps: int) -> float:
+        """The factor by which lambda can rise or fall in so many steps, the trend left aside."""
+        return math.exp(self.gain * MAX_LOG_RATIO * max(steps - self.warmup_steps, 0))
+
+    def missed(self) -> str | None:
+        """By how much the target was missed at the end, in a sentence; None where it was met."""
+        share = float(self.ema) / self.target - 1
+        if not int(self.step) or abs(share) <= TOLERANCE:
+            return None
+        return (
+            f"documents had {float(self.ema):.4g} terms or FLOPS at the end where "
+            f"{self.target:.4g} were asked for, {abs(share):.0%} {'more' if share > 0 else 'fewer'}"
+        )
+
     def reason(self) -> str | None:
         """Why the target is out of reach, in a sentence; None while it may be reached."""
         if int(self.steps_at_bound) < self.patience:

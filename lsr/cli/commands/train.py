@@ -37,9 +37,10 @@ def train(
     ends with the same model.
     """
     from lsr.training.config.yaml_file import read_config, written_config
-    from lsr.training.loop.run import estimate, train_model
 
     wanted = read_config(config, settings or ())
+    from lsr.training.loop.run import estimate, train_model  # seconds of imports
+
     if dry_run:
         typer.echo(written_config(wanted), nl=False)
         with shown_progress() as progress:

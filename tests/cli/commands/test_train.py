@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,18 @@ stages:
 """
     )
     return path
+
+
+def test_a_wrong_key_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("ouput: here\n")
+    code = (
+        "import sys; from typer.testing import CliRunner; from lsr.cli.app import app\n"
+        "found = CliRunner().invoke(app, ['train', sys.argv[1]])\n"
+        "assert (found.exit_code, 'torch' in sys.modules) == (2, False), found.output\n"
+        "assert \"did you mean 'output'\" in found.output, found.output"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(config: Path, tmp_path: Path) -> None:

@@ -226,6 +226,26 @@ def test_a_run_killed_at_its_first_file_starts_again(
         RunFolder(tmp_path / "other", config(base, pairs, tmp_path / "other"))
 
 
+@pytest.mark.parametrize(("kind", "target"), [("flops", 1.0), ("flops", 400.0), ("none", None)])
+def test_a_target_that_is_missed_is_told(
+    base: Path, pairs: Path, tmp_path: Path, kind: str, target: float | None
+) -> None:
+    settings = {"kind": kind, "target_terms": target, "warmup": 0.0}
+    wanted = config(base, pairs, tmp_path / "run", stage={"regularizer": settings})
+    lines = [line for line in estimate(wanted) if "lambda can change by a factor of" in line]
+    outcome = train_model(wanted)
+    logged = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8")
+    assert ("lambda" in logged) == (kind != "none")
+    if target is None:
+        assert (lines, outcome.notes) == ([], [])
+        return
+    assert f"target of {target:g} may be out of reach" in lines[0]
+    (note,) = outcome.notes
+    assert note.startswith("stage train missed its target: documents had ")
+    assert f"where {target:.4g} were asked for, " in note
+    assert note.endswith("more" if target == 1.0 else "fewer")
+
+
 def test_another_config_does_not_continue_a_run(base: Path, pairs: Path, tmp_path: Path) -> None:
     RunFolder(tmp_path / "run", config(base, pairs, tmp_path / "run"))
     with pytest.raises(InputError, match="a run of another config .*seed"):

@@ -68,7 +68,7 @@ def test_the_starting_model_is_made_once(state: RunState, config: TrainConfig) -
 def test_stages_done_are_read_again(state: RunState, config: TrainConfig) -> None:
     state.begin_stage(rows("two texts", pairs=7))
     state.starting_encoder(lambda: (model("new"), None))
-    state.finish_stage(model("one"), 5, None)
+    state.finish_stage(model("one"), 5, [])
     found = again(config)
     assert list(found.stages_left) == [2, 3]
     assert found.encoder == Path(config.output) / "1-first" / "encoder"
@@ -76,12 +76,12 @@ def test_stages_done_are_read_again(state: RunState, config: TrainConfig) -> Non
     assert (found.steps, found.counts) == (5, {"pairs": 7})
     assert found.notes == ["left out: two texts"]
     found.begin_stage(rows(other=3))
-    found.finish_stage(model("two"), 4, "enough")
+    found.finish_stage(model("two"), 4, ["stage second ended early: enough"])
     found = again(config)
     assert (found.steps, found.counts) == (9, {"other": 3})
     assert found.notes == ["left out: two texts", "stage second ended early: enough"]
     found.begin_stage(rows(other=3))
-    found.finish_stage(model("three"), 1, None)
+    found.finish_stage(model("three"), 1, [])
     assert list(again(config).stages_left) == []
     assert again(config).encoder.read_text() == "three"
 
@@ -90,6 +90,6 @@ def test_a_stage_that_is_not_done_is_done_with_all_after_it(
     state: RunState, config: TrainConfig
 ) -> None:
     for word in ("one", "two"):
-        state.finish_stage(model(word), 1, None)
+        state.finish_stage(model(word), 1, [])
     (Path(config.output) / "1-first" / "done.json").unlink()
     assert list(again(config).stages_left) == [1, 2, 3]
