@@ -55,6 +55,7 @@ def pickled_scores(path: Path) -> Iterator[tuple[str, str, float]]:
             ) from error
         except (
             pickle.UnpicklingError,
+            EOFError,
             ValueError,
             IndexError,
             KeyError,
