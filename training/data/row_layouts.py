@@ -100,12 +100,13 @@ class RowReader:
 
         A list of numbers beside a positive and its negatives has one for each of them, or one for
         each negative: the margin by which the positive is better. One number is the margin where
-        there is one negative, and the pair's score where there is none.
+        there is one negative, and the pair's score where there is none. A null is no field.
 
         Raises:
             DataError: it is of no layout, lacks text, or has scores that are not finite or not as
                 many as its documents.
         """
+        record = {name: value for name, value in record.items() if value is not None}
         query_name = _first(record, QUERY_NAMES + (QUERY_ID_NAMES if self._by_id else ()))
         positive_name = _first(record, LABELLED_NAMES + PAIRED_NAMES)
         list_name = _first(record, LIST_NAMES)

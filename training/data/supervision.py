@@ -40,11 +40,15 @@ def check_stage(stage: StageConfig) -> None:
         )
 
 
-def check_rows(stage: StageConfig, pairs: Pairs) -> None:
+def check_rows(stage: StageConfig, pairs: Pairs, held_out: Pairs | None = None) -> None:
     """Refuse losses that nothing in these rows or in the stage's teachers supports.
 
+    Args:
+        held_out: rows to be evaluated on, if there are any.
+
     Raises:
-        InputError: a loss lacks scores or labels, or the teacher `rows` has no scores.
+        InputError: a loss lacks scores or labels, or the teacher `rows` has no scores, or no row
+            that is held out has a label.
     """
     has_scores = bool(pairs.scored.varied().any())
     by_scores = _losses(stage, BY_SCORES)
@@ -62,10 +66,15 @@ def check_rows(stage: StageConfig, pairs: Pairs) -> None:
             "documents apart; give rows with scores, or take it out"
         )
     by_labels = _losses(stage, BY_LABELS)
-    if by_labels and not bool((pairs.positives != NO_ROW).any()):
+    if by_labels and not _labelled(pairs):
         raise InputError(
             f"stage {stage.name}: the loss {' and '.join(by_labels)} needs labelled positives, and "
             "no row has one; give rows with positives, or another loss"
+        )
+    if held_out is not None and len(held_out) and not _labelled(held_out):
+        raise InputError(
+            f"stage {stage.name}: data.validation_share holds out {len(held_out):,} rows, and none "
+            "has a labelled positive to be measured by; leave it out, and name evaluation.sets"
         )
 
 
@@ -100,8 +109,14 @@ def supervision_notes(stage: StageConfig, pairs: Pairs) -> list[str]:
             f"stage {stage.name}: {flat:,} of {int(scored.sum()):,} rows with scores have no order "
             "(all equal, or one alone), and nothing is learned of these scores"
         )
+    alone = not set(_kinds(stage)) - {"rows"}
+    if alone and stage.data is not None and stage.data.mining is not None:
+        notes.append(
+            f"stage {stage.name}: negatives are mined, and no teacher scores them: "
+            f"{' and '.join(by_scores)} learns nothing of them"
+        )
     bare = int((~scored).sum())
-    if bare and not set(_kinds(stage)) - {"rows"}:
+    if bare and alone:
         notes.append(
             f"stage {stage.name}: {bare:,} of {len(pairs):,} rows have no scores, and there is no "
             f"other teacher: {' and '.join(by_scores)} learns nothing of them"
@@ -128,6 +143,11 @@ def miner_places(stage: StageConfig) -> list[int]:
             f"teachers ({', '.join(kinds) or 'none'}); add it, or set data.mining.teacher"
         )
     return places
+
+
+def _labelled(pairs: Pairs) -> bool:
+    """Whether any row has a positive."""
+    return bool((pairs.positives != NO_ROW).any())
 
 
 def _kinds(stage: StageConfig) -> list[str]:

@@ -174,7 +174,8 @@ def _check(config: TrainConfig, data: RunData | None = None) -> None:
             )
     if data is not None:
         for number in range(len(config.stages), 0, -1):
-            check_rows(config.stages[number - 1], data.of(number).pairs)
+            rows = data.of(number)
+            check_rows(config.stages[number - 1], rows.pairs, rows.validation)
 
 
 def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
@@ -183,7 +184,7 @@ def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
     Raises:
         InputError: a loss has nothing to learn from.
     """
-    check_rows(stage, rows.pairs)
+    check_rows(stage, rows.pairs, rows.validation)
     return with_row_scores(stage, rows.pairs)
 
 

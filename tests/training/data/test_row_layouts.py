@@ -109,6 +109,12 @@ def test_layouts(tmp_path: Path, name: str) -> None:
     assert pairs.notes == ()
 
 
+def test_a_null_is_no_field(tmp_path: Path) -> None:
+    nulls = {"negatives": None, "score": None, "rank": None}
+    pairs = read(lines(tmp_path / "a.jsonl", {"query": "q", "positive": "p", **nulls}))
+    assert (as_texts(pairs), scores(pairs), pairs.notes) == ([("q", "p", [])], {}, ())
+
+
 def test_passages_keep_their_ids_for_score_files(tmp_path: Path) -> None:
     pairs = read(lines(tmp_path / "a.jsonl", LAYOUTS["Tevatron"][0]))
     assert (pairs.query_ids, sorted(pairs.document_ids)) == (["7"], ["1", "2"])

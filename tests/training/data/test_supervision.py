@@ -62,6 +62,9 @@ def test_losses_by_labels_need_some() -> None:
     with pytest.raises(InputError, match="the loss infonce and term_recall needs labelled"):
         check_rows(stage("infonce", "term_recall"), rows(SCORED))
     check_rows(stage("infonce", "term_recall"), rows(SCORED, LABELLED))
+    with pytest.raises(InputError, match="holds out 1 rows, and none has a labelled positive"):
+        check_rows(stage("kl"), rows(SCORED), rows(SCORED))
+    check_rows(stage("kl"), rows(SCORED), rows(SCORED, LABELLED))
 
 
 def test_a_teacher_of_rows_needs_scores() -> None:
@@ -95,6 +98,10 @@ def test_rows_that_teach_nothing_are_counted() -> None:
     (unused,) = supervision_notes(stage("infonce"), given)
     assert unused.startswith("stage train: 3 rows have scores, which none of its losses uses")
     assert supervision_notes(stage("kl"), rows(SCORED)) == []
+    mining = {"sources": [{"path": "a.jsonl"}], "mining": {"teacher": "student"}}
+    (mined,) = supervision_notes(stage("kl", data=mining), rows(SCORED))
+    assert "no teacher scores them" in mined
+    assert supervision_notes(stage("kl", teachers=("bm25",), data=mining), rows(SCORED)) == []
     assert supervision_notes(stage("infonce"), rows(LABELLED)) == []
 
 
