@@ -22,9 +22,18 @@ _SHOWN = ("loss", "terms", "flops", "lambda", "score", "steps_per_second")
 
 
 def run_training(work: Any, as_json: bool) -> None:
-    """Call `work(progress, report)`, and print its result, as text or JSON."""
+    """Call `work(progress, report, notice)`, and print its result, as text or JSON.
+
+    A note is printed once: when it is told, or with the result.
+    """
+    said: list[str] = []
+
+    def notice(note: str) -> None:
+        said.append(note)
+        complain(f"note: {note}")
+
     with shown_progress() as progress, _shown_report() as report:
-        result = work(progress, report)
+        result = work(progress, report, notice)
     if as_json:
         print_json(result.to_dict())
         return
@@ -35,7 +44,8 @@ def run_training(work: Any, as_json: bool) -> None:
             f"retrieval FLOPS {figures.flops:.2f}"
         )
     for note in result.notes:
-        complain(f"note: {note}")
+        if note not in said:
+            notice(note)
     typer.echo(f"{result.model}: {result.steps:,} steps")
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
+from lsr.training.config.data import DataConfig, MiningConfig, Source
 from lsr.training.config.encoder import (
     Anchored,
     ClsMlm,
@@ -54,6 +55,7 @@ __all__ = [
     "OptimConfig",
     "QuerySide",
     "Regularizer",
+    "RowsTeacher",
     "ScoreConfig",
     "ScoreFileTeacher",
     "Source",
@@ -65,73 +67,6 @@ __all__ = [
     "TrainConfig",
     "WarmStart",
 ]
-
-# Data
-
-
-class Source(Strict):
-    """Source of training rows.
-
-    Attributes:
-        path: pairs, triples or scored lists as JSON lines (also .gz, .zst) or TSV, a BEIR folder,
-            `irds:ID` of ir_datasets, or `hf:ID` of the Hugging Face hub.
-        limit: rows taken at most, evenly spread over the file.
-        weight: how often its rows are drawn, beside others.
-        where: of JSON lines, field to values: rows that have one of them in each field, such as
-            those whose licence fits. The limit is of these.
-    """
-
-    path: str
-    limit: Count | None = None
-    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    weight: Positive = 1.0
-    split: str = "train"
-
-    @model_validator(mode="after")
-    def _lines_alone(self) -> Self:
-        if self.where and ".jsonl" not in self.path and ".ndjson" not in self.path:
-            raise ValueError("where chooses among JSON lines; this source has none")
-        return self
-
-
-class MiningConfig(Strict):
-    """Hard negatives from a teacher's ranking of all documents of the run.
-
-    Attributes:
-        depth: ranks that negatives are drawn from, first and last.
-        margin: a candidate whose teacher score, min-max normalised over the ranking, is above the
-            positive's less this is taken for a false negative and left out; null: none is.
-    """
-
-    teacher: Literal["ensemble", "bm25", "dense", "sparse", "student"] = "ensemble"
-    per_query: Count = 7
-    first_rank: Count = 1
-    last_rank: Count = 50
-    margin: NotNegative | None = 0.05
-
-
-class DataConfig(Strict):
-    """Data that is trained on.
-
-    Attributes:
-        validation_share: of the queries, held out and evaluated on as the set held-out.
-        group_size: queries with like positives come in groups of this size, which makes the other
-            documents of a batch harder; needs a dense teacher. Null: no groups.
-        pseudo_queries: share of queries replaced by titles, sentences or keywords of their
-            documents.
-        evaluation_sets: BEIR folders whose texts must not be trained on.
-        allow_overlap: train although they overlap.
-    """
-
-    sources: tuple[Source, ...] = Field(min_length=1)
-    validation_share: Share = 0.0
-    deduplicate: bool = True
-    pseudo_queries: Share = 0.0
-    group_size: Annotated[int, Field(ge=2)] | None = None
-    mining: MiningConfig | None = None
-    evaluation_sets: tuple[str, ...] = ()
-    allow_overlap: bool = False
-
 
 # Supervision
 
@@ -176,15 +111,35 @@ class CrossEncoderTeacher(Strict):
 
 
 class ScoreFileTeacher(Strict):
-    """Scores made elsewhere: JSON lines of query_id, doc_id, score."""
+    """Scores made elsewhere, by ids.
+
+    JSON lines of query_id, doc_id, score; or a pickle (`.pkl`, also `.gz` and `.zst`) of a dict of
+    query ids to dicts of document ids to scores, as the cross-encoders' scores of MS MARCO are.
+    """
 
     kind: Literal["score_file"] = "score_file"
     path: str
     weight: Positive = 1.0
 
 
+class RowsTeacher(Strict):
+    """Scores that the rows themselves bring.
+
+    It is added by itself where rows have scores and a loss learns from scores; named, it has a
+    weight beside other teachers.
+    """
+
+    kind: Literal["rows"] = "rows"
+    weight: Positive = 1.0
+
+
 Teacher = Annotated[
-    Bm25Teacher | DenseTeacher | SparseTeacher | CrossEncoderTeacher | ScoreFileTeacher,
+    Bm25Teacher
+    | DenseTeacher
+    | SparseTeacher
+    | CrossEncoderTeacher
+    | ScoreFileTeacher
+    | RowsTeacher,
     Field(discriminator="kind"),
 ]
 

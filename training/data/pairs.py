@@ -60,12 +60,14 @@ class Pairs:
         documents: different texts; rows of this list are what all else points to.
         positives: int32 [n_queries]: document row, -1 where there is no label.
         negatives: for each query, documents known not to answer it.
-        scored: for each query, documents with scores of some teacher; most often empty.
+        scored: for each query, documents with scores of some teacher, from the rows themselves;
+            most often empty.
         sources: int16 [n_queries]: place in `source_names`.
         source_names: where rows come from.
         query_ids: for score files; rows of one query share its id.
         document_ids: for score files.
         missing: judged documents or queries that their collection lacks, left out.
+        notes: what people should know of the reading, such as fields that were not understood.
 
     Raises:
         InputError: parts do not fit each other.
@@ -81,6 +83,7 @@ class Pairs:
     query_ids: list[str]
     document_ids: list[str]
     missing: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.queries)
@@ -110,9 +113,11 @@ class Pairs:
         return KnownPositives(group, RowLists(indptr, found[:, 1].astype(np.int32)))
 
     def deduplicated(self) -> Pairs:
-        """Each query with each positive once: the first row stays, with the negatives of all.
+        """Each query with each positive once: the first row, with the negatives and scores of all.
 
-        The same query with another positive stays, as a row of its own.
+        The same query with another positive stays, as a row of its own. Scores of a later row are
+        moved so that both rows agree on the positive, since margins to it are what they say; of two
+        scores of one document the first stays.
         """
         first: dict[tuple[str, int], int] = {}
         copies: dict[int, list[int]] = {}
@@ -123,12 +128,26 @@ class Pairs:
                 copies.setdefault(kept, []).append(row)
         merged = self
         if copies:
-            lists = [self.negatives[row] for row in range(len(self))]
+            negatives = [self.negatives[row] for row in range(len(self))]
+            scores = [self._scores_of(row) for row in range(len(self))]
             for kept, others in copies.items():
-                rows = np.concatenate([lists[kept], *(lists[other] for other in others)])
-                lists[kept] = rows[np.sort(np.unique(rows, return_index=True)[1])]
-            merged = replace(self, negatives=RowLists.of(lists))
+                rows = np.concatenate([negatives[kept], *(negatives[other] for other in others)])
+                negatives[kept] = rows[np.sort(np.unique(rows, return_index=True)[1])]
+                for other in others:
+                    _join_scores(scores[kept], scores[other], int(self.positives[kept]))
+            merged = replace(
+                self,
+                negatives=RowLists.of(negatives),
+                scored=RowLists.of(
+                    [list(each) for each in scores], [list(each.values()) for each in scores]
+                ),
+            )
         return merged.taken(np.fromiter(first.values(), np.int64, len(first)))
+
+    def _scores_of(self, row: int) -> dict[int, float]:
+        """The scores that a row brings, by document."""
+        scores = self.scored.scores_of(row).tolist()
+        return dict(zip(self.scored[row].tolist(), scores, strict=True))
 
     def sample(self, limit: int, seed: int) -> Pairs:
         """At most `limit` rows, drawn at random; their order stays."""
@@ -257,7 +276,7 @@ class PairsBuilder:
         self._scores.append(scores)
         self._sources.append(self._source_numbers.setdefault(source, len(self._source_numbers)))
 
-    def build(self, missing: int = 0) -> Pairs:
+    def build(self, missing: int = 0, notes: Sequence[str] = ()) -> Pairs:
         """Pairs of what was added. Raises InputError when int16 cannot count the sources."""
         if len(self._source_numbers) > np.iinfo(np.int16).max:
             raise InputError(
@@ -275,6 +294,7 @@ class PairsBuilder:
             self._query_ids,
             self._document_ids,
             missing,
+            tuple(notes),
         )
 
 
@@ -282,6 +302,7 @@ def joined(parts: Iterable[Pairs]) -> Pairs:
     """All rows, part by part; documents of the first part keep their row numbers."""
     builder = PairsBuilder()
     missing = 0
+    notes: list[str] = []
     for part in parts:
         ids = zip(part.documents, part.document_ids, strict=True)
         number = [builder.document(text, document_id) for text, document_id in ids]
@@ -297,7 +318,15 @@ def joined(parts: Iterable[Pairs]) -> Pairs:
                 query_id=part.query_ids[row],
             )
         missing += part.missing
-    return builder.build(missing)
+        notes += part.notes
+    return builder.build(missing, notes)
+
+
+def _join_scores(kept: dict[int, float], other: dict[int, float], positive: int) -> None:
+    """Add scores of a later row to those of the first."""
+    moved = kept[positive] - other[positive] if positive in kept and positive in other else 0.0
+    for document, score in other.items():
+        kept.setdefault(document, score + moved)
 
 
 def _id_of(normalised: str) -> str:

@@ -53,6 +53,16 @@ class RowLists:
             return np.empty(0, np.float32)
         return self.scores[self.indptr[i] : self.indptr[i + 1]]
 
+    def varied(self) -> NDArray[np.bool_]:
+        """Lists with scores that are not all equal, bool [n]; one of fewer than two has none."""
+        found = np.zeros(len(self), np.bool_)
+        filled = np.flatnonzero(np.diff(self.indptr))
+        if self.scores is not None and len(filled):
+            starts = self.indptr[filled]
+            lowest = np.minimum.reduceat(self.scores, starts)
+            found[filled] = np.maximum.reduceat(self.scores, starts) > lowest
+        return found
+
     def taken(self, lists: NDArray[np.integer]) -> RowLists:
         """These lists, in this order."""
         indptr, places = entry_places(self.indptr, lists)

@@ -34,6 +34,7 @@ class RunData:
         self._config = config
         self._tokenizer = tokenizer
         self._progress = progress
+        self._first = first
         self._number = 1
         self._kept = first
 
@@ -50,6 +51,8 @@ class RunData:
         return self._kept
 
     def _loaded(self, number: int) -> TrainingData:
+        if number == 1 and self._first is not None:
+            return self._first
         stage, encoder = self._config.stages[number - 1], self._config.encoder
         assert stage.data is not None
         longest = encoder.max_document_tokens

@@ -1,12 +1,13 @@
 """Rows of a run from files, folders and collections: each layout is told by name and content.
 
-A record is a mapping of field names to values; its query and documents are found under the names
-that public training sets use. Rows that are wrong are refused with their line, never left out.
+A record is a mapping of field names to values, which `row_layouts` understands. Rows that are wrong
+are refused with their line, never left out; fields that are not understood are named in a note.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -17,35 +18,19 @@ from lsr.datasets.lines import numbered_lines, plain_suffix
 from lsr.datasets.open import IrDataset, JudgedCorpus
 from lsr.datasets.records import parse_json_object
 from lsr.errors import DataError, UnavailableError
-from lsr.files import is_text
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import Source
 from lsr.training.data.pairs import NO_ROW, Pairs, PairsBuilder, joined
+from lsr.training.data.row_layouts import Row, RowReader, Where, is_field, is_score
+from lsr.training.data.texts_by_id import TextsById
 
 __all__ = ["read_source", "read_sources"]
 
-QUERY_NAMES = ("query", "anchor", "question", "sentence1", "title")
-POSITIVE_NAMES = (
-    "positive",
-    "pos",
-    "passage",
-    "document",
-    "answer",
-    "sentence2",
-    "abstract",
-    "body",
-)
-NEGATIVE_NAMES = ("negatives", "negative", "neg", "hard_negatives")
-LAYOUTS = (
-    "a row needs query and positive (and negatives), or query, documents and scores, as text fields"
-)
 MAX_SOURCE_NAMES = 256
 MAX_UNJUDGED_DOCUMENTS = 1_000_000
 """Documents without judgement that a judged collection brings, for mining; in its own order."""
 
 _LINES_BETWEEN_REPORTS = 10_000
-
-Where = Callable[[str], DataError]
 
 
 def read_sources(
@@ -79,35 +64,37 @@ def read_source(
 ) -> Pairs:
     """The rows of one source.
 
-    JSON lines and columns of a hub set hold query and positive, with negatives or not (each a text
-    or a list of texts; a list of positives is as many rows), or query, documents and scores. TSV
-    holds two columns, or a third with a negative; a first line of field names is no row. Of a
-    judged collection each grade above 0 is a row, grade 0 a negative, and documents without
-    judgement come along. `source.split` is that of a judged collection or hub set, `source.where`
-    chooses among JSON lines.
+    JSON lines and columns of a hub set have the layouts of `row_layouts`; a list of positives is
+    as many rows. TSV holds two columns, or a third with a negative; a first line of field names is
+    no row. With `source.queries` and `source.documents` the rows hold ids, and a line of TSV has a
+    query's, a positive's and any number of negatives'. Of a judged collection each grade above 0 is
+    a row, grade 0 a negative, and documents without judgement come along. `source.split` is that of
+    a judged collection or hub set, `source.where` chooses among JSON lines.
 
     Args:
         label: the name of its rows' source; by default its file's or folder's. A row with a field
             source of another name is of `label/that`.
 
     Raises:
-        DataError: nothing is there, it is empty, its layout is not known, or a row lacks text;
-            names file and line.
+        DataError: nothing is there, it is empty, its layout is not known, a row lacks text, or has
+            scores that are not finite or not as many as its documents; names file and line.
         UnavailableError: an optional package is missing.
     """
     path, label = source.path, label or _label(source.path)
+    if source.queries is not None and (path.startswith("irds:") or Path(path).is_dir()):
+        raise DataError("brings its own texts; leave out queries and documents", path=path)
     if path.startswith("irds:"):
         pairs = _judged(IrDataset(path.removeprefix("irds:")), source, label, progress)
     elif path.startswith("hf:"):
-        pairs = _from_records(*_hub_records(source), label, progress)
+        pairs = _from_records(*_hub_records(source), source, label, progress)
     elif Path(path).is_dir():
         if not BeirFolder.recognises(Path(path)):
             raise DataError("a folder of training data needs a corpus.jsonl (BEIR)", path=path)
         pairs = _judged(BeirFolder(Path(path)), source, label, progress)
     elif plain_suffix(Path(path)) in (".jsonl", ".ndjson"):
-        pairs = _from_records(*_lines(Path(path), source), label, progress)
+        pairs = _from_records(*_lines(Path(path), source), source, label, progress)
     elif plain_suffix(Path(path)) == ".tsv":
-        pairs = _from_records(*_table(Path(path), source.limit), label, progress)
+        pairs = _from_records(*_table(Path(path), source), source, label, progress)
     elif not Path(path).exists():
         raise DataError("no such file or folder; check the path", path=path)
     else:
@@ -131,74 +118,50 @@ def _label(path: str) -> str:
     return name if Path(path).is_dir() else name.split(".")[0]
 
 
-def _from_records(records: Records, total: int | None, label: str, progress: Progress) -> Pairs:
+def _from_records(
+    records: Records, total: int | None, source: Source, label: str, progress: Progress
+) -> Pairs:
+    """Rows of records; those that hold ids are collected first, since their texts come by file."""
+    reader = RowReader(by_id=source.queries is not None, used=frozenset(source.where))
     builder = PairsBuilder()
     names = {label}
+    with_ids: list[tuple[Row, str, Where]] = []
     for done, (record, where) in enumerate(records, start=1):
         name = record.get("source")
         name = label if not isinstance(name, str) or name in ("", label) else f"{label}/{name}"
         if name not in names and len(names) >= MAX_SOURCE_NAMES:
             name = label
         names.add(name)
-        _add(builder, record, name, where)
+        row = reader.read(record, where)
+        if source.queries is None:
+            _add(builder, row, name)
+        else:
+            with_ids.append((row, name, where))
         if done % _LINES_BETWEEN_REPORTS == 0:
             progress("read", done, total)
-    return builder.build()
+    if source.queries is not None and source.documents is not None:
+        texts = TextsById(Path(source.queries), Path(source.documents))
+        for row, name, _ in texts.rows(with_ids, progress):
+            _add(builder, row, name)
+    return builder.build(notes=reader.notes(label))
 
 
-def _add(builder: PairsBuilder, record: Mapping[str, object], name: str, where: Where) -> None:
-    query_name = next((field for field in QUERY_NAMES if field in record), None)
-    positive_name = next((field for field in POSITIVE_NAMES if field in record), None)
-    is_scored = "documents" in record and "scores" in record
-    if query_name is None or (positive_name is None and not is_scored):
-        raise where(f"{LAYOUTS}; this one has {', '.join(record) or 'no fields'}")
-    (query,) = _texts(record[query_name], query_name, where, n=1)
-    positives = _texts(record[positive_name], positive_name, where) if positive_name else []
-    negatives: list[str] = []
-    for field in record:
-        stem, _, number = field.rpartition("_")
-        if field in NEGATIVE_NAMES or (stem == "negative" and number.isdecimal()):
-            negatives += _texts(record[field], field, where)
-    negative_rows = [builder.document(text) for text in negatives]
-    scored, scores = _scored(builder, record, where) if is_scored else ([], [])
-    query_id = record.get("query_id")
-    for row in [builder.document(text) for text in positives] or [NO_ROW]:
-        builder.add(
-            query,
-            row,
-            negatives=negative_rows,
-            scored=scored,
-            scores=scores,
-            source=name,
-            query_id=str(query_id) if isinstance(query_id, str | int) else None,
-        )
-
-
-def _texts(value: object, field: str, where: Where, n: int | None = None) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    texts = [text for text in values if isinstance(text, str) and text.strip()]
-    if len(texts) != len(values):
-        raise where(f"field {field} must hold text, and is empty or something else")
-    if not all(map(is_text, texts)):
-        raise where(f"field {field} holds half a surrogate pair, which is no character")
-    if n is not None and len(texts) != n:
-        raise where(f"field {field} must hold one text, and holds {len(texts)}")
-    return texts
-
-
-def _scored(
-    builder: PairsBuilder, record: Mapping[str, object], where: Where
-) -> tuple[list[int], list[float]]:
-    values = record["scores"]
-    texts = _texts(record["documents"], "documents", where)
-    if not isinstance(values, list) or len(values) != len(texts) or not texts:
-        raise where("scores must be a list of one number for each of documents")
+def _add(builder: PairsBuilder, row: Row, name: str) -> None:
+    positives = [builder.document(each.text, each.doc_id) for each in row.positives]
+    negatives = [builder.document(each.text, each.doc_id) for each in row.negatives]
     best: dict[int, float] = {}
-    for text, value in zip(texts, values, strict=True):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise where(f"score {value!r} is not a number")
-        best.setdefault(builder.document(text), float(value))
-    return list(best), list(best.values())
+    for each, score in zip(row.scored, row.scores, strict=True):
+        best.setdefault(builder.document(each.text, each.doc_id), score)
+    for positive in positives or [NO_ROW]:
+        builder.add(
+            row.query,
+            positive,
+            negatives=negatives,
+            scored=list(best),
+            scores=list(best.values()),
+            source=name,
+            query_id=row.query_id,
+        )
 
 
 def _where(path: Path | str, line: int | None) -> Where:
@@ -253,20 +216,13 @@ def _is_wanted(record: Mapping[str, object], where: Mapping[str, Sequence[str]])
     return all(record.get(field) in values for field, values in where.items())
 
 
-def _table(path: Path, limit: int | None) -> tuple[Records, int | None]:
+def _table(path: Path, source: Source) -> tuple[Records, int | None]:
     first_number, first = next(iter(_filled(path)), (1, ""))
     header = [field.strip().lower() for field in first.split("\t")]
-    known = {*QUERY_NAMES, *POSITIVE_NAMES, *NEGATIVE_NAMES}
-    has_header = len(set(header) & known) > 1
+    has_header = len([name for name in set(header) if is_field(name) or name == "qid"]) > 1
     if not has_header:
-        header = ["query", "positive", "negative"][: len(header)]
-        if first.strip() and len(first.split("\t")) not in (2, 3):
-            raise DataError(
-                "a line is query, positive and perhaps a negative, with tabs between",
-                path=path,
-                line=first_number,
-            )
-    lines, total = _picked(lambda: islice(_filled(path), int(has_header), None), limit)
+        header = _without_header(first.split("\t"), source, _where(path, first_number))
+    lines, total = _picked(lambda: islice(_filled(path), int(has_header), None), source.limit)
 
     def records() -> Records:
         for number, line in lines:
@@ -277,9 +233,37 @@ def _table(path: Path, limit: int | None) -> tuple[Records, int | None]:
                     path=path,
                     line=number,
                 )
-            yield dict(zip(header, fields, strict=True)), _where(path, number)
+            record = dict(zip(header, map(_value, header, fields), strict=True))
+            yield record, _where(path, number)
 
     return records(), total
+
+
+def _without_header(first: list[str], source: Source, where: Where) -> list[str]:
+    """Names of the columns of a table that has none, by its first line."""
+    if not any(field.strip() for field in first):
+        return ["query", "positive"]
+    names = ["query", "positive", *(f"negative_{n}" for n in range(1, len(first) - 1))]
+    if source.queries is not None:
+        if len(first) < 2:
+            raise where("a line is the ids of a query, a positive and negatives, with tabs between")
+        return names
+    if len(first) not in (2, 3):
+        raise where("a line is query, positive and perhaps a negative, with tabs between")
+    numbers = [not isinstance(_value("score", field), str) for field in first]
+    if all(numbers):
+        raise where("a line holds ids; name the files of their texts by queries and documents")
+    if len(first) == 3 and numbers[2]:
+        raise where("the third column is a number; name the columns in a first line, as by score")
+    return names
+
+
+def _value(name: str, text: str) -> object:
+    """A field of a table: a number where its name says so and it is one."""
+    if is_score(name):
+        with suppress(ValueError):
+            return float(text)
+    return text
 
 
 def _hub_records(source: Source) -> tuple[Records, int]:

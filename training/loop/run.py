@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -17,10 +18,16 @@ from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import StageConfig, TrainConfig
 from lsr.training.data.run_data import RunData
+from lsr.training.data.supervision import (
+    check_rows,
+    check_stage,
+    supervision_notes,
+    with_row_scores,
+)
 from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.evaluator import EvaluationSet, SetFigures, evaluate_model, top_terms
-from lsr.training.loop.initial_model import base_tokenizer, initial_model
+from lsr.training.loop.initial_model import base_tokenizer, initial_model, is_sparse_encoder
 from lsr.training.loop.metrics_log import plot_curves
 from lsr.training.loop.model_card import write_model_card
 from lsr.training.loop.run_folder import RunFolder
@@ -32,7 +39,10 @@ from lsr.training.models.checkpoint import base_folder
 from lsr.training.models.sparse_encoder import open_model, save_model
 from lsr.training.regularizers.controller import SparsityController
 
-__all__ = ["TrainingResult", "estimate", "train_model"]
+__all__ = ["Notice", "TrainingResult", "estimate", "train_model"]
+
+Notice = Callable[[str], None]
+"""Called with what people should know before a stage is trained, in a sentence."""
 
 CPU_TOKENS_PER_SECOND = 2800
 """Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
@@ -72,14 +82,18 @@ def train_model(
     report: Report = no_report,
     *,
     training_data: TrainingData | None = None,
+    notice: Notice = lambda _: None,
 ) -> TrainingResult:
     """Do the run, or go on with it.
 
     Args:
+        notice: told what was noted of a stage's rows, before it is trained; it is among the notes
+            of the result too.
         training_data: rows made elsewhere, in place of the first stage's data.
 
     Raises:
-        InputError, DataError: something in the config or data is wrong; nothing was trained.
+        InputError, DataError: something in the config or data is wrong, or a loss has nothing to
+            learn from; nothing was trained.
         ModelError: training stopped because it went wrong; checkpoints are kept.
         StorageError: the run folder cannot be written.
     """
@@ -93,20 +107,24 @@ def train_model(
         base_tokenizer(config.encoder.base) if training_data is None else training_data.tokenizer
     )
     PartialState()  # joins the other processes, where there are any
+    data = RunData(config, tokenizer, progress, first=training_data)
+    if not (Path(config.output) / "config.yaml").exists():
+        _check(config, data)
     with main_process_first():
         folder = RunFolder(Path(config.output), config)
-    data = RunData(config, tokenizer, progress, first=training_data)
     state = RunState.read(folder, config.stages)
     for number in state.stages_left:
         rows = data.of(number)
-        state.begin_stage(rows)
+        stage = _supervised(config.stages[number - 1], rows)
+        for note in state.begin_stage(rows, _notes(stage, rows)):
+            notice(note)
         with main_process_first():
             model = open_model(
                 state.starting_encoder(partial(initial_model, config, rows, progress))
             )
         context = StageContext(
             config,
-            config.stages[number - 1],
+            stage,
             rows,
             evaluation_sets=[*sets, *_held_out(rows)],
             run_folder=folder,
@@ -123,13 +141,59 @@ def train_model(
 def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]:
     """Estimate of a run, in lines: rows, lengths, steps, and the cost of its forward passes."""
     data = RunData(config, base_tokenizer(config.encoder.base), progress)
-    lines = []
-    for number, stage in enumerate(config.stages, start=1):
+    _check(config)
+    lines: list[str] = []
+    notes: dict[str, None] = {}
+    for number, given in enumerate(config.stages, start=1):
+        rows = data.of(number)
+        stage = _supervised(given, rows)
         if stage.data is None:
             lines.append(f"stage {stage.name}: the data of the stage before")
         else:
-            lines += _stage_estimate(stage, data.of(number), config.encoder.max_document_tokens)
-    return lines
+            lines += _stage_estimate(stage, rows, config.encoder.max_document_tokens)
+        if stage.teachers:
+            lines.append(f"  teachers: {', '.join(each.kind for each in stage.teachers)}")
+        notes |= dict.fromkeys(_notes(stage, rows))
+    return lines + [f"note: {note}" for note in notes]
+
+
+def _check(config: TrainConfig, data: RunData | None = None) -> None:
+    """Refuse what cannot be done, before anything is made.
+
+    Args:
+        data: rows of all stages are read and checked too; the first ones last, which stay.
+
+    Raises:
+        InputError, DataError: see `train_model`.
+    """
+    for stage in config.stages:
+        check_stage(stage)
+        wants_table = any(loss.kind == "term_recall" for loss in stage.losses)
+        has_table = config.encoder.query.kind == "table" or is_sparse_encoder(config.encoder.base)
+        if wants_table and not has_table:
+            raise InputError(
+                f"stage {stage.name}: the loss term_recall needs a table on the query side; "
+                "set encoder.query to {kind: table}, or take another loss"
+            )
+    if data is not None:
+        for number in range(len(config.stages), 0, -1):
+            rows = data.of(number)
+            check_rows(config.stages[number - 1], rows.pairs, rows.validation)
+
+
+def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
+    """The stage with the rows' own scores among its teachers.
+
+    Raises:
+        InputError: a loss has nothing to learn from.
+    """
+    check_rows(stage, rows.pairs, rows.validation)
+    return with_row_scores(stage, rows.pairs)
+
+
+def _notes(stage: StageConfig, rows: TrainingData) -> list[str]:
+    """Sentences on fields that were not understood, and on rows that nothing is learned of."""
+    return [*rows.pairs.notes, *supervision_notes(stage, rows.pairs)]
 
 
 def _stage_estimate(stage: StageConfig, rows: TrainingData, max_tokens: int) -> list[str]:

@@ -65,11 +65,22 @@ class RunState:
         """The folder of a stage, counted from 1; 0 is that of the model the run starts from."""
         return self.folder.stage(number, self.stages[number - 1].name if number else "start")
 
-    def begin_stage(self, training_data: TrainingData) -> None:
-        """Note what the next stage is trained on."""
+    def begin_stage(self, training_data: TrainingData, notes: Sequence[str] = ()) -> list[str]:
+        """Note what the next stage is trained on.
+
+        Args:
+            notes: on its rows.
+
+        Returns:
+            What was noted of it, and had not been before.
+        """
+        found = list(notes)
         if training_data.overlap:
-            self.notes.append(f"left out: {training_data.overlap.sentence()}")
+            found.append(f"left out: {training_data.overlap.sentence()}")
+        new = [note for note in found if note not in self.notes]
+        self.notes += new
         self.counts = training_data.counts()
+        return new
 
     def starting_encoder(self, make: Callable[[], tuple[SparseEncoder, str | None]]) -> Path:
         """The model that the next stage starts from.

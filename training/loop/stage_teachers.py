@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SparseEncoder
 
-from lsr.errors import InputError
 from lsr.training.config.train import (
     Bm25Teacher,
     CrossEncoderTeacher,
     DenseTeacher,
-    MiningConfig,
+    RowsTeacher,
     ScoreFileTeacher,
     SparseTeacher,
     StageConfig,
@@ -22,16 +21,15 @@ from lsr.training.config.train import (
 from lsr.training.config.train import Teacher as TeacherConfig
 from lsr.training.data.batches import row_candidates
 from lsr.training.data.pairs import NO_ROW, Pairs
+from lsr.training.data.supervision import miner_places
 from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.stage_context import StageContext
 from lsr.training.teachers.bm25 import Bm25Scorer, TokenRows
 from lsr.training.teachers.mining import mine_once
 from lsr.training.teachers.protocol import PairTeacher, Teacher
+from lsr.training.teachers.row_scores import RowScores
 
 __all__ = ["mined_candidates", "prepared_teachers"]
-
-RANKING = ("bm25", "dense", "sparse")
-"""Kinds of teachers that can rank all documents."""
 
 
 def prepared_teachers(context: StageContext, n_terms: int) -> list[Teacher]:
@@ -84,6 +82,11 @@ def _opened(
 
             pairs = training_data.pairs
             return ScoreFile(Path(config.path), pairs.query_ids, pairs.document_ids)
+        case RowsTeacher():
+            scored = training_data.pairs.scored
+            rows = np.repeat(np.arange(len(scored)), np.diff(scored.indptr))
+            scores = np.zeros(0, np.float32) if scored.scores is None else scored.scores
+            return RowScores(rows, scored.rows, scores)
 
 
 def _pairs_to_score(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -121,7 +124,7 @@ def mined_candidates(
         miners: list[Teacher] = [student]
         weights = [1.0]
     else:
-        miners, weights = _miners(teachers, stage, stage.data.mining)
+        miners, weights = _miners(teachers, stage)
     mined = mine_once(
         cache / "mined",
         miners,
@@ -141,20 +144,8 @@ def mined_candidates(
     return candidates_of
 
 
-def _miners(
-    teachers: Sequence[Teacher], stage: StageConfig, mining: MiningConfig
-) -> tuple[list[Teacher], list[float]]:
+def _miners(teachers: Sequence[Teacher], stage: StageConfig) -> tuple[list[Teacher], list[float]]:
     """The teachers that negatives are mined by, and their weights."""
-    kinds = [config.kind for config in stage.teachers]
-    if mining.teacher == "ensemble":
-        places = [place for place, kind in enumerate(kinds) if kind in RANKING]
-        weights = [stage.teachers[place].weight for place in places]
-    else:
-        places = [place for place, kind in enumerate(kinds) if kind == mining.teacher][:1]
-        weights = [1.0] * len(places)
-    if not places:
-        raise InputError(
-            f"hard negatives are to be mined by {mining.teacher}, which is not among the stage's "
-            f"teachers ({', '.join(kinds) or 'none'}); add it, or set data.mining.teacher"
-        )
-    return [teachers[place] for place in places], weights
+    places = miner_places(stage)
+    weights = [stage.teachers[place].weight for place in places]
+    return [teachers[place] for place in places], weights if len(places) > 1 else [1.0]

@@ -81,7 +81,7 @@ class Supervision:
     ensemble: Ensemble
 
     def of(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """The items `positives`, `known`, `teacher` and `target` of a `StepDataset`."""
+        """The items `positives`, `allowed`, `known`, `teacher` and `target` of a `StepDataset`."""
         allowed = torch.from_numpy(~batch.masked)
         positives = torch.from_numpy(batch.positives.astype(np.int64))
         if not self.teachers:
@@ -97,6 +97,7 @@ class Supervision:
         share = self.ensemble.label_share if self.teachers else 1.0
         return {
             "positives": positives,
+            "allowed": allowed,
             "known": known,
             "teacher": scores * self.ensemble.scale,
             "target": targets(scores, known, self.ensemble.scale, share, positives),
@@ -110,11 +111,12 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):
     Item i is a dict: `step` (int), `query` (features), `documents` (a list of features, one for
     each micro-batch of this process), `order` (int64, where each encoded document stands among
     this process's), `columns` (int64 [C], or None for the whole vocabulary), `column_weights`
-    (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `known` (bool [Q, D]),
-    `teacher` (float32 [Q, D]) and `target` (float32 [Q, D], each row a distribution); and, for
-    DeepCT's loss, `recall` (float32 [D, V]: the share of a document's queries that have a term) and
-    `present` (bool [D, V]: its own tokens; none where it has no query); and, where lexical terms
-    are scored, `lexical` (float32 [Q, D]).
+    (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `allowed` (bool [Q, D]: no
+    other answers to the query), `known` (bool [Q, D]: of these what the teachers know or, without
+    teachers, those of queries with a label), `teacher` (float32 [Q, D]) and `target` (float32
+    [Q, D], each row a distribution); and, for DeepCT's loss, `recall` (float32 [D, V]: the share of
+    a document's queries that have a term) and `present` (bool [D, V]: its own tokens; none where it
+    has no query); and, where lexical terms are scored, `lexical` (float32 [Q, D]).
 
     Attributes:
         student: makes features of texts.

@@ -151,7 +151,7 @@ class CandidateLoss(nn.Module):
                 case "kl":
                     value = kl(scores, batch["target"], known)
                 case "infonce":
-                    value = infonce(scores, positives, known)
+                    value = infonce(scores, positives, batch["allowed"])  # labels need no teacher
                 case "margin_mse":
                     value = margin_mse(scores, batch["teacher"], positives, known)
                 case "term_recall":

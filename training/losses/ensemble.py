@@ -65,8 +65,10 @@ def combined(
 ) -> tuple[Tensor, Tensor]:
     """Weighted mean of the teachers' normalised scores, where all of them know the pair.
 
-    Pairs that some teacher does not know are left out before normalising, so that each teacher's
-    range is of the same candidates.
+    A teacher that knows fewer than two pairs of a row, such as a file that has nothing of its
+    query, is not heard there, and the others speak for it. Pairs that some teacher who is heard
+    does not know are left out before normalising, so that each one's range is of the same
+    candidates.
 
     Args:
         scores: one [Q, D] for each teacher, NaN where it does not know the pair.
@@ -74,7 +76,8 @@ def combined(
         how: see `normalized`.
 
     Returns:
-        The mean, float32 [Q, D], 0 where unknown; and which pairs all know, bool [Q, D].
+        The mean, float32 [Q, D], 0 where unknown; and which pairs all that are heard know, bool
+        [Q, D].
 
     Raises:
         InputError: numbers or shapes differ, a weight is not above 0, or there is no teacher.
@@ -89,10 +92,16 @@ def combined(
     if any(each.shape != scores[0].shape for each in scores):
         shapes = ", ".join(str(tuple(each.shape)) for each in scores)
         raise InputError(f"teachers gave scores of shapes {shapes}: all must be of the same pairs.")
-    known = torch.stack([each.isfinite() for each in scores]).all(dim=0)
+    finite = torch.stack([each.isfinite() for each in scores])
+    heard = finite.sum(dim=2) >= 2
+    heard |= ~heard.any(dim=0)
+    known = (finite | ~heard[:, :, None]).all(dim=0)
+    shares = torch.tensor(list(weights), dtype=torch.float64, device=heard.device)[:, None] * heard
+    shares = (shares / shares.sum(dim=0)).float()
     total = torch.zeros(scores[0].shape, dtype=torch.float32, device=scores[0].device)
-    for each, weight in zip(scores, weights, strict=True):
-        total += weight / sum(weights) * normalized(each.masked_fill(~known, torch.nan), how)
+    for each, share, own in zip(scores, shares, heard, strict=True):
+        part = share[:, None] * normalized(each.masked_fill(~known, torch.nan), how)
+        total += part.masked_fill(~own[:, None], 0.0)
     return total.masked_fill(~known, 0.0), known
 
 

@@ -1,22 +1,23 @@
-"""Scores made elsewhere, from a file: JSON lines of query_id, doc_id, score."""
+"""Scores made elsewhere, from a file: JSON lines of query_id, doc_id, score, or a pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from lsr.datasets.lines import numbered_lines, open_binary
+from lsr.datasets.lines import numbered_lines, open_binary, plain_suffix
 from lsr.datasets.records import parse_json_object
 from lsr.errors import DataError, InputError
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
 from lsr.training.teachers.pair_table import PairTable
 from lsr.training.teachers.protocol import Rows, Scores, unprepared, unranked
+from lsr.training.teachers.score_pickle import pickled_scores
 
 __all__ = ["ScoreFile"]
 
@@ -24,7 +25,10 @@ REPORT_LINES = 100_000
 
 
 class ScoreFile:
-    """A `Teacher` whose scores are read from a file (`.jsonl`, also `.gz` and `.zst`).
+    """A `Teacher` whose scores are read from a file: `.jsonl` or `.pkl`, also `.gz` and `.zst`.
+
+    A pickle is of a whole collection, so that most of its scores may be of other rows than the
+    run's; of JSON lines at least half must be the run's.
 
     Args:
         path: of the file.
@@ -79,13 +83,12 @@ class ScoreFile:
                 f"{len(documents):,} documents; every text needs an id"
             )
         query_rows, document_rows = _rows_by_id(self._query_ids), _rows_by_id(self._document_ids)
+        is_pickle = plain_suffix(self._path) in (".pkl", ".pickle")
+        records = _pickled(self._path) if is_pickle else _lines(self._path)
         found: dict[tuple[str, str], float] = {}
         chosen: list[tuple[int, int, float]] = []
         self.n_read = self.n_matched = 0
-        for number, line in numbered_lines(self._path):
-            if not line.strip():
-                continue
-            query_id, doc_id, score = _record(line, self._path, number)
+        for number, query_id, doc_id, score in records:
             self.n_read += 1
             if self.n_read % REPORT_LINES == 0:
                 progress(self.name, self.n_read, None)
@@ -102,7 +105,8 @@ class ScoreFile:
             self.n_matched += 1
             chosen += [(q, d, score) for q, d in pairs]
         progress(self.name, self.n_read, self.n_read)
-        if self.n_matched * 2 < self.n_read or not self.n_read:
+        enough = self.n_matched > 0 if is_pickle else self.n_matched * 2 >= self.n_read > 0
+        if not enough:
             raise InputError(
                 f"{self._path}: {self.n_matched:,} of {self.n_read:,} scores are of a query and a "
                 "document of this run; give the file made for these texts, with their ids"
@@ -122,6 +126,20 @@ class ScoreFile:
     def best(self, query_rows: Rows, depth: int) -> Ranking:  # noqa: ARG002
         """Always raises InputError: a file has chosen pairs only."""
         raise unranked(self.name)
+
+
+Record = tuple[int | None, str, str, float]
+
+
+def _lines(path: Path) -> Iterator[Record]:
+    """Line number, query id, document id and score."""
+    for number, line in numbered_lines(path):
+        if line.strip():
+            yield number, *_record(line, path, number)
+
+
+def _pickled(path: Path) -> Iterator[Record]:
+    return ((None, *record) for record in pickled_scores(path))
 
 
 def _rows_by_id(ids: Sequence[str]) -> dict[str, list[int]]:

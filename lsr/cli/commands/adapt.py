@@ -34,7 +34,7 @@ def adapt(
     from lsr.training.loop.adapt import adapt_model
 
     run_training(
-        lambda progress, report: adapt_model(
+        lambda progress, report, _: adapt_model(
             model,
             corpus,
             out,

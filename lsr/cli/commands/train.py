@@ -47,4 +47,7 @@ def train(
             for line in estimate(wanted, progress):
                 complain(line)
         return
-    run_training(lambda progress, report: train_model(wanted, progress, report), as_json)
+    run_training(
+        lambda progress, report, notice: train_model(wanted, progress, report, notice=notice),
+        as_json,
+    )

@@ -54,6 +54,7 @@ warm_start: never
 guard: {{max_spread: 1.0e+9}}
 stages:
   - data: {{sources: [{{path: "{pairs}"}}]}}
+    losses: [{{kind: infonce}}]
     optim: {{steps: 3, queries: 4}}
 """
     )

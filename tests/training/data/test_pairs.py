@@ -177,3 +177,58 @@ def test_row_lists() -> None:
     emptied = lists.emptied(np.array([True, False, False]))
     assert [emptied[i].tolist() for i in range(3)] == [[], [], [2]]
     assert emptied.scores_of(2).tolist() == [1.0]
+
+
+def scored_row(builder: PairsBuilder, positive: str, **scores: float) -> None:
+    rows = [builder.document(text) for text in scores]
+    label = builder.document(positive) if positive else -1
+    builder.add("q", label, scored=rows, scores=list(scores.values()))
+
+
+def scores_of(pairs: Pairs, row: int = 0) -> dict[str, float]:
+    texts = [pairs.documents[place] for place in pairs.scored[row]]
+    return dict(zip(texts, pairs.scored.scores_of(row).tolist(), strict=True))
+
+
+def test_duplicates_leave_and_their_scores_stay() -> None:
+    """Margins of one positive are to be compared, on whatever scale they come."""
+    builder = PairsBuilder()
+    scored_row(builder, "p", p=0, m=-4)
+    scored_row(builder, "p", p=0, n=-6)
+    scored_row(builder, "p", p=10, o=3, m=5)
+    scored_row(builder, "", x=1)
+    scored_row(builder, "", y=2, x=7)
+    pairs = builder.build().deduplicated()
+    assert len(pairs) == 2
+    assert scores_of(pairs) == {"p": 0.0, "m": -4.0, "n": -6.0, "o": -7.0}
+    assert scores_of(pairs, 1) == {"x": 1.0, "y": 2.0}
+    assert pairs.scored.varied().tolist() == [True, True]
+
+
+def test_scores_stay_through_splits_and_exclusion() -> None:
+    builder = PairsBuilder()
+    for n in range(40):
+        rows = [builder.document(f"{kind}{n}") for kind in "ab"]
+        builder.add(f"q{n}", rows[0], scored=rows, scores=[n, n + 0.5])
+    train, held_out = builder.build().split(0.3, 0)
+    assert len(train) + len(held_out) == 40
+    for pairs in (train, held_out, train.without(np.array([0]))):
+        for row, query in enumerate(pairs.queries):
+            n = int(query[1:])
+            assert scores_of(pairs, row) == {f"a{n}": n, f"b{n}": n + 0.5}
+    gone = train.documents.index(f"b{train.queries[0][1:]}")
+    left = train.without(np.zeros(0, np.int64), np.array([gone]))
+    assert left.scored.varied().tolist() == [False] + [True] * (len(left) - 1)
+
+
+def test_lists_are_varied_where_their_scores_differ() -> None:
+    lists = [[], [1], [1, 2], [1, 2], []]
+    assert RowLists.of(lists, [[], [5], [3, 3], [3, 4], []]).varied().tolist() == [
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert RowLists.of(lists).varied().tolist() == [False] * 5
+    assert RowLists.of([], []).varied().tolist() == []

@@ -64,6 +64,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(base: Path, pairs: Path, output: Path, **given: Any) -> TrainConfig:
     stage: dict[str, Any] = {
         "data": {"sources": [{"path": str(pairs)}]},
+        "losses": [{"kind": "infonce"}],
         "optim": {"steps": 6, "queries": 6, "lr": 1e-3, "sampled_columns": 60},
     }
     for key, value in given.pop("stage", {}).items():
@@ -149,9 +150,10 @@ def test_resumed_in_its_second_stage_it_ends_with_the_same_model(
 ) -> None:
     data = {"sources": [{"path": str(pairs)}], "validation_share": 0.2}
     optim = {"steps": 4, "queries": 6, "lr": 1e-3, "sampled_columns": 60}
+    losses = [{"kind": "infonce"}]
     stages = [
-        {"name": "one", "data": data, "optim": optim},
-        {"name": "two", "optim": optim | {"steps": 8}},
+        {"name": "one", "data": data, "losses": losses, "optim": optim},
+        {"name": "two", "losses": losses, "optim": optim | {"steps": 8}},
     ]
     straight = train_model(config(base, pairs, tmp_path / "straight", stages=stages))
     broken = config(base, pairs, tmp_path / "broken", stages=stages)
@@ -198,7 +200,11 @@ def test_the_tokenizer_is_opened_once(
             return AutoTokenizer.from_pretrained(folder)
 
     monkeypatch.setattr("lsr.training.loop.initial_model.AutoTokenizer", Counted)
-    stage = {"data": {"sources": [{"path": str(pairs)}]}, "optim": {"steps": 1, "queries": 4}}
+    stage = {
+        "data": {"sources": [{"path": str(pairs)}]},
+        "losses": [{"kind": "infonce"}],
+        "optim": {"steps": 1, "queries": 4},
+    }
     stages = [stage | {"name": name} for name in ("one", "two")]
     made = train_model(
         config(base, pairs, tmp_path / "run", idf=str(collection), stages=stages)

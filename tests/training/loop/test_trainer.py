@@ -42,6 +42,7 @@ def given(base: Path, tmp_path: Path) -> dict[str, Any]:
         "stages": [
             {
                 "data": {"sources": [{"path": str(pairs)}]},
+                "losses": [{"kind": "infonce"}],
                 "optim": {"steps": 6, "queries": 4, "lr": 1e-3},
             }
         ],

@@ -178,6 +178,22 @@ def test_without_teachers_a_query_without_a_label_says_nothing(base: Path) -> No
     assert batch["target"].sum(1)[labelled].tolist() == [1.0] * int(labelled.sum())
 
 
+def test_labels_need_no_teacher(base: Path) -> None:
+    """InfoNCE is over all candidates, also where the teachers know none of them."""
+
+    class Silent(Halves):
+        def scores(self, query_rows: Any, document_rows: Any) -> Any:
+            return np.full((len(query_rows), len(document_rows)), np.nan, np.float32)
+
+    model, loss, steps = made(base, full_head=True)
+    loss.losses = (InfoNce(),)
+    silent = dataclasses.replace(steps.supervision, teachers=(Silent(),))  # type: ignore[arg-type]
+    quiet = dataclasses.replace(steps, supervision=silent)[0]
+    assert not quiet["known"].any()
+    loss.temperature.fitted.fill_(True)
+    assert loss(model, quiet)["infonce"].item() == loss(model, steps[0])["infonce"].item() > 0
+
+
 def test_its_figures_are_of_the_batch(base: Path) -> None:
     model, loss, steps = made(base, full_head=True)
     batch = steps[0]

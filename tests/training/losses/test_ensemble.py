@@ -90,6 +90,18 @@ def test_pairs_that_a_teacher_does_not_know_are_left_out_before_normalising() ->
     assert same(mean, [0.5, 0.5, 0.0])
 
 
+def test_a_teacher_is_not_asked_where_it_knows_nothing_to_compare() -> None:
+    everywhere = torch.tensor([[0.0, 4, 2], [2, 0, 4], [1, 2, 3], [0, 0, 0]])
+    some = torch.tensor([[1.0, NAN, 3], [NAN, NAN, NAN], [NAN, 7, NAN], [NAN, 5, NAN]])
+    mean, known = combined([everywhere, some], [1.0, 3.0])
+    assert known.tolist() == [[True, False, True], [True] * 3, [True] * 3, [True] * 3]
+    expected: list[list[float]] = [[0, 0, 1], [0.5, 0, 1], [0, 0.5, 1], [0, 0, 0]]
+    assert all(same(mean[place:], each) for place, each in enumerate(expected))
+    alone, known = combined([some], [1.0])
+    assert known.tolist() == some.isfinite().tolist(), "alone it is asked all the same"
+    assert same(alone, [0, 0, 1])
+
+
 def test_order_of_teachers_and_documents_does_not_matter() -> None:
     draw = torch.Generator().manual_seed(1)
     one, two = torch.randn(3, 5, generator=draw), torch.randn(3, 5, generator=draw)
