@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from lsr.datasets.judgements import add_judgement, is_header, whole_grade
 from lsr.datasets.lines import numbered_lines
 from lsr.errors import DataError, InputError
 from lsr.files import is_text
@@ -19,15 +20,18 @@ __all__ = ["read_qrels", "read_run", "write_qrels", "write_run"]
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read judgements.
+    """Read judgements, perhaps under a header line.
 
     Raises:
-        DataError: names the line that has not four fields or no whole-number grade.
+        DataError: names the line that has not four fields or no whole-number grade, or judges a
+            document a second time otherwise.
     """
     qrels: Qrels = {}
-    for number, (query_id, _, doc_id, grade) in _fields(path, 4):
-        qrel = Qrel(query_id, doc_id, _whole(grade, path, number))
-        qrels.setdefault(qrel.query_id, {})[qrel.doc_id] = qrel.relevance
+    for number, fields in _fields(path, 4):
+        query_id, _, doc_id, grade = fields
+        if number > 1 or not is_header(fields):
+            qrel = Qrel(query_id, doc_id, whole_grade(grade, path, number))
+            add_judgement(qrels, qrel, path, number)
     return qrels
 
 
@@ -97,13 +101,6 @@ def _fields(path: Path, n_fields: int) -> Iterator[tuple[int, list[str]]]:
                     f"{len(fields)} fields where {n_fields} are needed", path=path, line=number
                 )
             yield number, fields
-
-
-def _whole(grade: str, path: Path, number: int) -> int:
-    try:
-        return int(grade)
-    except ValueError as error:
-        raise DataError(f"grade {grade!r} is not a whole number", path=path, line=number) from error
 
 
 def _refuse_blanks(*identifiers: str) -> None:
