@@ -20,6 +20,7 @@ from lsr.errors import DataError, InputError, UnavailableError
 from lsr.types import Document, Qrels, Query
 
 __all__ = [
+    "IRDS_PREFIX",
     "Corpus",
     "IrDataset",
     "JudgedCorpus",

@@ -16,7 +16,7 @@ from lsr.errors import DataError, InputError
 from lsr.files import is_text
 from lsr.types import Qrel, Qrels, Run, ScoredDoc, ranked
 
-__all__ = ["read_qrels", "read_run", "write_qrels", "write_run"]
+__all__ = ["read_qrels", "read_run", "refuse_blanks", "write_qrels", "write_run"]
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -68,7 +68,7 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     lines: list[str] = []
     for query_id, hits in run.items():
         for rank, hit in enumerate(hits, start=1):
-            _refuse_blanks(query_id, hit.doc_id, tag)
+            refuse_blanks(query_id, hit.doc_id, tag)
             if not math.isfinite(hit.score):
                 raise InputError(
                     f"document {hit.doc_id!r} has score {hit.score} for query {query_id!r}; "
@@ -87,7 +87,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     lines: list[str] = []
     for query_id, grades in qrels.items():
         for doc_id, grade in grades.items():
-            _refuse_blanks(query_id, doc_id)
+            refuse_blanks(query_id, doc_id)
             lines.append(f"{query_id} 0 {doc_id} {grade}\n")
     path.write_text("".join(lines), encoding="utf-8")
 
@@ -103,7 +103,12 @@ def _fields(path: Path, n_fields: int) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
 
 
-def _refuse_blanks(*identifiers: str) -> None:
+def refuse_blanks(*identifiers: str) -> None:
+    """Refuse identifiers that a TREC file cannot hold.
+
+    Raises:
+        InputError: one is empty, holds a blank, or is no text.
+    """
     for identifier in identifiers:
         if not identifier or any(character.isspace() for character in identifier):
             raise InputError(f"{identifier!r} is empty or holds a blank; a TREC file cannot say it")
