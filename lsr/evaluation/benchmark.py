@@ -40,6 +40,10 @@ from lsr.progress import Progress, no_progress
 __all__ = ["Benchmark", "Prepared"]
 
 
+def _unheard(sentence: str) -> None:
+    """For those who do not want to be told."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A collection that was read and can be measured.
@@ -74,7 +78,7 @@ class Benchmark:
     results: ResultsFolder | None = None
     run_dir: Path | None = None
     progress: Progress = no_progress
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] = _unheard
 
     def prepare(self, members: Sequence[SuiteMember], split: str | None = None) -> list[Prepared]:
         """Check everything and read every collection; encodes nothing but a few words.

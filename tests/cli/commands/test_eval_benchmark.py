@@ -20,7 +20,9 @@ import lsr.index.collection.retrievers
 from lsr.cli.app import app
 from lsr.datasets.beir import write_beir
 from lsr.evaluation.evaluate import SystemResult, evaluate_system
+from lsr.evaluation.suites import SUITES, Suite
 from lsr.types import Document, EncoderIdentity, Query
+from tests.datasets.test_open import Doc, registered
 from tests.evaluation.test_tuning import TopicVectors, corpus, judged
 from tests.support.learned_models import inference_free, symmetric
 
@@ -153,6 +155,24 @@ def test_means_and_the_table(root: Path) -> None:
     assert latex.count("\\midrule") == 3
     assert "topics (test) & bm25 & " in latex
     assert "mean of 2 collections" in run(*words).stdout
+
+
+def test_a_suite_is_measured_by_its_own_measures(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered("lsr-tests/suite", [Doc("d1", "what it is", "Title"), Doc("d2", "what else", "")])
+    monkeypatch.setitem(SUITES, "tiny", Suite(("lsr-tests/suite",), ("RR@10", "R(rel=2)@1000")))
+    told = report("tiny", root / "pairs", "--systems", "bm25")
+    suite, pairs = told["collections"]
+    assert (suite["dataset"], suite["split"]) == ("lsr-tests-suite", "")
+    assert by_name(suite)["bm25"] == {"RR@10": 1.0, "R(rel=2)@1000": 1.0}
+    assert list(by_name(pairs)["bm25"]) == ["nDCG@10", "R@100", "MAP", "MRR@10"]
+    assert told["mean"]["systems"][0]["metrics"] == {}
+    (chosen,) = report("tiny", "--systems", "bm25", "--metrics", "P@1")["collections"]
+    assert by_name(chosen)["bm25"] == {"P@1": 1.0}
+    refused = run("tiny", "--systems", "bm25", "--split", "test")
+    assert refused.exit_code == 2
+    assert "--split test: irds:lsr-tests/suite has its split in its id" in refused.stderr
 
 
 def test_a_saved_run_given_back_has_the_same_figures(root: Path) -> None:
