@@ -70,7 +70,7 @@ class EvaluationOutput:
         for sentence in report.warnings:
             complain(f"warning: {sentence}")
         for sentence in report.notes:
-            complain(sentence)
+            complain(f"{report.dataset}: {sentence}")
         for name, reason in report.unavailable.items():
             complain(f"{name} is not available: {reason}")
         if self.json == STDOUT or self.format is not None:

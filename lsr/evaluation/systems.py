@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +74,12 @@ class SparseCost:
 
     Attributes:
         terms: active terms of a document, on average.
-        flops: terms that a query and a document share, on average: the paper's retrieval FLOPS.
+        flops: terms that a query and a document share, on average: the paper's retrieval FLOPS;
+            None where feedback adds terms to queries.
     """
 
     terms: float
-    flops: float
+    flops: float | None
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,11 @@ class Systems:
 
     def cost(self, spec: SystemSpec) -> SparseCost | None:
         """The cost of a made system that is sparse alone; None for others."""
-        if spec.kind == LuceneBm25.name or _plan(spec, self._options).mode != "sparse":
+        plan = _plan(spec, self._options) if spec.kind != LuceneBm25.name else None
+        if plan is None or plan.mode != "sparse":
             return None
-        return self._cost(spec.sparse)
+        cost = self._cost(spec.sparse)
+        return replace(cost, flops=None) if plan.prf.sparse.enabled else cost
 
     def notes(self, spec: SystemSpec) -> tuple[str, ...]:
         """Sentences on how a made system was made."""
