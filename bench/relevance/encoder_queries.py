@@ -23,7 +23,10 @@ from lsr.cli.console import shown_progress
 from lsr.datasets.open import open_judged_corpus
 from lsr.encoders.learned.packed_model import user_cache
 from lsr.encoders.registry import learned_options
-from lsr.evaluation.evaluate import System, judged_queries
+from lsr.evaluation.evaluate import System
+from lsr.evaluation.judged import read_judged
+from lsr.evaluation.models import Models
+from lsr.evaluation.system_names import named_systems
 from lsr.evaluation.systems import SystemOptions, Systems
 from lsr.progress import no_progress
 from lsr.types import Query
@@ -31,7 +34,6 @@ from lsr.types import Query
 __all__ = ["main"]
 
 SETS = "scifact,nfcorpus,cranfield,medline,vaswani,cacm,time"
-SPLIT = "test"
 
 
 def main() -> None:
@@ -48,22 +50,15 @@ def main() -> None:
     for name in given.sets.split(","):
         source = str(data_folder() / "eval" / name)
         corpus = open_judged_corpus(source)
-        options = SystemOptions(
-            source,
-            SPLIT,
-            given.depth,
-            "none",
-            0.9,
-            0.4,
-            user_cache() / "vectors",
-            learned=given.model,
-            learned_options=learned_options(),
-        )
-        queries = judged_queries(list(corpus.queries()), corpus.qrels(SPLIT))
+        collection, _ = read_judged(source, corpus)
+        specs = named_systems(["bm25", "learned"], [given.model], [])
+        options = SystemOptions(user_cache() / "vectors", given.depth)
+        queries = collection.queries
         with tempfile.TemporaryDirectory() as work:
             with shown_progress() as progress:  # not while queries are timed
-                systems = Systems(corpus, options, Path(work), progress, with_dense=False)
-                both = [systems.make(system) for system in ("bm25", "learned")]
+                models = Models(learned_options())
+                systems = Systems(collection, specs, models, options, Path(work), progress)
+                both = [systems.make(spec) for spec in specs]
             asked = list(islice(cycle(queries), max(given.queries, len(queries))))
             passes = [_medians(both, asked, given.depth) for _ in range(given.passes)]
             systems.close()

@@ -26,7 +26,8 @@ from bench.engine.exact import data_folder
 from lsr.datasets.open import open_judged_corpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL, SentenceTransformerEncoder
-from lsr.evaluation.evaluate import compare, judged_queries, measure, parse_metrics
+from lsr.evaluation.comparison import compare
+from lsr.evaluation.evaluate import judged_queries, measure, parse_metrics
 from lsr.evaluation.tuning import Tuner, spread
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader

@@ -11,10 +11,11 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from lsr.datasets.judgements import add_judgement, is_header, whole_grade
 from lsr.datasets.lines import COMPRESSED, numbered_lines
 from lsr.datasets.records import JsonLines, parse_json_object
 from lsr.errors import DataError, InputError
-from lsr.types import Document, Qrels, Query
+from lsr.types import Document, Qrel, Qrels, Query
 
 __all__ = ["BeirFolder", "read_qrels", "read_queries", "write_beir"]
 
@@ -100,23 +101,29 @@ def read_queries(path: Path) -> Iterator[Query]:
 def read_qrels(path: Path) -> Qrels:
     """Judgements of a `qrels/SPLIT.tsv`, with grades of 0 kept.
 
+    Three columns with tabs between, or blanks where the first line has no tab, perhaps under a
+    header line.
+
     Raises:
-        DataError: names the line that is wrong.
+        DataError: names the line that is wrong, or judges a document a second time otherwise.
     """
     qrels: Qrels = {}
+    has_tabs: bool | None = None
     for number, line in numbered_lines(path):
-        fields = line.split("\t")
-        if not line.strip() or (number == 1 and fields[-1].strip() == "score"):
+        if not line.strip():
             continue
-        try:
-            query_id, doc_id, grade = fields
-            qrels.setdefault(query_id, {})[doc_id] = int(grade)
-        except ValueError as error:
+        has_tabs = "\t" in line if has_tabs is None else has_tabs
+        fields = line.rstrip("\r\n").split("\t") if has_tabs else line.split()
+        if number == 1 and is_header(fields):
+            continue
+        if len(fields) != 3:
             raise DataError(
                 "a judgement is query id, document id and whole-number grade, with tabs between",
                 path=path,
                 line=number,
-            ) from error
+            )
+        query_id, doc_id, grade = fields
+        add_judgement(qrels, Qrel(query_id, doc_id, whole_grade(grade, path, number)), path, number)
     return qrels
 
 

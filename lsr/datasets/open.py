@@ -20,6 +20,7 @@ from lsr.errors import DataError, InputError, UnavailableError
 from lsr.types import Document, Qrels, Query
 
 __all__ = [
+    "IRDS_PREFIX",
     "Corpus",
     "IrDataset",
     "JudgedCorpus",
@@ -175,7 +176,7 @@ def open_queries(path: Path) -> list[Query]:
 
 
 def open_qrels(path: Path) -> Qrels:
-    """Judgements of a file: BEIR's three columns with tabs between, or TREC's four.
+    """Judgements of a file: BEIR's three columns, or TREC's four; a header line is passed over.
 
     Raises:
         DataError: there is no such file, it holds no judgements, or a line is wrong.
@@ -183,7 +184,7 @@ def open_qrels(path: Path) -> Qrels:
     if not path.is_file():
         raise DataError("no such file; check the path", path=path)
     first = next((line for _, line in numbered_lines(path) if line.strip()), "")
-    is_beir = len(first.split("\t")) == 3
+    is_beir = 3 in (len(first.split("\t")), len(first.split()))
     qrels = read_beir_qrels(path) if is_beir else read_trec_qrels(path)
     if not qrels:
         raise DataError("holds no judgements", path=path)

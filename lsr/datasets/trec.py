@@ -10,24 +10,28 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from lsr.datasets.judgements import add_judgement, is_header, whole_grade
 from lsr.datasets.lines import numbered_lines
 from lsr.errors import DataError, InputError
 from lsr.files import is_text
 from lsr.types import Qrel, Qrels, Run, ScoredDoc, ranked
 
-__all__ = ["read_qrels", "read_run", "write_qrels", "write_run"]
+__all__ = ["read_qrels", "read_run", "refuse_blanks", "write_qrels", "write_run"]
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read judgements.
+    """Read judgements, perhaps under a header line.
 
     Raises:
-        DataError: names the line that has not four fields or no whole-number grade.
+        DataError: names the line that has not four fields or no whole-number grade, or judges a
+            document a second time otherwise.
     """
     qrels: Qrels = {}
-    for number, (query_id, _, doc_id, grade) in _fields(path, 4):
-        qrel = Qrel(query_id, doc_id, _whole(grade, path, number))
-        qrels.setdefault(qrel.query_id, {})[qrel.doc_id] = qrel.relevance
+    for number, fields in _fields(path, 4):
+        query_id, _, doc_id, grade = fields
+        if number > 1 or not is_header(fields):
+            qrel = Qrel(query_id, doc_id, whole_grade(grade, path, number))
+            add_judgement(qrels, qrel, path, number)
     return qrels
 
 
@@ -64,7 +68,7 @@ def write_run(path: Path, run: Run, tag: str) -> None:
     lines: list[str] = []
     for query_id, hits in run.items():
         for rank, hit in enumerate(hits, start=1):
-            _refuse_blanks(query_id, hit.doc_id, tag)
+            refuse_blanks(query_id, hit.doc_id, tag)
             if not math.isfinite(hit.score):
                 raise InputError(
                     f"document {hit.doc_id!r} has score {hit.score} for query {query_id!r}; "
@@ -83,7 +87,7 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     lines: list[str] = []
     for query_id, grades in qrels.items():
         for doc_id, grade in grades.items():
-            _refuse_blanks(query_id, doc_id)
+            refuse_blanks(query_id, doc_id)
             lines.append(f"{query_id} 0 {doc_id} {grade}\n")
     path.write_text("".join(lines), encoding="utf-8")
 
@@ -99,14 +103,12 @@ def _fields(path: Path, n_fields: int) -> Iterator[tuple[int, list[str]]]:
             yield number, fields
 
 
-def _whole(grade: str, path: Path, number: int) -> int:
-    try:
-        return int(grade)
-    except ValueError as error:
-        raise DataError(f"grade {grade!r} is not a whole number", path=path, line=number) from error
+def refuse_blanks(*identifiers: str) -> None:
+    """Refuse identifiers that a TREC file cannot hold.
 
-
-def _refuse_blanks(*identifiers: str) -> None:
+    Raises:
+        InputError: one is empty, holds a blank, or is no text.
+    """
     for identifier in identifiers:
         if not identifier or any(character.isspace() for character in identifier):
             raise InputError(f"{identifier!r} is empty or holds a blank; a TREC file cannot say it")

@@ -1,21 +1,23 @@
 """Relevance and cost of retrieval systems, side by side on one judged collection.
 
-Measures come from ir_measures (trec_eval underneath); the paired t-test is SciPy's. Rankings are
-measured as they stand: trec_eval would put documents of equal score into an order of its own, so
-it is given ranks for scores.
+Measures come from ir_measures (trec_eval underneath). Rankings are measured as they stand:
+trec_eval would put documents of equal score into an order of its own, so it is given ranks for
+scores. Every judged query counts: one that cannot be asked, or finds nothing, counts as 0.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import InputError, UnavailableError
+from lsr.evaluation.comparison import Comparison, against
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.plan import SearchPlan
@@ -24,16 +26,17 @@ from lsr.types import Qrels, Query, Run, ScoredDoc
 
 __all__ = [
     "DEFAULT_METRICS",
-    "Comparison",
     "PlanSystem",
     "RetrieverSystem",
     "System",
     "SystemResult",
     "SystemRun",
-    "compare",
+    "compared",
     "evaluate",
+    "evaluate_system",
     "judged_queries",
     "measure",
+    "named",
     "parse_metrics",
 ]
 
@@ -45,7 +48,7 @@ class SystemRun:
     """Rankings that a system returned, and the time that it took, in milliseconds.
 
     Attributes:
-        query_ms: of each query.
+        query_ms: of each query; empty where it is not known.
         stage_ms: mean of a query by stage; empty where stages are not known.
     """
 
@@ -61,7 +64,9 @@ class System(Protocol):
     def name(self) -> str: ...
 
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int | None:
+        """Bytes of its index, where there is one to know of."""
+        ...
 
     def answer(self, queries: Sequence[Query], k: int, progress: Progress) -> SystemRun: ...
 
@@ -126,39 +131,33 @@ class PlanSystem:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A system against the first one, query by query, on one measure.
-
-    `p_value` is of a paired two-sided t-test; 1 when no query differs, or there is only one.
-    """
-
-    p_value: float
-    wins: int
-    ties: int
-    losses: int
-
-
-@dataclass(frozen=True)
 class SystemResult:
     """Figures of one system on one collection.
 
     Attributes:
         metrics: measure to mean over the judged queries.
         by_query: measure to query_id to value.
-        median_ms, p95_ms: of the time of single queries.
+        median_ms, p95_ms: of the time of single queries, where it is known.
+        size_bytes: of its index, where there is one to know of.
         stage_ms: mean of a query by stage, where it is known.
-        against_first: measure to comparison; empty for the first system.
+        against_baseline: measure to comparison; empty for the baseline itself.
+        terms: active terms of a document, on average; None but for sparse systems.
+        flops: terms that a query and a document share, on average; likewise.
+        notes: sentences on how it was made, and on what it could not do.
     """
 
     name: str
     metrics: dict[str, float]
     by_query: dict[str, dict[str, float]]
-    median_ms: float
-    p95_ms: float
-    size_bytes: int
+    median_ms: float | None
+    p95_ms: float | None
+    size_bytes: int | None
     run: Run
     stage_ms: dict[str, float] = field(default_factory=dict)
-    against_first: dict[str, Comparison] = field(default_factory=dict)
+    against_baseline: dict[str, Comparison] = field(default_factory=dict)
+    terms: float | None = None
+    flops: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def parse_metrics(names: Sequence[str]) -> dict[str, Any]:
@@ -166,7 +165,8 @@ def parse_metrics(names: Sequence[str]) -> dict[str, Any]:
 
     Raises:
         UnavailableError: ir_measures is not installed.
-        InputError: a name is not one of its measures; all bad names are reported together.
+        InputError: a name is not one of its measures; all bad names are reported together. Or
+            two names are of one measure.
     """
     try:
         import ir_measures
@@ -187,6 +187,10 @@ def parse_metrics(names: Sequence[str]) -> dict[str, Any]:
             f"not a measure: {', '.join(unknown) or 'nothing given'}; "
             "write them like nDCG@10, R@100, MAP, MRR@10"
         )
+    last = {measure: name for name, measure in measures.items()}
+    for name, measure in measures.items():
+        if last[measure] != name:
+            raise InputError(f"{name} and {last[measure]} are the same measure; leave one out")
     return measures
 
 
@@ -202,48 +206,85 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     *,
     depth: int = 1000,
+    itself: AbstractSet[str] = frozenset(),
     progress: Progress = no_progress,
 ) -> list[SystemResult]:
     """Ask every system every query, and compare the first with the rest.
 
-    A document with the id of the query is taken out of its answer: in collections like ArguAna
-    the query is a document itself.
-
     Args:
         queries: judged ones, as `judged_queries` picks them.
-        qrels: judgements; queries without an answer count as 0.
+        qrels: judgements; each query in it counts, as 0 without an answer.
         depth: hits that count.
+        itself: query_ids of queries that are documents of the same id themselves, as in ArguAna;
+            that document is taken out of the answer.
 
     Raises:
         InputError: there is no query, or a measure is unknown.
     """
     measures = parse_metrics(metrics)
+    results = [
+        evaluate_system(
+            system, queries, qrels, measures, depth=depth, itself=itself, progress=progress
+        )
+        for system in systems
+    ]
+    return compared(results, results[0].name) if results else []
+
+
+def evaluate_system(
+    system: System,
+    queries: Sequence[Query],
+    qrels: Qrels,
+    measures: dict[str, Any],
+    *,
+    depth: int = 1000,
+    itself: AbstractSet[str] = frozenset(),
+    progress: Progress = no_progress,
+) -> SystemResult:
+    """As `evaluate`, for one system.
+
+    Args:
+        measures: as `parse_metrics` gives them.
+
+    Raises:
+        InputError: there is no query.
+    """
     if not queries:
         raise InputError("no query has judgements, so there is nothing to measure; check the split")
-    asked = {query.query_id for query in queries}
-    judged = {query_id: grades for query_id, grades in qrels.items() if query_id in asked}
-    results: list[SystemResult] = []
-    for system in systems:
-        answer = system.answer(queries, depth + 1, progress)
-        run = {
-            query_id: [hit for hit in hits if hit.doc_id != query_id][:depth]
-            for query_id, hits in answer.run.items()
-        }
-        by_query = measure(measures, judged, run)
-        results.append(
-            SystemResult(
-                name=system.name,
-                metrics={name: float(np.mean(list(v.values()))) for name, v in by_query.items()},
-                by_query=by_query,
-                median_ms=float(np.median(answer.query_ms)),
-                p95_ms=float(np.percentile(answer.query_ms, 95)),
-                size_bytes=system.size_bytes,
-                run=run,
-                stage_ms=answer.stage_ms,
-                against_first=_compare(by_query, results[0].by_query) if results else {},
-            )
-        )
-    return results
+    judged = {query_id: grades for query_id, grades in qrels.items() if grades}
+    answer = system.answer(queries, depth + 1, progress)
+    run = {
+        query_id: [hit for hit in hits if hit.doc_id != query_id or query_id not in itself][:depth]
+        for query_id, hits in answer.run.items()
+        if query_id in judged
+    }
+    by_query = measure(measures, judged, run)
+    mute = [query.query_id for query in queries if not run.get(query.query_id)]
+    notes = (f"{system.name}: {named(mute)} without hits, counted as 0",) if mute else ()
+    return SystemResult(
+        name=system.name,
+        metrics={name: float(np.mean(list(v.values()))) for name, v in by_query.items()},
+        by_query=by_query,
+        median_ms=float(np.median(answer.query_ms)) if answer.query_ms else None,
+        p95_ms=float(np.percentile(answer.query_ms, 95)) if answer.query_ms else None,
+        size_bytes=system.size_bytes,
+        run=run,
+        stage_ms=answer.stage_ms,
+        notes=notes,
+    )
+
+
+def named(query_ids: Sequence[str], most: int = 5) -> str:
+    """The number of queries, and the ids of the first of them."""
+    listed = ", ".join(query_ids[:most]) + (", ..." if len(query_ids) > most else "")
+    queries = "judged query" if len(query_ids) == 1 else "judged queries"
+    return f"{len(query_ids):,} {queries} ({listed})"
+
+
+def compared(results: Sequence[SystemResult], baseline: str) -> list[SystemResult]:
+    """The results, each with its comparison with the one of that name."""
+    found = against({result.name: result.by_query for result in results}, baseline)
+    return [replace(each, against_baseline=found.get(each.name, {})) for each in results]
 
 
 def measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
@@ -267,32 +308,3 @@ def measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[
         for query_id in qrels:
             values.setdefault(query_id, 0.0)
     return by_query
-
-
-def _compare(
-    these: dict[str, dict[str, float]], first: dict[str, dict[str, float]]
-) -> dict[str, Comparison]:
-    comparisons: dict[str, Comparison] = {}
-    for name, values in these.items():
-        order = sorted(values)
-        mine = np.array([values[query_id] for query_id in order])
-        other = np.array([first[name][query_id] for query_id in order])
-        comparisons[name] = compare(mine, other)
-    return comparisons
-
-
-def compare(these: NDArray[np.float64], others: NDArray[np.float64]) -> Comparison:
-    """Values of two systems on the same queries, shape (n_queries,), at least one."""
-    from scipy.stats import ttest_rel
-
-    difference = these - others
-    if len(difference) > 1 and np.any(difference != difference[0]):
-        p_value = float(ttest_rel(these, others).pvalue)
-    else:
-        p_value = 0.0 if len(difference) > 1 and difference[0] != 0 else 1.0
-    return Comparison(
-        p_value=p_value,
-        wins=int(np.sum(difference > 0)),
-        ties=int(np.sum(difference == 0)),
-        losses=int(np.sum(difference < 0)),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,46 +11,34 @@ import numpy as np
 
 from lsr.datasets.open import JudgedCorpus
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.dense import open_dense_encoder
-from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.protocols import Encoder
-from lsr.encoders.registry import open_learned
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import PlanSystem, System, SystemRun, judged_queries
+from lsr.evaluation.judged import JudgedCollection
 from lsr.evaluation.lucene import LuceneBm25
-from lsr.evaluation.tuning import spread
+from lsr.evaluation.models import Models
+from lsr.evaluation.system_names import LEARNED, PLANS, SystemSpec, is_tuned
+from lsr.evaluation.tuning import FEWEST_QUERIES, spread
+from lsr.files import checksum
 from lsr.progress import Progress
+from lsr.retrieval.hybrid import HybridSearcher
 from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.types import Query
 
 if TYPE_CHECKING:
-    from lsr.encoders.learned.encoder import LearnedOptions
     from lsr.evaluation.tuning import TuningResult
     from lsr.index.collection.reader import CollectionReader
 
-__all__ = ["LEARNED", "ONLY_SPARSE", "SYSTEMS", "SystemOptions", "Systems"]
+__all__ = [
+    "SparseCost",
+    "SystemOptions",
+    "Systems",
+    "check_systems",
+    "check_tuning",
+    "fusion_window",
+    "tuning_split",
+]
 
-PLANS: dict[str, dict[str, Any]] = {
-    "bm25": {"mode": "sparse"},
-    "dense": {"mode": "dense"},
-    "hybrid": {"mode": "hybrid"},
-    "rrf": {"mode": "hybrid", "fusion": {"method": "rrf"}},
-    "prf:dense": {"mode": "dense", "prf": {"interpolate": "dense_only"}},
-    "prf:pre": {"mode": "hybrid", "prf": {"interpolate": "pre"}},
-    "prf:post": {"mode": "hybrid", "prf": {"interpolate": "post"}},
-    "prf:both": {"mode": "hybrid", "prf": {"interpolate": "both"}},
-    "prf:sparse": {"mode": "sparse", "prf": {"sparse": {"enabled": True}}},
-}
-"""Fields of each system's plan that differ from the defaults."""
-
-TUNED = "tuned"
-SYSTEMS = (*PLANS, TUNED, LuceneBm25.name)
-ONLY_SPARSE = ("bm25", "prf:sparse", "learned")
-LEARNED: dict[str, dict[str, Any]] = {
-    "learned": {"mode": "sparse"},
-    "learned:hybrid": {"mode": "hybrid"},
-}
-"""As `PLANS`, of systems over an index of the learned sparse model in place of BM25."""
 TUNING_SPLITS = ("dev", "train")
 FOLDS = 5
 
@@ -60,28 +48,38 @@ class SystemOptions:
     """Options of how systems are made.
 
     Attributes:
+        cache: a folder for the vectors of networks.
+        depth: hits that count.
+        k1, b, language: of BM25.
         settings: plan fields for every system, under what the system itself says.
-        depth: hits that count; the window is not smaller.
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
-        cache: a folder for the vectors of networks.
-        learned: the learned sparse model of the systems in `LEARNED`.
-        learned_options: how it is used.
+        tune_sparse: whether feedback to the sparse query is tuned too.
     """
 
-    source: str
-    split: str
-    depth: int
-    dense: str
-    k1: float
-    b: float
     cache: Path
+    depth: int = 1000
+    k1: float = 0.9
+    b: float = 0.4
+    language: str = "english"
     settings: dict[str, Any] = field(default_factory=dict)
     tune_split: str = ""
     tune_queries: int = 300
     tune_sparse: bool = False
-    learned: str = DEFAULT_MODEL
-    learned_options: LearnedOptions | None = None
+
+
+@dataclass(frozen=True)
+class SparseCost:
+    """Cost of a sparse side, over a collection and its judged queries.
+
+    Attributes:
+        terms: active terms of a document, on average.
+        flops: terms that a query and a document share, on average: the paper's retrieval FLOPS;
+            None where feedback adds terms to queries.
+    """
+
+    terms: float
+    flops: float | None
 
 
 @dataclass(frozen=True)
@@ -102,115 +100,149 @@ class _LuceneSystem:
 
 
 class Systems:
-    """Makes systems by name; our own share one collection, built when it is first needed.
+    """Makes systems on one collection. Each model indexes it once, when it is first needed.
 
     Args:
+        specs: all that may be asked for.
         work: an empty folder for indexes.
-        with_dense: whether dense vectors will be needed.
-
-    Attributes:
-        notes: sentences on how systems were made.
     """
 
     def __init__(
         self,
-        corpus: JudgedCorpus,
+        collection: JudgedCollection,
+        specs: Sequence[SystemSpec],
+        models: Models,
         options: SystemOptions,
         work: Path,
         progress: Progress,
-        *,
-        with_dense: bool,
     ) -> None:
-        self.notes: list[str] = []
-        self._corpus = corpus
+        self._collection = collection
+        self._models = models
         self._options = options
         self._work = work
         self._progress = progress
-        self._with_dense = with_dense
-        self._built: dict[bool, CollectionReader] = {}
+        self._dense_models = list(dict.fromkeys(spec.dense for spec in specs if spec.dense))
+        self._built: dict[tuple[str | None, str | None], CollectionReader] = {}
+        self._costs: dict[str | None, SparseCost] = {}
+        self._tuned: dict[str, str] = {}
 
-    def check(self, names: Sequence[str]) -> None:
-        """Refuse, before anything is built, what cannot be done as asked.
+    def describe(self, spec: SystemSpec) -> dict[str, Any]:
+        """All that decides a system's answers on the collection, as plain values."""
+        options = self._options
+        if spec.kind == LuceneBm25.name:
+            return {"kind": spec.kind, "k1": options.k1, "b": options.b}
+        told: dict[str, Any] = {"kind": spec.kind, "plan": _plan(spec, self._options).as_dict()}
+        if spec.sparse is not None:
+            told["sparse"] = self._models.identity("sparse", spec.sparse)
+        elif told["plan"]["mode"] != "dense":
+            told["sparse"] = {"k1": options.k1, "b": options.b, "language": options.language}
+        if spec.dense is not None:
+            told["dense"] = self._models.identity("dense", spec.dense)
+        if is_tuned(spec.kind):
+            split = tuning_split(self._collection.corpus, self._collection.split, options)
+            told["tune"] = [split, options.tune_queries, options.tune_sparse]
+            told["judgements"] = checksum(self._collection.corpus.qrels(split)) if split else ""
+        return told
 
-        Raises:
-            InputError: a setting is wrong, or there is no such split to tune on.
-        """
-        for name in names:
-            self._plan(name)
-        if TUNED in names:
-            self._tuning_split()
-
-    def make(self, name: str) -> System:
+    def make(self, spec: SystemSpec) -> System:
         """A system ready to be asked.
 
         Raises:
             UnavailableError: something it needs is not installed.
         """
-        if name == LuceneBm25.name:
+        if spec.kind == LuceneBm25.name:
             return self._lucene()
-        if name not in ONLY_SPARSE and not self._with_dense:
-            raise InputError(f"{name} needs dense vectors")
-        collection = self._collection(name in LEARNED)
-        searcher, segment = collection.hybrid, collection.segment
-        plan = self._plan(name)
+        plan = _plan(spec, self._options)
+        searcher, sizes = self._searcher(spec)
+        reader = self._sparse_reader(spec.sparse)
         by_query: dict[str, SearchPlan] = {}
-        if name == TUNED:
-            plan, by_query = self._tuned(collection)
-        sides = {"sparse": segment.lists_nbytes, "dense": segment.vectors_nbytes}
-        mode = plan.resolved(collection.modes).mode
-        size = sum(sides.values()) if mode == "hybrid" else sides[str(mode)]
-        return PlanSystem(name, searcher, segment.doc_ids, plan, size, by_query)
+        if is_tuned(spec.kind):
+            plan, by_query = self._tune(spec, searcher)
+        mode = plan.resolved(searcher.modes).mode
+        size = sum(sizes.values()) if mode == "hybrid" else sizes[str(mode)]
+        return PlanSystem(spec.name, searcher, reader.segment.doc_ids, plan, size, by_query)
+
+    def cost(self, spec: SystemSpec) -> SparseCost | None:
+        """The cost of a made system that is sparse alone; None for others."""
+        plan = _plan(spec, self._options) if spec.kind != LuceneBm25.name else None
+        if plan is None or plan.mode != "sparse":
+            return None
+        cost = self._cost(spec.sparse)
+        return replace(cost, flops=None) if plan.prf.sparse.enabled else cost
+
+    def notes(self, spec: SystemSpec) -> tuple[str, ...]:
+        """Sentences on how a made system was made."""
+        found: list[str] = []
+        if spec.sparse is not None:
+            identity = self._sparse_reader(spec.sparse).manifest.sparse
+            options = ", ".join(f"{k} {v}" for k, v in identity.parameters.items())
+            cost = self._cost(spec.sparse)
+            found.append(
+                f"{spec.label}: {identity.name} ({options}), {cost.terms:.1f} terms a document, "
+                f"retrieval FLOPS {cost.flops:.2f}"
+            )
+        if spec.name in self._tuned:
+            found.append(self._tuned[spec.name])
+        return tuple(found)
 
     def close(self) -> None:
         """Close the collections."""
-        for collection in self._built.values():
-            collection.close()
+        for reader in self._built.values():
+            reader.close()
 
-    def _plan(self, name: str) -> SearchPlan:
-        own = (PLANS | LEARNED).get(name, {"mode": "hybrid"})
-        given = {"window": min(self._options.depth, 10_000), **_merged(self._options.settings, own)}
-        return plan_from(given)
+    def _sparse_reader(self, model: str | None) -> CollectionReader:
+        """The collection under a sparse model; BM25's has the first dense model's vectors too."""
+        dense = self._dense_models[0] if model is None and self._dense_models else None
+        return self._reader(model, dense)
 
-    def _collection(self, learned: bool) -> CollectionReader:
+    def _searcher(self, spec: SystemSpec) -> tuple[HybridSearcher, dict[str, int]]:
+        """Both sides behind one search, and the bytes of each.
+
+        Rows are the same in every collection, as all are built from the same documents in the same
+        order, so a side of one goes with a side of another.
+        """
+        sparse = self._sparse_reader(spec.sparse)
+        sizes = {"sparse": sparse.segment.lists_nbytes, "dense": 0}
+        if spec.dense is None:
+            return HybridSearcher(sparse.sparse, None, sparse.segment.tie_order), sizes
+        dense = self._reader(None, spec.dense)
+        sizes["dense"] = dense.segment.vectors_nbytes
+        return HybridSearcher(sparse.sparse, dense.hybrid.dense, sparse.segment.tie_order), sizes
+
+    def _reader(self, sparse: str | None, dense: str | None) -> CollectionReader:
         from lsr.index.collection.build import build_collection
         from lsr.index.collection.reader import CollectionReader
 
-        if learned not in self._built:
+        if (sparse, dense) not in self._built:
             options = self._options
-            path = self._work / ("learned" if learned else "index")
-            sparse: Encoder = Bm25Encoder(k1=options.k1, b=options.b)
-            if learned:
-                sparse = open_learned(options.learned, options.learned_options)
+            path = self._work / f"index-{len(self._built)}"
+            encoder: Encoder = Bm25Encoder(k1=options.k1, b=options.b, language=options.language)
+            if sparse is not None:
+                encoder = self._models.sparse(sparse)
+            vectors = self._models.dense(dense) if dense is not None else None
             build_collection(
-                self._corpus.documents(),
+                self._collection.corpus.documents(),
                 path,
-                sparse=sparse,
-                dense=open_dense_encoder(options.dense) if self._with_dense else None,
-                source=options.source,
+                sparse=encoder,
+                dense=vectors,
+                source=self._collection.source,
                 vector_cache=options.cache,
                 progress=self._progress,
             )
-            self._built[learned] = CollectionReader.open(path)
-            self._built[learned].warm_up()
-            self._note(sparse, self._built[learned])
-        return self._built[learned]
+            reader = CollectionReader.open(path, dense=vectors)
+            reader.warm_up()
+            self._built[sparse, dense] = reader
+        return self._built[sparse, dense]
 
-    def _note(self, sparse: Encoder, collection: CollectionReader) -> None:
-        """Say what a learned model's vectors cost."""
-        if sparse.identity.kind != "learned":
-            return
-        n_documents = max(collection.n_documents, 1)
-        terms = collection.manifest.n_postings / n_documents
-        judged = self._corpus.qrels(self._options.split)
-        queries = judged_queries(list(self._corpus.queries()), judged)
-        asked = sparse.encode_queries([query.text for query in queries]).terms
-        held = collection.segment.document_frequency(asked) / n_documents
-        flops = float(held.sum()) / max(len(queries), 1)
-        options = ", ".join(f"{k} {v}" for k, v in sparse.identity.parameters.items())
-        self.notes.append(
-            f"learned: {sparse.identity.name} ({options}), {terms:.1f} terms a document, "
-            f"retrieval FLOPS {flops:.2f}"
-        )
+    def _cost(self, model: str | None) -> SparseCost:
+        if model not in self._costs:
+            reader = self._sparse_reader(model)
+            n_documents = max(reader.n_documents, 1)
+            texts = [query.text for query in self._collection.queries]
+            held = reader.segment.document_frequency(reader.encoder.encode_queries(texts).terms)
+            flops = float((held / n_documents).sum()) / max(len(texts), 1)
+            self._costs[model] = SparseCost(reader.manifest.n_postings / n_documents, flops)
+        return self._costs[model]
 
     def _lucene(self) -> System:
         LuceneBm25.check_available()
@@ -218,21 +250,23 @@ class Systems:
         folder.mkdir()
         lucene = LuceneBm25(folder, k1=self._options.k1, b=self._options.b)
         self._progress("Lucene's index", 0, None)
-        lucene.build(self._corpus.documents())
+        lucene.build(self._collection.corpus.documents())
         return _LuceneSystem(lucene)
 
-    def _tuned(self, collection: CollectionReader) -> tuple[SearchPlan, dict[str, SearchPlan]]:
+    def _tune(
+        self, spec: SystemSpec, searcher: HybridSearcher
+    ) -> tuple[SearchPlan, dict[str, SearchPlan]]:
         """A plan tuned on another split, or plans by query that were chosen without it."""
         from lsr.evaluation.tuning import Tuner
 
-        options = self._options
-        split = self._tuning_split()
-        qrels = self._corpus.qrels(split or options.split)
-        queries = judged_queries(list(self._corpus.queries()), qrels)
-        base = self._plan(TUNED)
+        options, collection = self._options, self._collection
+        split = tuning_split(collection.corpus, collection.split, options)
+        qrels = collection.corpus.qrels(split) if split else collection.qrels
+        queries = judged_queries(list(collection.corpus.queries()), qrels)
+        base = _plan(spec, self._options)
         tuner = Tuner(
-            collection.hybrid,
-            collection.segment.doc_ids,
+            searcher,
+            self._sparse_reader(spec.sparse).segment.doc_ids,
             spread(queries, options.tune_queries if split else 0),
             qrels,
             base=plan_from({"window": 100}, base),
@@ -241,7 +275,9 @@ class Systems:
         )
         if split:
             tuned = tuner.tune(folds=FOLDS)
-            self.notes.append(f"tuned on {tuner.n_queries:,} queries of {split}: {_told(tuned)}")
+            self._tuned[spec.name] = (
+                f"{spec.name} on {tuner.n_queries:,} queries of {split}: {_told(tuned)}"
+            )
             return _at_window(tuned.plan, base), {}
         everything = np.arange(tuner.n_queries)
         plans: dict[str, SearchPlan] = {}
@@ -251,25 +287,70 @@ class Systems:
             kept.append(tuned.chosen)
             for place in test.tolist():
                 plans[queries[place].query_id] = _at_window(tuned.plan, base)
-        self.notes.append(
-            f"tuned by cross-validation in {FOLDS} folds, as there is no other split: each query "
-            f"is searched by a plan chosen without it (kept: {', '.join(kept)})"
+        self._tuned[spec.name] = (
+            f"{spec.name} by cross-validation in {FOLDS} folds, as there is no other split: each "
+            f"query is searched by a plan chosen without it (kept: {', '.join(kept)})"
         )
         return base, plans
 
-    def _tuning_split(self) -> str:
-        """Judgements other than those that are evaluated, or an empty name."""
-        wanted, there = self._options.tune_split, self._corpus.splits()
-        if wanted == self._options.split:
-            raise InputError(
-                f"{wanted} is what is evaluated; tune on another split, or leave --tune-split out"
-            )
-        if wanted and wanted not in there:
-            raise InputError(
-                f"{self._corpus.name} has no split {wanted!r}; there are: {', '.join(there)}"
-            )
-        choices = [name for name in TUNING_SPLITS if name in there and name != self._options.split]
-        return wanted or next(iter(choices), "")
+
+def check_systems(specs: Sequence[SystemSpec], options: SystemOptions) -> None:
+    """Refuse plans and options that cannot be as they are set.
+
+    Raises:
+        InputError: one is out of its range, or not known.
+    """
+    Bm25Encoder(k1=options.k1, b=options.b, language=options.language)
+    for spec in specs:
+        _plan(spec, options)
+
+
+def tuning_split(corpus: JudgedCorpus, evaluated: str, options: SystemOptions) -> str:
+    """Judgements other than those that are evaluated, or an empty name.
+
+    Raises:
+        InputError: there is no such split, or it is the one that is evaluated.
+    """
+    wanted, there = options.tune_split, corpus.splits()
+    if wanted and wanted == evaluated:
+        raise InputError(
+            f"{wanted} is what is evaluated; tune on another split, or leave --tune-split out"
+        )
+    if wanted and wanted not in there:
+        raise InputError(
+            f"{corpus.name} has no split {wanted!r}; there are: {', '.join(there) or 'none'}"
+        )
+    choices = [name for name in TUNING_SPLITS if name in there and name != evaluated]
+    return wanted or next(iter(choices), "")
+
+
+def check_tuning(collection: JudgedCollection, options: SystemOptions) -> None:
+    """Refuse judgements that are too few to tune on.
+
+    Raises:
+        InputError: they are, or there is no such split.
+        DataError: they cannot be read.
+    """
+    split = tuning_split(collection.corpus, collection.split, options)
+    queries: Sequence[Query] = collection.queries
+    if split:
+        queries = judged_queries(list(collection.corpus.queries()), collection.corpus.qrels(split))
+    if len(queries) < FEWEST_QUERIES:
+        raise InputError(
+            f"{collection.name}: {len(queries)} judged queries of {split or collection.split} are "
+            f"too few to tune on; at least {FEWEST_QUERIES} are needed"
+        )
+
+
+def fusion_window(spec: SystemSpec, options: SystemOptions) -> int | None:
+    """Hits of each side that its fusion looks at; None for a system of one side."""
+    plan = _plan(spec, options) if spec.kind != LuceneBm25.name else None
+    return plan.window if plan is not None and plan.mode == "hybrid" else None
+
+
+def _plan(spec: SystemSpec, options: SystemOptions) -> SearchPlan:
+    own = (PLANS | LEARNED).get(spec.kind, {"mode": "hybrid"})
+    return plan_from(_merged(options.settings, own))
 
 
 def _told(tuned: TuningResult) -> str:

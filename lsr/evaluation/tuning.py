@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError, UnavailableError
 from lsr.evaluation.cached_side import remembering
-from lsr.evaluation.evaluate import Comparison, compare, measure, parse_metrics
+from lsr.evaluation.comparison import Comparison, compare
+from lsr.evaluation.evaluate import measure, parse_metrics
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.feedback import DenseFeedback
 from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher
 from lsr.retrieval.plan import Prf, SearchPlan
 from lsr.types import Qrels, Query, ScoredDoc
 
-__all__ = ["Candidate", "Tuner", "TuningResult", "spread"]
+__all__ = ["FEWEST_QUERIES", "Candidate", "Tuner", "TuningResult", "spread"]
 
 WEIGHTS = tuple(round(0.05 * i, 2) for i in range(21))
 COARSE_WEIGHTS = tuple(round(0.1 * i, 1) for i in range(11))

@@ -272,24 +272,27 @@ def test_eval_counts_and_warns_of_judgements_without_documents(tmp_path: Path) -
         stream.write("q1\tghost\t1\nq1\tspirit\t1\nq9\trepair\t1\n")
     result = run("eval", odd, "--systems", "bm25", "--json", "-")
     assert "warning: odd: 2 judged documents are not in the collection" in result.stderr
-    assert "warning: odd: 1 judged queries have no text" in result.stderr
+    assert "warning: odd: 1 judged query (q9) has no text: counted as 0" in result.stderr
     (collection,) = json.loads(result.stdout)["collections"]
-    assert collection["n_queries"] == 6
+    assert collection["n_queries"] == 7
     assert len(collection["warnings"]) == 2
     recall = collection["systems"][0]["by_query"]["R@100"]
     assert recall["q1"] == 0.5
-    assert "q9" not in recall
+    assert recall["q9"] == 0
+    assert collection["systems"][0]["metrics"]["R@100"] == pytest.approx(sum(recall.values()) / 7)
 
 
-def test_eval_with_ids_that_a_run_file_cannot_hold_still_prints_its_table(tmp_path: Path) -> None:
+def test_eval_refuses_ids_that_a_run_file_cannot_hold_before_it_encodes(tmp_path: Path) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "corpus.jsonl").write_text('{"_id": "a b", "text": "heron"}\n')
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "heron"}\n')
     (tmp_path / "qrels" / "test.tsv").write_text("q\ta b\t1\n")
     result = run("eval", tmp_path, "--systems", "bm25", "--run-dir", tmp_path / "runs")
     assert result.exit_code == 2
-    assert "1.0000" in result.stdout
+    assert result.stdout == ""
     assert "'a b' is empty or holds a blank" in result.stderr
+    assert not (tmp_path / "runs").exists()
+    assert "1.0000" in run("eval", tmp_path, "--systems", "bm25").stdout
 
 
 def test_eval_json_on_standard_output(tmp_path: Path) -> None:

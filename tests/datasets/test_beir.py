@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.datasets.beir import BeirFolder, write_beir
+from lsr.datasets.open import open_qrels
 from lsr.errors import InputError
 from lsr.types import Document, Query
 from tests.support.bad_files import refused, wrote
@@ -103,13 +104,41 @@ def test_bad_queries(tmp_path: Path, line: str, message: str) -> None:
     refused(lambda: list(BeirFolder(folder).queries()), path, 3, message)
 
 
-@pytest.mark.parametrize("line", ["q1\td1", "q1\td1\t1\t2", "q1\td1\tx", "q1\td1\t1.5", "q1 d1 1"])
-def test_bad_qrels(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("q1\td1", "a judgement is query id"),
+        ("q1\td1\t1\t2", "a judgement is query id"),
+        ("q1\td1\tx", "grade 'x' is not a whole number"),
+        ("q1\td1\t1.5", "grade '1.5' is not a whole number"),
+        ("q1\td1\tinf", "grade 'inf' is not a whole number"),
+        ("q1 d1 1", "a judgement is query id"),
+        ("q1\td1\t2", "'d1' has grade 2 for query 'q1', and grade 1 further up"),
+    ],
+)
+def test_bad_qrels(tmp_path: Path, line: str, message: str) -> None:
     folder = beir(tmp_path)
     path = wrote(
         folder / "qrels" / "test.tsv", f"query-id\tcorpus-id\tscore\r\n\r\nq1\td1\t1\r\n{line}\r\n"
     )
-    refused(lambda: BeirFolder(folder).qrels("test"), path, 4, "a judgement is query id")
+    refused(lambda: BeirFolder(folder).qrels("test"), path, 4, message)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "qid\tdocid\trel\nq1\td1\t1\nq1\td2\t0\n",
+        "query_id\tdoc_id\trelevance\r\nq1\td1\t1.0\r\nq1\td2\t0.0\r\n",
+        "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td1\t1\nq1\td2\t0\n",
+        "qid docid Label\nq1 d1 1\nq1 d2 0\n",
+        "q1\td1\t1e0\nq1\td2\t-0\n",
+    ],
+)
+def test_qrels_as_others_write_them(tmp_path: Path, content: str) -> None:
+    folder = beir(tmp_path)
+    path = wrote(folder / "qrels" / "test.tsv", content)
+    assert BeirFolder(folder).qrels("test") == {"q1": {"d1": 1, "d2": 0}}
+    assert open_qrels(path) == {"q1": {"d1": 1, "d2": 0}}
 
 
 def test_qrels_without_header(tmp_path: Path) -> None:

@@ -99,13 +99,20 @@ def test_bad_runs(tmp_path: Path, line: str, message: str) -> None:
         read_run(path)
 
 
+def test_qrels_with_a_header_and_decimal_grades(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.txt"
+    path.write_text("topic iteration docid relevance\nq 0 a 2.0\nq 0 b -2\n")
+    assert read_qrels(path) == {"q": {"a": 2, "b": -2}}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("q 0 d", "3 fields where 4 are needed"),
         ("q 0 d 1 x", "5 fields where 4 are needed"),
         ("q 0 d high", "grade 'high' is not a whole number"),
-        ("q 0 d 1.0", "grade '1.0' is not a whole number"),
+        ("q 0 d 1.5", "grade '1.5' is not a whole number"),
+        ("q 0 a 2", "document 'a' has grade 2 for query 'q', and grade 1 further up"),
     ],
 )
 def test_bad_qrels(tmp_path: Path, line: str, message: str) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import SystemRun, evaluate, judged_queries, parse_metrics
-from lsr.evaluation.report import CollectionReport, as_json, as_markdown
+from lsr.evaluation.report import CollectionReport, as_json
+from lsr.evaluation.reports.markdown import as_markdown
 from lsr.progress import Progress
 from lsr.types import Query, Run, ScoredDoc
 
@@ -63,19 +64,22 @@ def test_rankings_are_measured_as_they_stand() -> None:
 
 def test_comparison_with_the_first_system() -> None:
     good, bad = evaluate([GOOD, BAD], QUERIES, QRELS, ["R@100"])
-    assert good.against_first == {}
-    comparison = bad.against_first["R@100"]
+    assert good.against_baseline == {}
+    comparison = bad.against_baseline["R@100"]
     assert (comparison.wins, comparison.ties, comparison.losses) == (1, 1, 1)
     assert comparison.p_value == pytest.approx(1.0)
     _, same = evaluate([GOOD, Fixed("same", GOOD.answers)], QUERIES, QRELS, ["R@100"])
-    assert same.against_first["R@100"].p_value == 1.0
+    assert same.against_baseline["R@100"].p_value == 1.0
 
 
 def test_the_query_itself_is_not_a_hit() -> None:
     system = Fixed("self", {"q1": ["q1", "a"]})
-    (result,) = evaluate([system], QUERIES[:1], {"q1": {"a": 1}}, ["MRR@10"], depth=1)
+    asked = (QUERIES[:1], {"q1": {"a": 1}}, ["MRR@10"])
+    (result,) = evaluate([system], *asked, depth=1, itself={"q1"})
     assert result.metrics["MRR@10"] == 1.0
     assert [hit.doc_id for hit in result.run["q1"]] == ["a"]
+    (other,) = evaluate([system], *asked, depth=2)
+    assert other.metrics["MRR@10"] == 0.5  # a document that only has the same id
 
 
 def test_judged_queries_need_judgements_and_text() -> None:
@@ -88,12 +92,31 @@ def test_refusals() -> None:
         evaluate([GOOD], [], QRELS)
     with pytest.raises(InputError, match="not a measure: nonsense, nDCG@"):
         parse_metrics(["nDCG@10", "nonsense", "nDCG@"])
+    with pytest.raises(InputError, match="MAP and AP are the same measure; leave one out"):
+        parse_metrics(["MAP", "nDCG@10", "AP"])
+
+
+def test_a_judged_query_that_is_not_asked_counts_as_0() -> None:
+    qrels = {**QRELS, "q4": {"a": 1}, "q5": {}}
+    (result,) = evaluate([GOOD], QUERIES, qrels, ["MAP"])
+    assert result.by_query["MAP"]["q4"] == 0
+    assert "q5" not in result.by_query["MAP"]
+    assert result.metrics["MAP"] == pytest.approx((1 + 0.5) / 4)
+    assert result.notes == ("good: 1 judged query (q3) without hits, counted as 0",)
 
 
 def test_reports_hold_every_figure() -> None:
     results = evaluate([GOOD, BAD], QUERIES, QRELS, ["R@100"])
     report = CollectionReport(
-        "tiny", "test", 5, 3, 1000, results, {"gone": "install it"}, ["one judged document is odd"]
+        "tiny",
+        "test",
+        5,
+        3,
+        1000,
+        results,
+        {"gone": "install it"},
+        ["one judged document is odd"],
+        baseline="good",
     )
     text = as_markdown([report])
     assert "## tiny (test)" in text
@@ -102,5 +125,5 @@ def test_reports_hold_every_figure() -> None:
     assert "- gone: not available. install it" in text
     assert "- Warning: one judged document is odd" in text
     (collection,) = as_json([report])["collections"]
-    assert collection["systems"][1]["against_first"]["R@100"]["losses"] == 1
+    assert collection["systems"][1]["against_baseline"]["R@100"]["losses"] == 1
     assert collection["systems"][0]["by_query"]["R@100"]["q3"] == 0.0

@@ -262,8 +262,11 @@ def test_the_command_stores_what_later_searches_use(
     index = tmp_path / "index"
     build_collection(corpus(), index, sparse=Bm25Encoder(), dense=TopicVectors())
     arguments = ("tune", index, "--queries", files[0], "--qrels", files[1])
-    dry = run(*arguments, "--dry-run", "--json")
+    lost = tmp_path / "lost.qrels"
+    lost.write_text(files[1].read_text() + "\ngone\td0\t1\n")
+    dry = run(*arguments[:-1], lost, "--dry-run", "--json")
     assert dry.exit_code == 0, dry.output
+    assert "warning: 1 judged query (gone) without text in" in dry.stderr
     assert not (index / TUNED_PLAN_FILE).exists()
     told = run(*arguments, "--json")
     found = json.loads(told.stdout)

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
-from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.cli.console import complain, shown_progress
 from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
+from lsr.cli.evaluation_output import EvaluationOutput
+from lsr.cli.evaluation_systems import DEFAULT_SYSTEMS, systems_asked_for
 from lsr.cli.plan_options import Settings, plan_fields
-from lsr.datasets.open import JudgedCorpus, open_judged_corpus
-from lsr.datasets.trec import write_run
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.learned.packed_model import user_cache
 from lsr.encoders.registry import learned_options
-from lsr.errors import InputError, StorageError, UnavailableError
-from lsr.evaluation.evaluate import DEFAULT_METRICS, System, judged_queries, parse_metrics
-from lsr.evaluation.evaluate import evaluate as evaluate_systems
-from lsr.evaluation.lucene import LuceneBm25
-from lsr.evaluation.report import (
-    CollectionReport,
-    as_json,
-    as_markdown,
-    check_plot,
-    plot,
-    stage_table,
-    table,
-)
-from lsr.evaluation.systems import LEARNED, ONLY_SPARSE, SYSTEMS, SystemOptions, Systems
-from lsr.progress import Progress
-from lsr.types import Qrels
+from lsr.errors import LsrError
+from lsr.evaluation.benchmark import Benchmark
+from lsr.evaluation.models import Models
+from lsr.evaluation.report import CollectionReport
+from lsr.evaluation.reports.single_table import FORMATS
+from lsr.evaluation.results_folder import ResultsFolder
+from lsr.evaluation.run_files import RunFile
+from lsr.evaluation.suites import SUITES, SuiteMember, members
+from lsr.evaluation.system_names import KINDS
+from lsr.evaluation.systems import SystemOptions
 
 __all__ = ["evaluate"]
 
@@ -41,48 +33,101 @@ __all__ = ["evaluate"]
 def evaluate(
     datasets: Annotated[
         list[str],
-        typer.Argument(metavar="DATASET...", help="BEIR folders, or irds:ID from ir_datasets."),
+        typer.Argument(
+            metavar="DATASET...",
+            help=f"BEIR folders, irds:ID from ir_datasets, or suites: {', '.join(SUITES)}.",
+        ),
     ],
     systems: Annotated[
-        str, typer.Option(help=f"Systems, comma-separated: {', '.join((*SYSTEMS, *LEARNED))}.")
-    ] = "bm25,learned",
-    metrics: Annotated[
-        str, typer.Option(help="Measures, comma-separated, as ir_measures writes them.")
-    ] = ",".join(DEFAULT_METRICS),
-    split: Annotated[str, typer.Option(help="Split of the judgements of a BEIR folder.")] = "test",
-    depth: Annotated[int, typer.Option(min=1, help="Hits of each query that are measured.")] = 1000,
-    dense: Annotated[
-        str, typer.Option(help="The sentence-transformers model of the dense system.")
-    ] = DEFAULT_DENSE_MODEL,
-    sparse: Annotated[
         str | None,
         typer.Option(
-            help="The learned sparse model of the systems learned (added to --systems) and "
-            f"learned:hybrid, as lsr index build takes it; default: {DEFAULT_MODEL}.",
+            help=f"Systems, comma-separated: {', '.join(KINDS)}; prf:* stands for all that fit; "
+            f"default: {DEFAULT_SYSTEMS}.",
             show_default=False,
         ),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Measures, comma-separated, as ir_measures writes them; default: the suite's, or "
+            "nDCG@10, R@100, MAP, MRR@10.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split of the judgements of a BEIR folder; default: test.", show_default=False
+        ),
+    ] = None,
+    depth: Annotated[int, typer.Option(min=1, help="Hits of each query that are measured.")] = 1000,
+    dense: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A sentence-transformers model, for the systems with a dense side (dense is "
+            f"added to --systems where there is none); may be repeated; default: "
+            f"{DEFAULT_DENSE_MODEL}.",
+            show_default=False,
+        ),
+    ] = None,
+    sparse: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A learned sparse model, as lsr index build takes it, for the systems over one "
+            "(learned is added to --systems where there is none); may be repeated; default: "
+            f"{DEFAULT_MODEL}.",
+            show_default=False,
+        ),
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="A system by its TREC run file; {dataset} in the path stands for the "
+            "collection's name; may be repeated.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str, typer.Option(help="The system that the others are compared with; default: the first.")
+    ] = "",
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
-    lexical_terms: LexicalWeight = None,
-    k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
-    b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
+    lexical_weight: LexicalWeight = None,
+    k1: Annotated[float | None, typer.Option(help="BM25's k1; default: 0.9.")] = None,
+    b: Annotated[float | None, typer.Option(help="BM25's b; default: 0.4.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="BM25: the Snowball stemmer, or none; default: english."),
+    ] = None,
     settings: Settings = None,
     tune_split: Annotated[
         str,
         typer.Option(
-            help="Split that the system tuned is tuned on; default: dev or train, or, where there "
-            "is neither, cross-validation."
+            help="Split that the systems tuned are tuned on; default: dev or train, or, where "
+            "there is neither, cross-validation."
         ),
     ] = "",
     tune_queries: Annotated[
-        int, typer.Option(min=0, help="Queries of that split to use, spread evenly; 0 for all.")
-    ] = 300,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Queries of that split to use, spread evenly; 0 for all; default: 300.",
+            show_default=False,
+        ),
+    ] = None,
     tune_sparse: Annotated[
         bool, typer.Option("--tune-sparse", help="Tune feedback to the sparse query too.")
     ] = False,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"Print everything as one table: {', '.join(FORMATS)}.",
+            show_default=False,
+        ),
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report as JSON; - for standard output.")
     ] = None,
@@ -96,6 +141,13 @@ def evaluate(
     run_dir: Annotated[
         Path | None, typer.Option(help="Save each run as DATASET.SYSTEM.trec in this folder.")
     ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder where each result is kept when it is there; what it holds is not "
+            "measured again."
+        ),
+    ] = None,
     cache_dir: Annotated[
         Path | None,
         typer.Option(
@@ -106,145 +158,84 @@ def evaluate(
 ) -> None:
     """Measure relevance and query time of systems on judged collections.
 
-    Each system indexes each collection again; only vectors of networks are kept between calls.
-    Differences from the first system are tested by a paired t-test over queries.
+    Each model indexes each collection again; vectors of networks are kept between calls.
+    Differences from the baseline are tested by a paired t-test over queries, corrected for the
+    number of systems by Holm's method. What cannot be done is refused before anything is encoded.
     """
-    names = _names(systems)
-    if sparse is not None and not set(names) & set(LEARNED):
-        names.append("learned")
-    chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
-    measures = [name.strip() for name in metrics.split(",") if name.strip()]
-    parse_metrics(measures)
-    if plot_file is not None:
-        check_plot(plot_file)
-    sources = [(source, open_judged_corpus(source)) for source in datasets]
+    given: dict[str, object] = {
+        "precision": None if precision == "auto" else precision,
+        "max-active": max_active,
+        "prune-ratio": prune_ratio or None,
+        "idf": idf,
+        "lexical-weight": lexical_weight,
+        "k1": k1,
+        "b": b,
+        "language": language,
+        "tune-split": tune_split or None,
+        "tune-queries": tune_queries,
+        "tune-sparse": tune_sparse,
+    }
+    runs = [RunFile.parse(each) for each in run or []]
+    specs = systems_asked_for(
+        systems,
+        sparse or [],
+        dense or [],
+        has_runs=bool(runs),
+        options=given,
+    )
     cache = cache_dir or user_cache() / "vectors"
-    reports: list[CollectionReport] = []
-    for source, corpus in sources:
-        with tempfile.TemporaryDirectory(prefix="lsr-eval-") as work, shown_progress() as progress:
-            options = SystemOptions(
-                source,
-                split,
-                depth,
-                dense,
-                k1,
-                b,
-                cache,
-                plan_fields(settings=settings),
-                tune_split,
-                tune_queries,
-                tune_sparse,
-                sparse or DEFAULT_MODEL,
-                chosen,
-            )
-            report = _evaluate_one(corpus, options, names, measures, Path(work), progress)
-        reports.append(report)
-        for sentence in report.warnings:
-            complain(f"warning: {sentence}")
-        for sentence in report.notes:
-            complain(sentence)
-        for name, reason in report.unavailable.items():
-            complain(f"{name} is not available: {reason}")
-        if json_file != Path("-"):
-            title = f"{corpus.name} ({split}): {report.n_documents:,} documents, "
-            print_table(f"{title}{report.n_queries:,} judged queries", *table(report))
-            if any(result.stage_ms for result in report.results):
-                print_table("milliseconds a query, mean, by stage", *stage_table(report))
-        if run_dir is not None:
-            _save_runs(report, corpus.name, run_dir)
-    _write_reports(reports, json_file, markdown_file)
-    if plot_file is not None:
-        plot(reports, plot_file)
-
-
-def _names(systems: str) -> list[str]:
-    names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
-    known = (*SYSTEMS, *LEARNED)
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise InputError(
-            f"not a system: {', '.join(unknown) or 'nothing given'}; choose from {', '.join(known)}"
-        )
-    return names
-
-
-def _evaluate_one(
-    corpus: JudgedCorpus,
-    options: SystemOptions,
-    names: list[str],
-    metrics: list[str],
-    work: Path,
-    progress: Progress,
-) -> CollectionReport:
-    qrels = corpus.qrels(options.split)
-    everything = list(corpus.queries())
-    queries = judged_queries(everything, qrels)
-    systems: list[System] = []
-    unavailable: dict[str, str] = {}
-    needs_dense = any(name not in (*ONLY_SPARSE, LuceneBm25.name) for name in names)
-    made = Systems(corpus, options, work, progress, with_dense=needs_dense)
-    made.check(names)
-    for name in names:
-        try:
-            systems.append(made.make(name))
-        except UnavailableError as error:
-            unavailable[name] = str(error)
-    doc_ids = {document.doc_id for document in corpus.documents()}
-    results = evaluate_systems(
-        systems, queries, qrels, metrics, depth=options.depth, progress=progress
+    folders = [folder for folder in (run_dir, results, cache_dir) if folder is not None]
+    output = EvaluationOutput(json_file, markdown_file, plot_file, tuple(folders), format_name)
+    output.check()
+    options = SystemOptions(
+        cache,
+        depth,
+        0.9 if k1 is None else k1,
+        0.4 if b is None else b,
+        language or "english",
+        plan_fields(settings=settings),
+        tune_split,
+        300 if tune_queries is None else tune_queries,
+        tune_sparse,
     )
-    made.close()
-    return CollectionReport(
-        dataset=corpus.name,
-        split=options.split,
-        n_documents=len(doc_ids),
-        n_queries=len(queries),
-        depth=options.depth,
-        results=results,
-        unavailable=unavailable,
-        warnings=_doubts(corpus.name, doc_ids, {q.query_id for q in everything}, qrels),
-        notes=made.notes,
-    )
-
-
-def _doubts(name: str, doc_ids: set[str], query_ids: set[str], qrels: Qrels) -> list[str]:
-    judged = {doc_id for grades in qrels.values() for doc_id in grades}
-    n_documents = len(judged - doc_ids)
-    n_queries = len(set(qrels) - query_ids)
-    doubts: list[str] = []
-    if n_documents:
-        doubts.append(
-            f"{name}: {n_documents:,} judged documents are not in the collection, "
-            "so no system can find them"
+    chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_weight)
+    with shown_progress() as progress:
+        benchmark = Benchmark(
+            specs,
+            runs,
+            Models(chosen),
+            options,
+            baseline,
+            None if results is None else ResultsFolder(results),
+            run_dir,
+            progress,
+            complain,
         )
-    if n_queries:
-        doubts.append(f"{name}: {n_queries:,} judged queries have no text and were left out")
-    return doubts
+        _measure_all(benchmark, _wanted(datasets, metrics), split, output)
 
 
-def _save_runs(report: CollectionReport, name: str, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for result in report.results:
-            write_run(folder / f"{name}.{result.name}.trec", result.run, result.name)
-    except OSError as error:
-        raise StorageError(f"the runs cannot be saved in {folder} ({error.strerror})") from error
+def _wanted(datasets: list[str], metrics: str | None) -> list[SuiteMember]:
+    """Collections with their measures, those of the suite or those that are named."""
+    found = members(datasets)
+    if metrics is None:
+        return found
+    names = tuple(name.strip() for name in metrics.split(",") if name.strip())
+    return [SuiteMember(member.source, names) for member in found]
 
 
-def _write_reports(
-    reports: list[CollectionReport], json_file: Path | None, markdown_file: Path | None
+def _measure_all(
+    benchmark: Benchmark, wanted: list[SuiteMember], split: str | None, output: EvaluationOutput
 ) -> None:
-    if json_file == Path("-"):
-        print_json(as_json(reports))
-    elif json_file is not None:
-        _write(json_file, orjson.dumps(as_json(reports), option=orjson.OPT_INDENT_2) + b"\n")
-    if markdown_file is not None:
-        _write(markdown_file, as_markdown(reports).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
+    """Collection by collection; what was measured is reported, whatever happens to the rest."""
+    reports: list[CollectionReport] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written ({error.strerror})") from error
+        for prepared in benchmark.prepare(wanted, split):
+            report = benchmark.measure(prepared)
+            output.show(report)
+            reports.append(report)
+    except (LsrError, KeyboardInterrupt):
+        if reports:
+            complain(f"stopped; the report has the {len(reports)} collections that were measured")
+            output.finish(reports)
+        raise
+    output.finish(reports)

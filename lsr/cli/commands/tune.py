@@ -51,13 +51,16 @@ def tune(
     held-out queries. Later searches of the index use the stored plan unless a request overrides
     it. An interrupted run stores nothing.
     """
-    from lsr.evaluation.evaluate import judged_queries
+    from lsr.evaluation.evaluate import judged_queries, named
     from lsr.evaluation.tune_collection import tune_collection
     from lsr.index.collection.reader import CollectionReader
 
     asked, judgements = open_queries(queries), open_qrels(qrels)
-    if not judged_queries(asked, judgements):
+    usable = {query.query_id for query in judged_queries(asked, judgements)}
+    if not usable:
         raise InputError(f"no query of {queries} has judgements in {qrels}; check that they match")
+    if lost := [name for name, grades in judgements.items() if grades and name not in usable]:
+        complain(f"warning: {named(lost)} without text in {queries}: not tuned on")
     base = plan_from(plan_fields(settings=settings), SearchPlan())
     reader = CollectionReader.open(index)
     with shown_progress() as progress:

@@ -1,0 +1,78 @@
+"""The models of an evaluation: each is opened, and tried, before anything is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lsr.encoders.dense import open_dense_encoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
+from lsr.encoders.registry import BM25, open_learned
+from lsr.errors import InputError, UnavailableError
+from lsr.types import EncoderIdentity
+
+if TYPE_CHECKING:
+    from lsr.encoders.learned.encoder import LearnedOptions
+
+__all__ = ["Models"]
+
+_PROBE = "a text to try a model with"
+
+
+class Models:
+    """Opens models by name; dense ones stay open, as they learn nothing from a collection.
+
+    Args:
+        learned_options: how learned sparse models are used.
+
+    Attributes:
+        unavailable: name of a model to what is not installed for it.
+    """
+
+    def __init__(self, learned_options: LearnedOptions | None = None) -> None:
+        self.unavailable: dict[str, str] = {}
+        self._options = learned_options
+        self._dense: dict[str, DenseEncoder] = {}
+        self._identities: dict[tuple[str, str], EncoderIdentity] = {}
+
+    def check(self, sparse: Sequence[str], dense: Sequence[str]) -> None:
+        """Open each, and let each encode a few words.
+
+        Raises:
+            InputError: there is no such model, it is damaged, or it is of another kind.
+        """
+        for name in sparse:
+            if name == BM25:
+                raise InputError(
+                    "--sparse names learned models; bm25 is a system, so write --systems bm25"
+                )
+            try:
+                encoder = self.sparse(name)
+                self._identities["sparse", name] = encoder.identity
+                encoder.encode_documents([_PROBE])
+            except UnavailableError as error:
+                self.unavailable[name] = str(error)
+        for name in dense:
+            try:
+                self._identities["dense", name] = self.dense(name).identity
+            except UnavailableError as error:
+                self.unavailable[name] = str(error)
+
+    def sparse(self, name: str) -> Encoder:
+        """A learned model that has seen no collection. Raises InputError as `open_learned`."""
+        return open_learned(name, self._options)
+
+    def dense(self, name: str) -> DenseEncoder:
+        """A dense model. Raises as `open_dense_encoder`."""
+        if name not in self._dense:
+            self._dense[name] = open_dense_encoder(name)
+        return self._dense[name]
+
+    def identity(self, side: str, name: str) -> dict[str, object]:
+        """All that decides a model's vectors, as plain values; of one that was checked.
+
+        Args:
+            side: sparse or dense.
+        """
+        identity = self._identities[side, name]
+        return {"sha256": identity.sha256, **identity.parameters}

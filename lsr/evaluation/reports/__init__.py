@@ -1,0 +1,1 @@
+"""Evaluation results for people: tables, Markdown, LaTeX, CSV, a plot."""
