@@ -33,6 +33,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ResolvedPrecision = Literal["auto", "fp32", "bf16", "onnx-fp32", "onnx-int8"]
 """What a model is used in; "auto" only where torch is not there to say what that is."""
 
+COMPUTED = "text by text"
+"""How networks compute: vectors kept by version 0.1, which depend on their neighbours, are of
+another key."""
+
 
 @dataclass(frozen=True)
 class LearnedOptions:
@@ -147,7 +151,7 @@ class LearnedSource:
     @property
     def key(self) -> str:
         """Of the network and how it computes: same key, same vectors."""
-        return f"{self.sha256} {self.precision}"
+        return f"{self.sha256} {self.precision} {COMPUTED}"
 
     def open(self) -> Network:
         """The network. Raises InputError when the model is gone, or another one now."""
