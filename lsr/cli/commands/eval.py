@@ -10,7 +10,15 @@ import orjson
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
-from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
+from lsr.cli.encoder_options import (
+    Idf,
+    LexicalWeight,
+    MaxActive,
+    Precision,
+    PruneRatio,
+    SparseQuery,
+    TrustRemoteCode,
+)
 from lsr.cli.plan_options import Settings, plan_fields
 from lsr.datasets.open import JudgedCorpus, open_judged_corpus
 from lsr.datasets.trec import write_run
@@ -67,6 +75,8 @@ def evaluate(
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
     lexical_terms: LexicalWeight = None,
+    sparse_query: SparseQuery = None,
+    trust_remote_code: TrustRemoteCode = False,
     k1: Annotated[float, typer.Option(help="BM25's k1, for both BM25 systems.")] = 0.9,
     b: Annotated[float, typer.Option(help="BM25's b, for both BM25 systems.")] = 0.4,
     settings: Settings = None,
@@ -110,9 +120,12 @@ def evaluate(
     Differences from the first system are tested by a paired t-test over queries.
     """
     names = _names(systems)
-    if sparse is not None and not set(names) & set(LEARNED):
+    is_named = sparse is not None or sparse_query is not None or trust_remote_code
+    if is_named and not set(names) & set(LEARNED):
         names.append("learned")
-    chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
+    chosen = learned_options(
+        precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trust_remote_code
+    )
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
     if plot_file is not None:

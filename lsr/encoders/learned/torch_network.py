@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.learned.model_classes import model_classes
+from lsr.encoders.learned.model_classes import has_own_code, model_classes
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.packed_model import unpacked
 from lsr.encoders.learned.pruning import rows_of
@@ -53,6 +53,7 @@ class TorchNetwork:
         model: the folder.
         precision: "bf16" computes matrix products in bfloat16 (weights differ by about 1%);
             "auto" does so where the machine is built for it.
+        trust_remote_code: run the code that the model brings along.
 
     Attributes:
         batches: puts texts together; on a CPU those of one number of tokens.
@@ -62,10 +63,12 @@ class TorchNetwork:
         InputError: the model cannot be loaded.
     """
 
-    def __init__(self, model: ModelFolder, precision: Precision = "auto") -> None:
+    def __init__(
+        self, model: ModelFolder, precision: Precision = "auto", *, trust_remote_code: bool = False
+    ) -> None:
         self._folder = model
         self.precision = resolved_precision(precision)
-        self._model = _load(model)
+        self._model = _load(model, trust_remote_code)
         self.batches: Batching = padded if self._model.device.type == "cuda" else of_one_length
         self._half = self.precision == "bf16"
         self._pooled = {side: _PooledRoute.find(self._model, side, self._half) for side in _ROUTES}
@@ -258,7 +261,7 @@ def _check_installed() -> None:
         )
 
 
-def _load(folder: ModelFolder) -> SparseEncoder:
+def _load(folder: ModelFolder, trust_remote_code: bool) -> SparseEncoder:
     _check_installed()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything
     import torch
@@ -270,9 +273,18 @@ def _load(folder: ModelFolder) -> SparseEncoder:
     transformers_logging.disable_progress_bar()
     try:
         model = SparseEncoder._load_with_module_classes(
-            str(place), model_classes(place), device=device
+            str(place),
+            model_classes(place),
+            device=device,
+            trust_remote_code=trust_remote_code,
         )
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
+        if not trust_remote_code and has_own_code(folder.modules):
+            raise InputError(
+                f"the sparse model in {folder.path} runs code of its own, which is not run unless "
+                "you trust it; read it, then give --trust-remote-code to lsr index build, lsr eval "
+                "or lsr encode, or trust_remote_code=True to lsr.load_encoder"
+            ) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"the sparse model in {folder.path} cannot be loaded ({reason}); give a folder that "
