@@ -1,12 +1,13 @@
 """Vectors as functions of their texts: how many change with their neighbours, and what it costs.
 
     python -m bench.relevance.vectors_of_texts --corpus path/to/scifact [--documents 200]
-    [--passes 3] [--export]
+    [--passes 3] [--chunk 250] [--only int8] [--export]
 
 Two ways of each network: padded batches of texts of nearly one length, as version 0.1 computed,
 and the way of today. Both encode the documents in chunks of all, of 37 and of 1; counted are
 vectors that are not equal in bits to those of the chunk of all. For documents a second, of CPU
-time, the two take turns over chunks of 250 (as a collection is built), and the best pass counts.
+time, the two take turns chunk by chunk (of 250, as a collection is built, or of --chunk), and the
+least of all passes counts, of each chunk.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ from lsr.sparse import CSR
 
 __all__ = ["main"]
 
-CHUNK = 250
 OLD_TEXTS, OLD_TOKENS = 16, 1_024
 """Texts and tokens in a batch of a graph, in version 0.1."""
 
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, help="a BEIR folder or an ir_datasets id")
     parser.add_argument("--documents", type=int, default=200)
     parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--chunk", type=int, default=250, help="documents between two turns")
     parser.add_argument("--export", action="store_true", help="export to ONNX in fp32 too")
     parser.add_argument("--only", help="networks, comma-separated: int8, onnx-fp32, fp32, bf16")
     given = parser.parse_args()
@@ -58,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for name, ways in _networks(given.model, Path(work) if given.export else None).items():
             if not given.only or name in given.only.split(","):
-                _print(name, ways, texts, given.passes)
+                _print(name, ways, texts, given.passes, given.chunk)
 
 
 def _networks(model: str, work: Path | None) -> dict[str, tuple[Encode, Encode]]:
@@ -99,13 +100,18 @@ def _formerly(graph: OnnxNetwork, tokenizer: Any, texts: Sequence[str]) -> CSR:
     return CSR.concatenate(parts).take(np.argsort(order).tolist())
 
 
-def _print(name: str, ways: tuple[Encode, Encode], texts: list[str], passes: int) -> None:
-    best = [float("inf")] * len(ways)
-    for _ in range(passes):
-        for i, encode in enumerate(ways):
-            start = time.process_time()
-            _in_chunks(encode, texts, CHUNK)
-            best[i] = min(best[i], time.process_time() - start)
+def _print(
+    name: str, ways: tuple[Encode, Encode], texts: list[str], passes: int, chunk: int
+) -> None:
+    starts = range(0, len(texts), chunk)
+    seconds = np.full((len(ways), passes, len(starts)), np.inf)
+    for number in range(passes):
+        for part, start in enumerate(starts):
+            for way in np.roll(range(len(ways)), number).tolist():
+                began = time.process_time()
+                ways[way](texts[start : start + chunk])
+                seconds[way, number, part] = time.process_time() - began
+    best = seconds.min(axis=1).sum(axis=1)
     for i, (way, encode) in enumerate(zip(("padded batches", "today"), ways, strict=True)):
         whole = _in_chunks(encode, texts, len(texts))
         others = [np.abs(whole - _in_chunks(encode, texts, size)) for size in (37, 1)]
