@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Idf", "LexicalWeight", "MaxActive", "Precision", "PruneRatio"]
+__all__ = [
+    "Idf",
+    "LexicalWeight",
+    "MaxActive",
+    "Precision",
+    "PruneRatio",
+    "SparseQuery",
+    "TrustRemoteCode",
+]
 
 Precision = Annotated[
     str,
@@ -42,5 +50,21 @@ LexicalWeight = Annotated[
         "--lexical-weight",
         help="Learned model: weight of the BM25 score of the document's own words; 0 for none; "
         "default: as the model says.",
+    ),
+]
+SparseQuery = Annotated[
+    str | None,
+    typer.Option(
+        "--sparse-query",
+        metavar="MODEL",
+        help="Learned model: another model for queries, of the same vocabulary; default: that of "
+        "--sparse.",
+    ),
+]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code",
+        help="Learned model: run the Python code that the model brings along; read it first.",
     ),
 ]

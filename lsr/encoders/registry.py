@@ -54,8 +54,9 @@ def open_sparse(
         return open_learned(name, options)
     if has_options:
         raise InputError(
-            "bm25 takes no --precision, --max-active, --prune-ratio, --idf or --lexical-weight; "
-            "name a learned model with --sparse, or leave them out"
+            "bm25 takes no --precision, --max-active, --prune-ratio, --idf, --lexical-weight, "
+            "--sparse-query or --trust-remote-code; name a learned model with --sparse, or leave "
+            "them out"
         )
     return Bm25Encoder(**given)
 
@@ -71,18 +72,28 @@ def _bm25_options(k1: float | None, b: float | None, language: str | None) -> Bm
     return given
 
 
-def load_encoder(name: str) -> Encoder:
+def load_encoder(
+    name: str, *, query_model: str | None = None, trust_remote_code: bool = False
+) -> Encoder:
     """A sparse encoder by name: `bm25`, a model that comes with this package, a folder or hub id.
 
+    Args:
+        query_model: a second model, for queries, with the same vocabulary.
+        trust_remote_code: run the code that the model brings along.
+
     Raises:
-        InputError: there is no such model.
+        InputError: there is no such model, the two have different vocabularies, or the model
+            brings code along and is not trusted, or brings none and is.
 
     Example:
         >>> import lsr
         >>> lsr.load_encoder("doc-mini").encode_queries(["rotate a key"]).n_rows
         1
     """
-    return open_sparse(name)
+    if query_model is None and not trust_remote_code:
+        return open_sparse(name)
+    options = learned_options(query_model=query_model, trust_remote_code=trust_remote_code)
+    return open_sparse(name, options=options)
 
 
 def open_learned(name: str, options: LearnedOptions | None = None) -> AnyLearned:
@@ -98,6 +109,8 @@ def learned_options(
     prune_ratio: float = 0.0,
     idf: str | None = None,
     lexical_weight: float | None = None,
+    query_model: str | None = None,
+    trust_remote_code: bool = False,
 ) -> LearnedOptions:
     """Options as they were typed. Raises InputError for what is out of range."""
     from lsr.encoders.learned.lexical_terms import LexicalTerms
@@ -114,6 +127,8 @@ def learned_options(
         prune_ratio,
         None if idf is None else chosen(idf, IDF_SOURCES, "idf of"),
         lexical_weight,
+        query_model,
+        trust_remote_code,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import print_json, shown_progress
-from lsr.cli.encoder_options import MaxActive, Precision, PruneRatio
+from lsr.cli.encoder_options import MaxActive, Precision, PruneRatio, TrustRemoteCode
 from lsr.cli.index_options import AsJson
 from lsr.datasets.open import open_corpus, open_queries
 from lsr.datasets.records import Columns
@@ -47,6 +47,7 @@ def encode(
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
+    trust_remote_code: TrustRemoteCode = False,
     scale: Annotated[
         float,
         typer.Option(help="Multiply weights by this and round to whole numbers; 0 leaves them."),
@@ -67,7 +68,14 @@ def encode(
     from lsr.encoders.encode_shards import ShardPlan, encode_shards, write_one_file
 
     encoder = open_learned(
-        model, learned_options(precision, max_active, prune_ratio, lexical_weight=0.0)
+        model,
+        learned_options(
+            precision,
+            max_active,
+            prune_ratio,
+            lexical_weight=0.0,
+            trust_remote_code=trust_remote_code,
+        ),
     )
     documents: Iterable[Document]
     if queries:

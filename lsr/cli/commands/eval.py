@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import complain, shown_progress
-from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
+from lsr.cli.encoder_options import (
+    Idf,
+    LexicalWeight,
+    MaxActive,
+    Precision,
+    PruneRatio,
+    SparseQuery,
+    TrustRemoteCode,
+)
 from lsr.cli.evaluation_output import EvaluationOutput
 from lsr.cli.evaluation_systems import DEFAULT_SYSTEMS, systems_asked_for
 from lsr.cli.plan_options import Settings, plan_fields
@@ -95,6 +103,8 @@ def evaluate(
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
     lexical_weight: LexicalWeight = None,
+    sparse_query: SparseQuery = None,
+    trust_remote_code: TrustRemoteCode = False,
     k1: Annotated[float | None, typer.Option(help="BM25's k1; default: 0.9.")] = None,
     b: Annotated[float | None, typer.Option(help="BM25's b; default: 0.4.")] = None,
     language: Annotated[
@@ -168,6 +178,8 @@ def evaluate(
         "prune-ratio": prune_ratio or None,
         "idf": idf,
         "lexical-weight": lexical_weight,
+        "sparse-query": sparse_query,
+        "trust-remote-code": trust_remote_code,
         "k1": k1,
         "b": b,
         "language": language,
@@ -198,7 +210,9 @@ def evaluate(
         300 if tune_queries is None else tune_queries,
         tune_sparse,
     )
-    chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_weight)
+    chosen = learned_options(
+        precision, max_active, prune_ratio, idf, lexical_weight, sparse_query, trust_remote_code
+    )
     with shown_progress() as progress:
         benchmark = Benchmark(
             specs,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import CorpusFrequencies
 from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.model_classes import trust
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import (
     LazyNetwork,
@@ -157,9 +158,10 @@ class LearnedLexicalEncoder(LexicalEncoder[LearnedEncoder]):
 
     def __init__(self, inner: LearnedEncoder, words: Bm25Encoder | None = None) -> None:
         if not isinstance(inner.queries, TableQueries):
+            place = (inner.source.query or inner.source).place
             raise InputError(
-                f"{inner.source.place} encodes its queries by a network, whose scores are of "
-                "another scale than own terms'; leave their weight at 0"
+                f"{place} encodes its queries by a network, whose scores are of another scale than "
+                "own terms'; leave their weight at 0"
             )
         super().__init__(inner, inner.source.lexical_terms or LexicalTerms(), words)
         self._table = inner.queries
@@ -212,6 +214,8 @@ def _identity(encoder: LearnedEncoder, words: Bm25Encoder | None = None) -> Enco
         parameters["prune_ratio"] = source.prune_ratio
     if source.min_idf:
         parameters["min_idf"] = source.min_idf
+    if source.query is not None:
+        parameters["query_model"] = source.query.name
     if source.lexical_terms is not None:
         parameters["lexical_weight"] = source.lexical_terms.weight
     return EncoderIdentity("learned", source.name, digest.hexdigest(), parameters)
@@ -227,23 +231,67 @@ def open_learned(model: str, options: LearnedOptions | None = None) -> AnyLearne
     Raises:
         InputError: there is no such model, or an option does not fit it.
     """
+    options = options or LearnedOptions()
     folder = ModelFolder.open(model)
-    source = LearnedSource.resolved(model, folder, options or LearnedOptions())
-    pieces = WordPieces(folder.tokenizer_json(), *folder.truncation())
-    network = LazyNetwork(source)
-    prompt = folder.prompts.get("query", "")
+    asked = folder if options.query_model is None else ModelFolder.open(options.query_model)
+    source = LearnedSource.resolved(model, folder, options, asked)
+    _settle_trust(source, options)
+    pieces = WordPieces(asked.tokenizer_json(), *asked.truncation())
+    network, of_queries = _networks(source)
+    prompt = asked.prompts.get("query", "")
     queries: QuerySide
-    if folder.query is not None:
-        weights = folder.query_weights(pieces.vocabulary)
+    if asked.query is not None:
+        weights = asked.query_weights(pieces.vocabulary)
         queries = _table(source, pieces, weights, prompt, CorpusFrequencies.none(len(weights)))
     elif source.idf == "corpus":
         raise InputError(
-            f"{model} encodes its queries by a network and has no table of idf; leave idf at model"
+            f"{options.query_model or model} encodes its queries by a network and has no table of "
+            "idf; leave idf at model"
         )
     else:
-        queries = NetworkQueries(pieces, network, network.n_terms, prompt=prompt)
+        queries = NetworkQueries(pieces, of_queries, of_queries.n_terms, prompt=prompt)
+    if source.query is not None:
+        _check_one_vocabulary(source, folder, pieces, network.n_terms, queries.n_terms)
     encoder = LearnedEncoder(source, queries, _documents(source, network, queries.n_terms))
     return encoder if source.lexical_terms is None else LearnedLexicalEncoder(encoder)
+
+
+def _settle_trust(source: LearnedSource, options: LearnedOptions) -> None:
+    """Keep that code is trusted. Raises InputError where there is none to trust."""
+    coded = [each for each in (source, source.query) if each is not None and each.has_code]
+    if options.trust_remote_code and not coded:
+        raise InputError(
+            f"{source.place} brings no code of its own along, so there is none to trust; leave "
+            "--trust-remote-code out"
+        )
+    for each in coded:
+        trust(each.sha256, Path(each.place))
+
+
+def _networks(source: LearnedSource) -> tuple[LazyNetwork, LazyNetwork]:
+    """Of documents and of queries, which may be one."""
+    network = LazyNetwork(source)
+    return network, network if source.query is None else LazyNetwork(source.query)
+
+
+def _check_one_vocabulary(
+    source: LearnedSource,
+    folder: ModelFolder,
+    pieces: WordPieces,
+    n_document_terms: int,
+    n_query_terms: int,
+) -> None:
+    """Raises InputError when a term is not the same for documents and queries."""
+    assert source.query is not None
+    own, asked = WordPieces(folder.tokenizer_json()).vocabulary, pieces.vocabulary
+    differing = sorted({*own.items()} ^ {*asked.items()}, key=lambda item: (item[1], item[0]))
+    if differing or n_document_terms != n_query_terms:
+        token = f"; the first that differs is {differing[0][0]!r}" if differing else ""
+        raise InputError(
+            f"{source.place} and {source.query.place} have two vocabularies ({n_document_terms:,} "
+            f"and {n_query_terms:,} terms{token}); name a model of queries that was trained with "
+            "that of the documents"
+        )
 
 
 def load_learned(folder: Path) -> AnyLearned:
@@ -259,8 +307,8 @@ def load_learned(folder: Path) -> AnyLearned:
             (folder / "tokenizer.json").read_bytes(), state["max_tokens"], state["truncation_side"]
         )
         n_terms, prompt = int(state["n_terms"]), state["prompt"]
-        network = LazyNetwork(source)
-        queries: QuerySide = NetworkQueries(pieces, network, n_terms, prompt=prompt)
+        network, of_queries = _networks(source)
+        queries: QuerySide = NetworkQueries(pieces, of_queries, n_terms, prompt=prompt)
         if state["table"]:
             weights, counted = _tables(folder, n_terms, state)
             queries = _table(source, pieces, weights, prompt, counted)

@@ -3,7 +3,7 @@
 The folder is one of sentence-transformers' `SparseEncoder`: `modules.json`, in it a `Router` whose
 query route is one `SparseStaticEmbedding` (then queries need no network), or a transformer for
 both sides. A masked language model with an `idf.json` beside it (OpenSearch's layout) counts as the
-first.
+first, one without (SPLADE's) as the second.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ _INFLUENTIAL = (
 """Files of a module that its output depends on; a README is none. (`search_defaults.json` is kept
 with each index.)"""
 
+_CODE = "*.py"
+"""Code of its own, which a model's output depends on where it is trusted."""
+
+_FRAMEWORK = {"DualEncoder", "MLM", "MLP", "BINARY", "CLS_MLM"}
+"""Kinds of checkpoints of the framework of Nguyen et al. 2023, in their config.json."""
+
+_BERT = {"BertTokenizer", "DistilBertTokenizer", "PreTrainedTokenizer", "TokenizersBackend"}
+"""Classes of tokenizers that a vocab.txt alone describes, without "Fast" at their ends."""
+
 _MOST_TOKENS = 1_000_000
 """Limits above this stand for none, in tokenizer_config.json."""
 
@@ -90,6 +99,7 @@ class ModelFolder:
         elif (path / "modules.json").is_file():
             modules = [path / _name(entry, "path") for entry in _json(path / "modules.json", list)]
         elif (path / "config.json").is_file():
+            _check_no_framework(path)
             modules = [path]
         else:
             raise InputError(
@@ -120,12 +130,17 @@ class ModelFolder:
             defaults=SearchDefaults.read(path),
         )
 
-    def sha256(self) -> str:
-        """The hash of all files that the model's output depends on, whatever the folder's place."""
+    def sha256(self, *, with_code: bool = False) -> str:
+        """The hash of all files that the model's output depends on, whatever the folder's place.
+
+        Args:
+            with_code: count the code that the folder brings along.
+        """
+        patterns = (*_INFLUENTIAL, _CODE) if with_code else _INFLUENTIAL
         found = {
             file.relative_to(self.path).as_posix(): file
             for folder in self.modules
-            for pattern in _INFLUENTIAL
+            for pattern in patterns
             for file in folder.glob(pattern)
             if file.is_file()
         }
@@ -137,14 +152,18 @@ class ModelFolder:
         return digest.hexdigest()
 
     def tokenizer_json(self) -> bytes:
-        """The tokenizer that queries are cut by.
+        """The tokenizer that queries are cut by; of a BERT, vocab.txt alone will do.
 
         Raises:
             DataError: there is none of the package tokenizers.
         """
-        for folder in (*([self.query] if self.query else []), *self.modules):
+        folders = (*([self.query] if self.query else []), *self.modules)
+        for folder in folders:
             if (folder / "tokenizer.json").is_file():
                 return (folder / "tokenizer.json").read_bytes()
+        for folder in folders:
+            if (folder / "vocab.txt").is_file():
+                return _tokenizer_of(folder)
         raise DataError(
             "has no tokenizer.json; load and save the model with sentence-transformers, which "
             "writes one",
@@ -225,6 +244,52 @@ def read_tensor(path: Path, name: str) -> NDArray[np.float32]:
         raise DataError(
             f"the array {name!r} cannot be read ({error}); save the model again", path=path
         ) from error
+
+
+def _tokenizer_of(folder: Path) -> bytes:
+    """The tokenizer.json that transformers makes of a BERT's vocab.txt."""
+    from tokenizers import BertWordPieceTokenizer
+    from tokenizers.models import WordPiece
+
+    config: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            config |= _json(folder / name, dict)
+    kind = str(config.get("tokenizer_class") or "BertTokenizer")
+    if kind.removesuffix("Fast") not in _BERT:
+        raise DataError(
+            f"has a vocab.txt of the tokenizer {kind} and no tokenizer.json; load and save the "
+            "model with sentence-transformers, which writes one",
+            path=folder,
+        )
+    special = {}
+    for name in ("unk", "sep", "cls", "pad", "mask"):
+        token = config.get(f"{name}_token") or f"[{name.upper()}]"
+        special[f"{name}_token"] = str(token["content"] if isinstance(token, dict) else token)
+    try:
+        tokenizer = BertWordPieceTokenizer(
+            vocab=WordPiece.read_file(str(folder / "vocab.txt")),
+            clean_text=True,
+            handle_chinese_chars=config.get("tokenize_chinese_chars", True),
+            strip_accents=config.get("strip_accents"),
+            lowercase=config.get("do_lower_case", True),
+            **special,
+        )
+    except Exception as error:  # the package raises nothing narrower
+        raise DataError(
+            f"is no vocabulary of a BERT ({error}); save the model again", path=folder / "vocab.txt"
+        ) from error
+    return str(tokenizer.to_str()).encode()
+
+
+def _check_no_framework(folder: Path) -> None:
+    kind = _json(folder / "config.json", dict).get("model_type")
+    if kind in _FRAMEWORK:
+        raise InputError(
+            f"{folder} is a checkpoint of thongnt99/learned-sparse-retrieval (model_type {kind}), "
+            "whose classes neither transformers nor lsr has; train that method here with lsr train "
+            "(docs/training.md), or take the model from a folder of sentence-transformers"
+        )
 
 
 def _table(path: Path) -> NDArray[np.float32]:

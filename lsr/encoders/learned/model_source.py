@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.model_classes import has_own_code, is_trusted
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.onnx_network import OnnxNetwork, is_sparse_export, packaged_graph
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
@@ -33,6 +34,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ResolvedPrecision = Literal["auto", "fp32", "bf16", "onnx-fp32", "onnx-int8"]
 """What a model is used in; "auto" only where torch is not there to say what that is."""
 
+COMPUTED = "text by text"
+"""How networks compute: vectors kept by version 0.1, which depend on their neighbours, are of
+another key."""
+
 
 @dataclass(frozen=True)
 class LearnedOptions:
@@ -50,6 +55,8 @@ class LearnedOptions:
         idf: "model" for the table that the model came with; "corpus" for that of the collection,
             drawn towards the model's (`lsr.encoders.learned.idf.shrunk_idf`); None for what the
             model says.
+        query_model: the model of queries, where it is another one of the same vocabulary.
+        trust_remote_code: run the code that a model brings along.
 
     Raises:
         InputError: there is no such precision or source of the table.
@@ -60,6 +67,8 @@ class LearnedOptions:
     prune_ratio: float = 0.0
     idf: IdfSource | None = None
     lexical_weight: float | None = None
+    query_model: str | None = None
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -91,6 +100,8 @@ class LearnedSource:
         precision, max_active, prune_ratio, idf: as in `LearnedOptions`, resolved.
         min_idf: see `lsr.encoders.learned.recommended.SearchDefaults`.
         lexical_terms: that stand beside the model's, or None.
+        query: the model of queries, or None where it is this one.
+        has_code: it runs code of its own, which the hash covers.
     """
 
     name: str
@@ -102,52 +113,69 @@ class LearnedSource:
     idf: IdfSource
     min_idf: float = 0.0
     lexical_terms: LexicalTerms | None = None
+    query: LearnedSource | None = None
+    has_code: bool = False
 
     @classmethod
-    def resolved(cls, model: str, folder: ModelFolder, options: LearnedOptions) -> LearnedSource:
+    def resolved(
+        cls, model: str, folder: ModelFolder, options: LearnedOptions, asked: ModelFolder
+    ) -> LearnedSource:
         """A model that is there, by options, or by what it says itself where they say nothing.
 
         Args:
             model: what it was asked for by: a folder, or a name.
             folder: what that name led to.
+            asked: likewise of the queries' model, or the same.
 
         Raises:
             InputError: the precision does not fit the model.
         """
         place = folder.path.resolve()
         is_folder = Path(model).is_dir()
-        idf = folder.defaults.idf if folder.query is not None else "model"
+        idf = asked.defaults.idf if asked.query is not None else "model"
+        has_code = options.trust_remote_code and has_own_code(folder.modules)
+        query = None
+        if options.query_model is not None:
+            query = cls.resolved(
+                options.query_model, asked, replace(options, query_model=None), asked
+            )
         terms = folder.defaults.lexical_terms
         if options.lexical_weight is not None:
             terms = replace(terms or LexicalTerms(), weight=options.lexical_weight)
         return cls(
             name=place.name if is_folder else model,
             place=str(place) if is_folder else model,
-            sha256=folder.sha256(),
+            sha256=folder.sha256(with_code=has_code),
             precision=precision_of(place, options.precision),
             max_active=options.max_active or folder.max_active,
             prune_ratio=options.prune_ratio,
             idf=options.idf or idf,
-            min_idf=folder.defaults.min_idf,
+            min_idf=asked.defaults.min_idf,
             lexical_terms=terms if terms is not None and terms.weight else None,
+            query=query,
+            has_code=has_code,
         )
 
     @classmethod
     def of(cls, state: dict[str, Any]) -> LearnedSource:
         """As `asdict` wrote it, or version 0.1, where lexical terms were called own ones."""
         terms = state.pop("own_terms", None) or state.get("lexical_terms")
-        return cls(**(state | {"lexical_terms": terms and LexicalTerms(**terms)}))
+        query = state.get("query")
+        parts = {"lexical_terms": terms and LexicalTerms(**terms), "query": query and cls.of(query)}
+        return cls(**(state | parts))
 
     def to_dict(self) -> dict[str, Any]:
         """Fields that vectors depend on, named as in version 0.1: their hash names encoders."""
         content = asdict(self) | {"place": "", "name": ""}
         content["own_terms"] = content.pop("lexical_terms")
-        return content
+        del content["has_code"]
+        query = content.pop("query")
+        return content if query is None else content | {"query": self.query and self.query.key}
 
     @property
     def key(self) -> str:
         """Of the network and how it computes: same key, same vectors."""
-        return f"{self.sha256} {self.precision}"
+        return f"{self.sha256} {self.precision} {COMPUTED}"
 
     def open(self) -> Network:
         """The network. Raises InputError when the model is gone, or another one now."""
@@ -159,10 +187,16 @@ class LearnedSource:
                 f"the sparse model {self.name!r} is not at {self.place} any more, and documents "
                 f"cannot be encoded without it; {again}"
             ) from error
-        if folder.sha256() != self.sha256:
+        if folder.sha256(with_code=self.has_code) != self.sha256:
             raise InputError(
                 f"the sparse model at {self.place} is not the one it was, and vectors of two "
                 f"models do not go together; {again}"
+            )
+        if self.has_code and not is_trusted(self.sha256):
+            raise InputError(
+                f"the sparse model at {self.place} runs code of its own, which you have not "
+                "trusted on this machine; read it, then run once: lsr encode CORPUS "
+                f"{self.place} OUT --trust-remote-code"
             )
         if is_sparse_export(folder.path):
             return OnnxNetwork(folder.path)
@@ -170,7 +204,7 @@ class LearnedSource:
             return OnnxNetwork(folder.path / GRAPH_FOLDER)
         from lsr.encoders.learned.torch_network import TorchNetwork
 
-        return TorchNetwork(folder, self.precision)
+        return TorchNetwork(folder, self.precision, trust_remote_code=self.has_code)
 
 
 class LazyNetwork:

@@ -45,10 +45,6 @@ TOKENIZER_FILE = "tokenizer.json"
 TERM_WEIGHTS = "term_weights"
 """The graph's output, float32, shape (batch, n_terms)."""
 
-BATCH_TOKENS = 1_024
-"""Tokens in a batch, padding included: the graph holds logits for each of them."""
-BATCH_TEXTS = 16
-
 
 @dataclass(frozen=True)
 class SparseExportDescription:
@@ -145,32 +141,24 @@ class OnnxNetwork:
     def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
         """Vectors, one row per text, in order; a blank text is an empty row.
 
-        Args:
-            texts: encoded longest first, so that a batch holds texts of one length.
+        Each text is computed alone: in eight bits a graph scales a whole batch by its greatest
+        number, so that a text's vector would depend on those beside it.
 
         Raises:
             ModelError: the model gave numbers that are not finite.
         """
         prompt = self._description.prompts.get(side, "")
-        order = sorted((i for i, t in enumerate(texts) if t.strip()), key=lambda i: -len(texts[i]))
-        parts: list[CSR] = []
-        start, size = 0, BATCH_TEXTS
-        while start < len(order):
-            batch = order[start : start + size]
-            encodings = self._tokenizer.encode_batch([prompt + texts[i] for i in batch])
-            fits = max(BATCH_TOKENS // max(len(encodings[0].ids), 1), 1)
-            if fits < len(batch):
-                size = fits
-                continue  # the texts that come are no longer than these
-            parts.append(self._encode_batch(encodings))
-            start += size
-            size = min(fits, BATCH_TEXTS)
-        encoded = CSR.concatenate([*parts, CSR.empty(1, self.n_terms)])
-        place = np.full(len(texts), encoded.n_rows - 1, np.int64)
-        place[order] = np.arange(len(order))
-        return encoded.take(place.tolist())
+        blank = CSR.empty(1, self.n_terms)
+        rows = [self.rows([prompt + text]) if text.strip() else blank for text in texts]
+        return CSR.concatenate(rows) if rows else CSR.empty(0, self.n_terms)
 
-    def _encode_batch(self, encodings: list[Any]) -> CSR:
+    def rows(self, texts: list[str]) -> CSR:
+        """Vectors of texts that are computed together; they may depend on each other.
+
+        Raises:
+            ModelError: the model gave numbers that are not finite.
+        """
+        encodings = self._tokenizer.encode_batch(texts)
         tokens = {
             name: np.array([getattr(one, TOKEN_COLUMNS[name]) for one in encodings], np.int64)
             for name in self._description.inputs

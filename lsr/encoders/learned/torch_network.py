@@ -15,17 +15,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.learned.model_classes import model_classes
+from lsr.encoders.learned.model_classes import has_own_code, model_classes
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.packed_model import unpacked
 from lsr.encoders.learned.pruning import rows_of
+from lsr.encoders.learned.text_batches import Batching, of_one_length, padded
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.sparse import CSR
 
@@ -39,11 +40,6 @@ __all__ = ["Precision", "TorchNetwork", "resolved_precision"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
-BATCH_TOKENS = 4_096
-"""Tokens in a batch, padding included; a batch has at most `BATCH_TEXTS` texts."""
-BATCH_TEXTS = 64
-GPU_TIMES = 8
-"""Factor by which batches are larger on a GPU."""
 VOCABULARY_PIECE = 4_096
 """Columns of logits at a time: for 256 tokens 4 MB in float32, which a core's cache holds."""
 TOLERANCE = 1e-3
@@ -57,16 +53,23 @@ class TorchNetwork:
         model: the folder.
         precision: "bf16" computes matrix products in bfloat16 (weights differ by about 1%);
             "auto" does so where the machine is built for it.
+        trust_remote_code: run the code that the model brings along.
+
+    Attributes:
+        batches: puts texts together; on a CPU those of one number of tokens.
 
     Raises:
         UnavailableError: sentence-transformers is not installed.
         InputError: the model cannot be loaded.
     """
 
-    def __init__(self, model: ModelFolder, precision: Precision = "auto") -> None:
+    def __init__(
+        self, model: ModelFolder, precision: Precision = "auto", *, trust_remote_code: bool = False
+    ) -> None:
         self._folder = model
         self.precision = resolved_precision(precision)
-        self._model = _load(model)
+        self._model = _load(model, trust_remote_code)
+        self.batches: Batching = padded if self._model.device.type == "cuda" else of_one_length
         self._half = self.precision == "bf16"
         self._pooled = {side: _PooledRoute.find(self._model, side, self._half) for side in _ROUTES}
         if self._half:
@@ -85,44 +88,29 @@ class TorchNetwork:
     def encode(self, texts: Sequence[str], side: Literal["query", "document"]) -> CSR:
         """Vectors, one row per text, in order; a blank text is an empty row.
 
-        Args:
-            texts: encoded longest first, so that a batch holds texts of one length.
+        On a CPU a vector depends on its text alone, to the last bit; on a GPU batches are padded,
+        and the last bits may differ.
 
         Raises:
             ModelError: the model gave numbers that are not finite.
         """
         import torch
 
-        order = sorted((i for i, t in enumerate(texts) if t.strip()), key=lambda i: -len(texts[i]))
+        named = (i for i, text in enumerate(texts) if text.strip())
+        order = sorted(named, key=lambda i: -len(texts[i]))
         names = (self._folder.prompts.get(name) for name in _ROUTES[side])
         prompt = next((text for text in names if text), None)
+        places: list[int] = []
         parts: list[CSR] = []
         with torch.inference_mode(), self._autocast():
-            for batch in self._batches([texts[i] for i in order], side, prompt):
+            for rows, batch in self.batches(self._model, [texts[i] for i in order], side, prompt):
+                places += rows
                 parts.append(self._encode_batch(batch, side))
         encoded = CSR.concatenate(parts) if parts else CSR.empty(0, 0)
         place = np.full(len(texts), encoded.n_rows, np.int64)
-        place[order] = np.arange(len(order))
+        place[[order[i] for i in places]] = np.arange(len(places))
         blank = CSR.empty(1, encoded.n_terms)
         return CSR.concatenate([encoded, blank]).take(place.tolist())
-
-    def _batches(self, texts: list[str], side: str, prompt: str | None) -> Iterator[dict[str, Any]]:
-        """Features of consecutive texts, as many as fill a batch."""
-        times = GPU_TIMES if self._model.device.type == "cuda" else 1
-        start, size = 0, BATCH_TEXTS * times
-        while start < len(texts):
-            features = self._model.preprocess(texts[start : start + size], task=side, prompt=prompt)
-            length = features["input_ids"].shape[1] if "input_ids" in features else 1
-            fits = max(BATCH_TOKENS * times // max(length, 1), 1)
-            if fits < min(size, len(texts) - start):
-                size = fits
-                continue  # the texts that come are no longer than these
-            start += size
-            size = min(fits, BATCH_TEXTS * times)
-            yield {
-                key: value.to(self._model.device) if hasattr(value, "to") else value
-                for key, value in features.items()
-            }
 
     def _encode_batch(self, features: dict[str, Any], side: str) -> CSR:
         import torch
@@ -273,7 +261,7 @@ def _check_installed() -> None:
         )
 
 
-def _load(folder: ModelFolder) -> SparseEncoder:
+def _load(folder: ModelFolder, trust_remote_code: bool) -> SparseEncoder:
     _check_installed()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the folder has everything
     import torch
@@ -285,9 +273,18 @@ def _load(folder: ModelFolder) -> SparseEncoder:
     transformers_logging.disable_progress_bar()
     try:
         model = SparseEncoder._load_with_module_classes(
-            str(place), model_classes(place), device=device
+            str(place),
+            model_classes(place),
+            device=device,
+            trust_remote_code=trust_remote_code,
         )
     except (OSError, ValueError, ImportError, AttributeError, KeyError) as error:
+        if not trust_remote_code and has_own_code(folder.modules):
+            raise InputError(
+                f"the sparse model in {folder.path} runs code of its own, which is not run unless "
+                "you trust it; read it, then give --trust-remote-code to lsr index build, lsr eval "
+                "or lsr encode, or trust_remote_code=True to lsr.load_encoder"
+            ) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"the sparse model in {folder.path} cannot be loaded ({reason}); give a folder that "

@@ -99,11 +99,12 @@ def test_both_sides_of_a_symmetric_model(splade: Path) -> None:
 def test_batches_of_every_size_give_the_same_rows(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import lsr.encoders.learned.text_batches
     import lsr.encoders.learned.torch_network
 
     texts = [*TEXTS, *(" ".join(["cat", "dog"] * n) for n in range(1, 20))]
     whole = _dense(_fp32(model).encode_documents(texts))
-    monkeypatch.setattr(lsr.encoders.learned.torch_network, "BATCH_TOKENS", 64)
+    monkeypatch.setattr(lsr.encoders.learned.text_batches, "BATCH_TOKENS", 64)
     monkeypatch.setattr(lsr.encoders.learned.torch_network, "VOCABULARY_PIECE", 50)
     pieces = _dense(_fp32(model).encode_documents(texts))
     assert np.abs(whole - pieces).max() < 1e-5

@@ -11,7 +11,15 @@ import typer
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
-from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
+from lsr.cli.encoder_options import (
+    Idf,
+    LexicalWeight,
+    MaxActive,
+    Precision,
+    PruneRatio,
+    SparseQuery,
+    TrustRemoteCode,
+)
 from lsr.cli.index_options import AsJson, ColumnNames
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
 from lsr.datasets.open import open_corpus
@@ -62,6 +70,8 @@ def build(
     prune_ratio: PruneRatio = 0.0,
     idf: Idf = None,
     lexical_terms: LexicalWeight = None,
+    sparse_query: SparseQuery = None,
+    trust_remote_code: TrustRemoteCode = False,
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
@@ -97,7 +107,9 @@ def build(
     documents: Iterable[Document] | None = None
     if corpus is not None:
         documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
-    options = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
+    options = learned_options(
+        precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trust_remote_code
+    )
     if vectors is not None and sparse is None:
         sparse = "bm25"
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
