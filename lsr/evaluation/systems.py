@@ -13,7 +13,7 @@ from lsr.datasets.open import JudgedCorpus
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.dense import open_dense_encoder
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.protocols import Encoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import open_learned
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import PlanSystem, System, SystemRun, judged_queries
@@ -24,6 +24,7 @@ from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.types import Query
 
 if TYPE_CHECKING:
+    from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.learned.encoder import LearnedOptions
     from lsr.evaluation.tuning import TuningResult
     from lsr.index.collection.reader import CollectionReader
@@ -67,6 +68,7 @@ class SystemOptions:
         cache: a folder for the vectors of networks.
         learned: the learned sparse model of the systems in `LEARNED`.
         learned_options: how it is used.
+        dense_options: of the dense model.
     """
 
     source: str
@@ -82,6 +84,7 @@ class SystemOptions:
     tune_sparse: bool = False
     learned: str = DEFAULT_MODEL
     learned_options: LearnedOptions | None = None
+    dense_options: DenseOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class Systems:
                 self._corpus.documents(),
                 path,
                 sparse=sparse,
-                dense=open_dense_encoder(options.dense) if self._with_dense else None,
+                dense=self._dense(),
                 source=options.source,
                 vector_cache=options.cache,
                 progress=self._progress,
@@ -194,6 +197,12 @@ class Systems:
             self._built[learned].warm_up()
             self._note(sparse, self._built[learned])
         return self._built[learned]
+
+    def _dense(self) -> DenseEncoder | None:
+        options = self._options
+        if not self._with_dense:
+            return None
+        return open_dense_encoder(options.dense, options=options.dense_options)
 
     def _note(self, sparse: Encoder, collection: CollectionReader) -> None:
         """Say what a learned model's vectors cost."""

@@ -185,7 +185,8 @@ class _Search:
         self.window = window
         self.sparse, self.dense = searcher.sparse, searcher.dense
         self.tie_order = searcher.tie_order
-        self.feed_dense = searcher.dense_feedback or plan.prf.dense
+        floor = None if self.dense is None else self.dense.floor
+        self.feed_dense = searcher.dense_feedback or plan.prf.dense.above(floor)
         self.feed_sparse = searcher.sparse_feedback or plan.prf.sparse
         self.moves_dense = self.moves_sparse = False
         if plan.prf.depth > 0:

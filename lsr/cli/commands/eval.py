@@ -10,6 +10,15 @@ import orjson
 import typer
 
 from lsr.cli.console import complain, print_json, print_table, shown_progress
+from lsr.cli.dense_options import (
+    Dimensions,
+    DocumentPrompt,
+    MaxTokens,
+    Pooling,
+    QueryPrompt,
+    Similarity,
+    dense_options,
+)
 from lsr.cli.encoder_options import Idf, LexicalWeight, MaxActive, Precision, PruneRatio
 from lsr.cli.plan_options import Settings, plan_fields
 from lsr.datasets.open import JudgedCorpus, open_judged_corpus
@@ -54,6 +63,12 @@ def evaluate(
     dense: Annotated[
         str, typer.Option(help="The sentence-transformers model of the dense system.")
     ] = DEFAULT_DENSE_MODEL,
+    dense_similarity: Similarity = None,
+    dense_pooling: Pooling = None,
+    dense_query_prompt: QueryPrompt = None,
+    dense_document_prompt: DocumentPrompt = None,
+    dense_dimensions: Dimensions = None,
+    dense_max_tokens: MaxTokens = None,
     sparse: Annotated[
         str | None,
         typer.Option(
@@ -112,6 +127,19 @@ def evaluate(
     names = _names(systems)
     if sparse is not None and not set(names) & set(LEARNED):
         names.append("learned")
+    asked = dense_options(
+        dense_similarity,
+        dense_pooling,
+        dense_query_prompt,
+        dense_document_prompt,
+        dense_dimensions,
+        dense_max_tokens,
+    )
+    if asked.given() and not _needs_dense(names):
+        raise InputError(
+            f"{', '.join(asked.given())} of a dense model, and no system asked for has one; add "
+            "dense or hybrid to --systems, or leave that out"
+        )
     chosen = learned_options(precision, max_active, prune_ratio, idf, lexical_terms)
     measures = [name.strip() for name in metrics.split(",") if name.strip()]
     parse_metrics(measures)
@@ -136,6 +164,7 @@ def evaluate(
                 tune_sparse,
                 sparse or DEFAULT_MODEL,
                 chosen,
+                asked,
             )
             report = _evaluate_one(corpus, options, names, measures, Path(work), progress)
         reports.append(report)
@@ -168,6 +197,10 @@ def _names(systems: str) -> list[str]:
     return names
 
 
+def _needs_dense(names: list[str]) -> bool:
+    return any(name not in (*ONLY_SPARSE, LuceneBm25.name) for name in names)
+
+
 def _evaluate_one(
     corpus: JudgedCorpus,
     options: SystemOptions,
@@ -181,8 +214,7 @@ def _evaluate_one(
     queries = judged_queries(everything, qrels)
     systems: list[System] = []
     unavailable: dict[str, str] = {}
-    needs_dense = any(name not in (*ONLY_SPARSE, LuceneBm25.name) for name in names)
-    made = Systems(corpus, options, work, progress, with_dense=needs_dense)
+    made = Systems(corpus, options, work, progress, with_dense=_needs_dense(names))
     made.check(names)
     for name in names:
         try:
