@@ -72,6 +72,8 @@ class DenseOptions:
     is_old: bool = False
 
     def __post_init__(self) -> None:
+        if self.is_recorded:
+            return  # a folder may say what nobody could ask for
         if self.similarity is not None:
             chosen(self.similarity, SIMILARITIES, "similarity")
         if self.pooling is not None:

@@ -160,7 +160,7 @@ class HybridSearcher:
             ModelError: an encoder gave numbers that are not finite.
             RetrieverError: a side failed, and the plan does not allow partial answers.
         """
-        plan = resolved(plan, self.modes)
+        plan = resolved(plan, self.modes, self.dense is None or self.dense.floor is not None)
         window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
         window = max(1, min(window, len(self.tie_order)))
         return _Search(self, plan, query, allowed, window, deadline).result()

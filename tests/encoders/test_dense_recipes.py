@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,17 @@ def test_an_identity_opens_the_model_that_it_is_of(folders: dict[str, Path]) -> 
         assert again.identity == made.identity
         assert np.array_equal(again.encode_queries(TEXTS), made.encode_queries(TEXTS))
     assert len(hashes) == len(asked), "the hash is of all that makes the vectors"
+
+
+def test_what_a_folder_says_has_no_bounds(folders: dict[str, Path], tmp_path: Path) -> None:
+    model = reference(folders["dot"], "dot")
+    model.prompts = {"query": "cat " * 2_000, "document": ""}
+    model.save(str(tmp_path / "model"))
+    made = SentenceTransformerEncoder(str(tmp_path / "model"))
+    endless = replace(made.identity, parameters={**made.identity.parameters, "max_tokens": 10**30})
+    assert DenseOptions.of(endless).max_tokens == 10**30
+    again = SentenceTransformerEncoder(str(tmp_path / "model"), DenseOptions.of(made.identity))
+    assert again.identity == made.identity
 
 
 def test_dimensions_and_length_are_taken_as_asked(folders: dict[str, Path]) -> None:

@@ -116,8 +116,12 @@ def test_the_fusion_has_no_floor(collection: CollectionReader) -> None:
     parts = {hit.document.doc_id: hit.explanation for hit in hits}
     norms = {name: part.dense.norm for name, part in parts.items() if part and part.dense}
     assert norms == {"far": 1.0, "near": 0.0, "side": 0.0}
-    both = ranked(collection, "heron heron otter")
-    assert both[0][0] == "far"
+    both = collection.search("heron heron otter")
+    assert both.plan.fusion.norm == "tmm"
+    assert both.plan.fusion.weight_sparse == 0.5, "the default of minmax"
+    assert both.hits[0].document.doc_id == "far"
+    own = plan_from({"fusion": {"weight_sparse": 0.3}})
+    assert collection.search("heron", plan=own).plan.fusion.weight_sparse == 0.3
 
 
 def test_feedback_keeps_the_length(collection: CollectionReader) -> None:
