@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lsr.client.async_client import AsyncClient
     from lsr.client.client import Client
     from lsr.collection import Collection, read_documents
+    from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
     from lsr.index.blocks.config import BuildConfig, SearchParams
@@ -40,6 +41,7 @@ __all__ = [
     "BuildConfig",
     "Client",
     "Collection",
+    "DenseOptions",
     "Document",
     "LsrError",
     "Qrels",
@@ -64,6 +66,7 @@ _PLACES = {
     "CSR": "lsr.sparse",
     "Client": "lsr.client.client",
     "Collection": "lsr.collection",
+    "DenseOptions": "lsr.encoders.dense_recipe",
     "Document": "lsr.types",
     "LsrError": "lsr.errors",
     "Qrels": "lsr.types",

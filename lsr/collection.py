@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.datasets.open import open_corpus
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.encoders.registry import open_dense, open_sparse
+from lsr.encoders.registry import as_dense, open_sparse
 from lsr.errors import NotFoundError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
@@ -89,6 +90,7 @@ class Collection:
         *,
         sparse: str | Encoder | None = None,
         dense: str | DenseEncoder | None = None,
+        dense_options: DenseOptions | None = None,
         vectors: CSR | None = None,
         blocks: bool | None = None,
         limits: BuildLimits | None = None,
@@ -104,6 +106,7 @@ class Collection:
             sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
                 with this package, `doc-mini`.
             dense: a sentence-transformers model, or an encoder. Default: none.
+            dense_options: of a dense model that is named. Default: as it says.
             vectors: the documents' sparse vectors, in their order, where they were made
                 elsewhere; `sparse` is then a `PrecomputedEncoder`, or what encodes queries.
             blocks: whether to build blocks for approximate search. Default: from 100,000
@@ -122,7 +125,7 @@ class Collection:
             Collection('my-index', 1 document)
         """
         encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
-        model = open_dense(dense) if isinstance(dense, str) else dense
+        model = as_dense(dense, dense_options)
         settle(Path(path), progress)
         build_collection(
             read_documents(documents),

@@ -285,7 +285,7 @@ class CollectionReader:
             where: a filter that every hit must pass, see `lsr.retrieval.filter`.
             plan: how to search; default: `default_plan`.
             sparse_vector, dense_vector: used in place of what the models make of the text; dense:
-                float32, shape (dimension,), brought to unit length.
+                float32, shape (dimension,), brought to unit length where cosines are compared.
             facets, sort, collapse, min_score, count: see `lsr.retrieval.refinement`.
             after, deadline: where a list goes on; what begins later is left out, with a warning.
 
@@ -297,8 +297,7 @@ class CollectionReader:
         plan = plan or self.default_plan
         if mode is not None:
             plan = plan_from({"mode": mode}, plan)
-        dimension = None if self._dense is None else self.segment.dimension
-        query = checked_query(text, sparse_vector, dense_vector, dimension)
+        query = checked_query(text, sparse_vector, dense_vector, self._dense)
         asked = Refinement.of(facets, sort, collapse, min_score, count)
         page = slice(offset, offset + (DEFAULT_K if k is None else k))
         is_hybrid = resolved(plan, self.modes).mode == "hybrid"

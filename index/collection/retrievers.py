@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lsr.datasets.vectors.open import write_vectors
 from lsr.encoders.dense import open_dense_encoder
+from lsr.encoders.dense_recipe import LONGEST, DenseOptions, Similarity, similarity_of
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import IndexVersionError, InputError, QueryError
 from lsr.index.collection.multi_searcher import MultiDenseIndex
@@ -35,10 +36,11 @@ __all__ = [
     "check_page",
     "checked_query",
     "open_model",
+    "scaled_vector",
 ]
 
 UNIT_TOLERANCE = 1e-3
-"""A caller's dense vector whose length differs more than this from 1 is brought to it."""
+"""A caller's dense query whose length differs more than this from 1 is brought to it."""
 
 
 _SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
@@ -152,8 +154,6 @@ class DenseRetriever:
         UnavailableError: on loading, when the packages it needs are not installed.
     """
 
-    floor: float | None = -1.0
-
     def __init__(
         self,
         identity: EncoderIdentity,
@@ -162,6 +162,8 @@ class DenseRetriever:
         onnx: Path | None = None,
         encoder: DenseEncoder | None = None,
     ) -> None:
+        self.similarity = similarity_of(identity)
+        self.floor: float | None = -1.0 if self.similarity == "cosine" else None
         self._identity = identity
         self._segment = segment
         self._open_vectors = open_dense_index
@@ -173,6 +175,10 @@ class DenseRetriever:
     @property
     def name(self) -> str:
         return self._identity.name
+
+    @property
+    def dimension(self) -> int:
+        return self._segment.dimension
 
     @property
     def is_exact(self) -> bool:
@@ -288,14 +294,22 @@ def open_model(identity: EncoderIdentity, onnx: Path | None) -> DenseEncoder:
         onnx: a folder where it lies exported to ONNX, or None.
 
     Raises:
-        IndexVersionError: the model of that name has other weights now.
+        IndexVersionError: the model of that name has other weights now, or makes its vectors in
+            another way.
         UnavailableError: the packages it needs are not installed.
     """
-    encoder = open_dense_encoder(identity.name, onnx_folder=onnx, sha256=identity.sha256)
+    encoder = open_dense_encoder(
+        identity.name,
+        options=DenseOptions.of(identity),
+        onnx_folder=onnx,
+        sha256=identity.sha256,
+    )
     if encoder.identity.sha256 != identity.sha256:
+        made = encoder.identity.parameters
+        other = [name for name, value in identity.parameters.items() if made.get(name) != value]
         raise IndexVersionError(
-            f"the dense model {identity.name!r} is not the one that made the vectors of this "
-            "index; build the index again"
+            f"the dense model {identity.name!r} is not the one that made the vectors of this index"
+            f"{', by its ' * bool(other)}{', '.join(other)}; build the index again"
         )
     return encoder
 
@@ -304,12 +318,12 @@ def checked_query(
     text: str,
     sparse: SparseVector | None,
     dense: NDArray[np.float32] | None,
-    dimension: int | None,
+    side: DenseRetriever | None,
 ) -> HybridQuery:
-    """A query as it is searched for; a dense vector is brought to unit length.
+    """A query as it is searched for; a dense vector is brought to unit length, but for dot.
 
     Args:
-        dimension: of the collection's dense vectors; None without a dense side.
+        side: the collection's dense side, if it has one.
 
     Raises:
         QueryError: it is empty, or a vector does not fit the collection.
@@ -317,26 +331,51 @@ def checked_query(
     if not text.strip() and sparse is None and dense is None:
         raise QueryError("the query is empty; write at least one word")
     if dense is not None:
-        if dimension is None:
+        if side is None:
             raise QueryError(
                 "the query has a dense vector and this collection has none; leave it out"
             )
-        if dense.shape != (dimension,):
+        if dense.shape != (side.dimension,):
             raise QueryError(
                 f"the dense vector has shape {dense.shape}; this collection needs "
-                f"{dimension} numbers"
+                f"{side.dimension} numbers"
             )
         if not np.isfinite(dense).all():
             raise QueryError("the dense vector holds a number that is not finite")
-        length = float(np.linalg.norm(dense.astype(np.float64)))
-        if length > 0 and abs(length - 1) > UNIT_TOLERANCE:
-            dense = (dense / length).astype(np.float32)
+        try:
+            dense = scaled_vector(dense, side.similarity, UNIT_TOLERANCE)
+        except InputError as error:
+            raise QueryError(str(error)) from error
     if sparse is not None:
         try:
             CSR.from_vectors([sparse], MAX_TERMS)
         except InputError as error:
             raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
     return HybridQuery(text, sparse, dense)
+
+
+def scaled_vector(
+    vector: NDArray[np.float32], similarity: Similarity, tolerance: float = 0.0
+) -> NDArray[np.float32]:
+    """A caller's dense vector as it is compared: at unit length for cosine, as it is for dot.
+
+    Args:
+        vector: finite, shape (dimension,); zeros stay zeros.
+        tolerance: a vector whose length differs less than this from 1 stays as it is.
+
+    Raises:
+        InputError: dot, and the vector is so long that a score may not be a number.
+    """
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if similarity == "dot":
+        if length > LONGEST:
+            raise InputError(
+                f"the dense vector has the length {length:.3g}; give one of {LONGEST:g} at most"
+            )
+        return vector
+    if length == 0 or abs(length - 1) <= tolerance:
+        return vector
+    return (vector / length).astype(np.float32)
 
 
 def check_page(page: slice, window: int | None, n_documents: int) -> None:

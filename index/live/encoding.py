@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.dense_recipe import Similarity
 from lsr.encoders.protocols import DenseEncoder, Encoder, LearningEncoder
 from lsr.errors import InputError, ModelError
+from lsr.index.collection.retrievers import scaled_vector
 from lsr.index.live.log import Entry, Vectors
 from lsr.index.live.operation import Operation
 from lsr.sparse import CSR
@@ -32,7 +34,11 @@ class Given:
 
 
 def encoded(
-    entries: Sequence[Entry], encoder: Encoder, dense: DenseEncoder | None, dimension: int
+    entries: Sequence[Entry],
+    encoder: Encoder,
+    dense: DenseEncoder | None,
+    dimension: int,
+    similarity: Similarity = "cosine",
 ) -> list[Vectors]:
     """The vectors of operations, in their order.
 
@@ -42,13 +48,14 @@ def encoded(
     Args:
         dense: the dense model; None where no text needs it.
         dimension: of the dense vectors; 0 without a dense side.
+        similarity: by which they are compared.
 
     Raises:
         ModelError: a model gave numbers that cannot be indexed.
     """
     newest = {entry.doc_id: entry.seq for entry in entries}
     puts = [each for each in entries if each.body is not None and newest[each.doc_id] == each.seq]
-    given = {entry.seq: _given(entry, encoder, dimension) for entry in puts}
+    given = {entry.seq: _given(entry, encoder, dimension, similarity) for entry in puts}
     texts = {entry.seq: entry.document.full_text for entry in puts}
     sparse_parts: dict[int, tuple[bytes, bytes]] = {}
     dense_parts: dict[int, bytes] = {}
@@ -110,11 +117,14 @@ def given_of(operation: Operation) -> str | None:
     return json.dumps({"sparse": sparse, "dense": dense})
 
 
-def checked_given(given: str | None, encoder: Encoder, dimension: int) -> Given:
+def checked_given(
+    given: str | None, encoder: Encoder, dimension: int, similarity: Similarity
+) -> Given:
     """Vectors of the caller's as the collection takes them.
 
     Raises:
-        InputError: a term is not in the vocabulary, or the dense vector has another length.
+        InputError: a term is not in the vocabulary, or the dense vector has another number of
+            components, or is too long.
     """
     if given is None:
         return Given(None, None, None)
@@ -138,18 +148,17 @@ def checked_given(given: str | None, encoder: Encoder, dimension: int) -> Given:
             raise InputError(
                 f"vectors.dense has {dense.size:,} numbers and this collection needs {dimension:,}"
             )
-        length = float(np.linalg.norm(dense.astype(np.float64)))
-        dense = (dense / length).astype(np.float32) if length else dense
+        dense = scaled_vector(dense, similarity)
     return Given(terms, weights, dense)
 
 
-def _given(entry: Entry, encoder: Encoder, dimension: int) -> Given:
+def _given(entry: Entry, encoder: Encoder, dimension: int, similarity: Similarity) -> Given:
     """The caller's vectors; without those that do not fit a collection that was built anew since.
 
     Then a model makes them, and where there is none the document has no terms.
     """
     try:
-        return checked_given(entry.given, encoder, dimension)
+        return checked_given(entry.given, encoder, dimension, similarity)
     except InputError as error:
         _log.error("vectors of document %r are left out: %s", entry.doc_id, error)
     if encoder.identity.kind != "precomputed":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lsr.encoders.dense_recipe import similarity_of
 from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, TaskCancelledError
 from lsr.index.live.encoding import encoded
@@ -176,7 +177,7 @@ class Keeper:
         dimension = follower.published.segment.dimension
         dense = follower.published.dense.model if dimension else None
         try:
-            vectors = encoded(entries, encoder, dense, dimension)
+            vectors = encoded(entries, encoder, dense, dimension, similarity_of(manifest.dense))
         except BaseException:
             follower.reset()  # it may have learned from some of them
             raise

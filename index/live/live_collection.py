@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from lsr.encoders.dense_recipe import similarity_of
 from lsr.encoders.protocols import CorpusEncoder
 from lsr.errors import InputError, LsrError, NotFoundError, OverloadedError, StorageError
 from lsr.index.collection.reader import CollectionReader
@@ -303,7 +304,8 @@ class LiveCollection:
                     f"vectors.sparse: this collection's vectors are made by {manifest.sparse.name}"
                     " from the text, and made again with every merge; leave them out"
                 )
-            checked_given(given, encoder, self._follower.published.segment.dimension)
+            dimension = self._follower.published.segment.dimension
+            checked_given(given, encoder, dimension, similarity_of(manifest.dense))
         if manifest.sparse.kind == "precomputed" and operation.kind != "delete":
             if operation.kind == "patch":
                 raise InputError(

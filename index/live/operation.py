@@ -42,7 +42,7 @@ class Operation:
         fields: of a patch: any of title, text and metadata; metadata is merged field by field,
             and null removes a field.
         sparse: the document's weight of each term, where it was encoded elsewhere.
-        dense: its dense vector, likewise; brought to unit length.
+        dense: its dense vector, likewise; brought to unit length where cosines are compared.
         if_version: what the document's version must be; 0: it must not be there.
     """
 

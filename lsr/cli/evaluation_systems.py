@@ -62,11 +62,15 @@ def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
         "b": ours or _LUCENE in kinds,
         "language": ours,
         **dict.fromkeys(_OF_TUNED, any(is_tuned(kind) for kind in kinds)),
+        **dict.fromkeys(_OF_DENSE, any(needs_dense(kind) for kind in kinds)),
     }
     learned = any(is_learned(kind) for kind in kinds)
     for name in given:
         if not used.get(name, learned):
-            needed = "tuned" if name in _OF_TUNED else "bm25" if name in used else "learned"
+            needed = next(
+                (what for what, names in _OF.items() if name in names),
+                "bm25" if name in used else "learned",
+            )
             raise InputError(
                 f"--{name} is of systems like {needed}, and there is none among "
                 f"{', '.join(kinds) or 'those asked for'}; leave it out, or name one in --systems"
@@ -78,4 +82,13 @@ def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
 
 
 _LUCENE = LuceneBm25.name
+_OF_DENSE = (
+    "dense-similarity",
+    "dense-pooling",
+    "dense-query-prompt",
+    "dense-document-prompt",
+    "dense-dimensions",
+    "dense-max-tokens",
+)
 _OF_TUNED = ("tune-split", "tune-queries", "tune-sparse")
+_OF = {"tuned": _OF_TUNED, "dense": _OF_DENSE}

@@ -38,6 +38,7 @@ class ServiceCalls:
         *,
         sparse: str | None = None,
         dense: str | None = None,
+        dense_options: Mapping[str, object] | None = None,
         language: str | None = None,
         lexical_weight: float | None = None,
         default_plan: Plan | None = None,
@@ -48,6 +49,8 @@ class ServiceCalls:
         Args:
             sparse: "bm25", or the name of a learned model; the service's default when left out.
             dense: a dense model, or None.
+            dense_options: similarity, pooling, query_prompt, document_prompt, dimensions and
+                max_tokens of that model, as far as they are not to be as it says.
             language: of BM25's stemmer.
             lexical_weight: of a learned model: weight of the documents' own words.
             default_plan: how it is searched where a search does not say.
@@ -62,6 +65,7 @@ class ServiceCalls:
         given = {
             "sparse": sparse,
             "dense": dense,
+            "dense_options": dict(dense_options) if dense_options is not None else None,
             "language": language,
             "lexical_weight": lexical_weight,
             "default_plan": plan,

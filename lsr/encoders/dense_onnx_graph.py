@@ -23,7 +23,7 @@ __all__ = [
     "EXAMPLE_TEXTS",
     "inexpressible",
     "quiet",
-    "unit_vectors",
+    "text_vectors",
     "write_graph",
     "write_tokenizer",
 ]
@@ -126,13 +126,17 @@ def write_graph(
     return tuple(example)
 
 
-def unit_vectors(model: SentenceTransformer) -> nn.Module:
-    """The module from token ids to unit vectors of shape (batch, dimension), as in torch."""
+def text_vectors(model: SentenceTransformer, *, unit: bool) -> nn.Module:
+    """The module from token ids to vectors of shape (batch, dimension), as in torch.
+
+    Args:
+        unit: whether they are brought to unit length.
+    """
     import torch
 
     dimension = model.get_embedding_dimension()
 
-    class UnitVectors(torch.nn.Module):
+    class TextVectors(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -145,10 +149,10 @@ def unit_vectors(model: SentenceTransformer) -> nn.Module:
         ) -> Tensor:
             given = zip(TOKEN_COLUMNS, (input_ids, attention_mask, token_type_ids), strict=True)
             features = {key: value for key, value in given if value is not None}
-            vectors = self.model(features)["sentence_embedding"][:, :dimension]
-            return torch.nn.functional.normalize(vectors, p=2, dim=1)
+            vectors: Tensor = self.model(features)["sentence_embedding"][:, :dimension]
+            return torch.nn.functional.normalize(vectors, p=2, dim=1) if unit else vectors
 
-    return UnitVectors()
+    return TextVectors()
 
 
 @contextmanager

@@ -115,7 +115,10 @@ class ResumableEncoder(Encoder, Protocol):
 
 @runtime_checkable
 class DenseEncoder(Protocol):
-    """Turns text into dense vectors of unit length; an empty text gives a vector of zeros."""
+    """Turns text into dense vectors; an empty text gives a vector of zeros.
+
+    They have unit length, unless the identity's parameters say `similarity` dot.
+    """
 
     @property
     def identity(self) -> EncoderIdentity: ...

@@ -11,10 +11,12 @@ from lsr.errors import InputError
 from lsr.options import chosen
 
 if TYPE_CHECKING:
+    from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions
 
 __all__ = [
     "BM25",
+    "as_dense",
     "learned_options",
     "load_encoder",
     "open_dense",
@@ -132,10 +134,37 @@ def learned_options(
     )
 
 
-def open_dense(name: str) -> DenseEncoder | None:
-    """The dense model of that name, or in that export's folder; None for "none"."""
+def open_dense(name: str, options: DenseOptions | None = None) -> DenseEncoder | None:
+    """The dense model of that name, or in that export's folder; None for "none".
+
+    Raises:
+        InputError: there is no such model, it cannot be as asked, or options are given without one.
+    """
     if name == "none":
+        if options is not None and options.given():
+            raise InputError(
+                f"{', '.join(options.given())} of a dense model without one; name it, or leave "
+                "that out"
+            )
         return None
     from lsr.encoders.dense import open_dense_encoder
 
-    return open_dense_encoder(name)
+    return open_dense_encoder(name, options=options)
+
+
+def as_dense(
+    dense: str | DenseEncoder | None, options: DenseOptions | None = None
+) -> DenseEncoder | None:
+    """A dense model as callers give it: a name, an encoder, or None.
+
+    Raises:
+        InputError: as `open_dense`; or options are given with an encoder, which has its own.
+    """
+    if dense is None or isinstance(dense, str):
+        return open_dense(dense or "none", options)
+    if options is not None and options.given():
+        raise InputError(
+            f"{', '.join(options.given())} cannot be chosen of a dense encoder that is open; give "
+            "the model's name, or leave that out"
+        )
+    return dense

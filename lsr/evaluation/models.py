@@ -12,6 +12,7 @@ from lsr.errors import InputError, UnavailableError
 from lsr.types import EncoderIdentity
 
 if TYPE_CHECKING:
+    from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.learned.encoder import LearnedOptions
 
 __all__ = ["Models"]
@@ -24,14 +25,20 @@ class Models:
 
     Args:
         learned_options: how learned sparse models are used.
+        dense_options: how dense models make vectors.
 
     Attributes:
         unavailable: name of a model to what is not installed for it.
     """
 
-    def __init__(self, learned_options: LearnedOptions | None = None) -> None:
+    def __init__(
+        self,
+        learned_options: LearnedOptions | None = None,
+        dense_options: DenseOptions | None = None,
+    ) -> None:
         self.unavailable: dict[str, str] = {}
         self._options = learned_options
+        self._dense_options = dense_options
         self._dense: dict[str, DenseEncoder] = {}
         self._identities: dict[tuple[str, str], EncoderIdentity] = {}
 
@@ -65,7 +72,7 @@ class Models:
     def dense(self, name: str) -> DenseEncoder:
         """A dense model. Raises as `open_dense_encoder`."""
         if name not in self._dense:
-            self._dense[name] = open_dense_encoder(name)
+            self._dense[name] = open_dense_encoder(name, options=self._dense_options)
         return self._dense[name]
 
     def identity(self, side: str, name: str) -> dict[str, object]:

@@ -15,7 +15,8 @@ from lsr.sparse import CSR, SparseVector
 __all__ = ["FusedList", "SideList", "first_of_each", "fused_list", "side_list"]
 
 SAME_VECTOR = 1e-6
-"""Documents whose unit vectors are closer than this (1 − cosine) are one for feedback."""
+"""Documents whose vectors are closer than this are one for feedback: half the squared distance, as
+a share of the longer one's squared length; of unit vectors, 1 − cosine."""
 
 _NOTHING = np.zeros(0, np.int32)
 Vector = TypeVar("Vector", SparseVector, NDArray[np.float32])
@@ -182,10 +183,11 @@ def first_of_each(
     """Places of the first `most` documents that fit and repeat none of those, ascending.
 
     Args:
-        vectors: of n documents; dense ones have unit length.
+        vectors: of n documents.
         fit: shape (n,).
     """
     kept: list[int] = []
+    lengths = np.zeros(0) if isinstance(vectors, CSR) else np.vecdot(vectors, vectors)
     seen: set[tuple[bytes, bytes]] = set()
     for i in np.flatnonzero(fit).tolist():
         if len(kept) == most:
@@ -196,7 +198,8 @@ def first_of_each(
             repeats = key in seen
             seen.add(key)
         else:
-            repeats = bool((vectors[kept] @ vectors[i] >= 1 - SAME_VECTOR).any())
+            least = (1 - SAME_VECTOR) * np.maximum(lengths[kept], lengths[i])
+            repeats = bool(((vectors[kept] @ vectors[i] >= least) & (least > 0)).any())
         if not repeats:
             kept.append(i)
     return np.array(kept, np.intp)

@@ -18,6 +18,12 @@ FLAT_LIMIT = 50_000
 HNSW_LINKS = 32
 HNSW_EF_CONSTRUCTION = 200
 HNSW_EF_SEARCH = 128
+HNSW_EF_UNEVEN = 512
+"""Candidates of a walk where vectors differ in length, since the longest are everyone's neighbours
+and others are harder to reach. Of 51,000 vectors of 64 dimensions whose lengths spread by 15 %, the
+best 100 are found to .98, to .91 by 128 candidates; with one length, all by 128."""
+EVEN = 1e-3
+"""Squared lengths that differ less than this, as a share of the longest, are one."""
 SPARE_CANDIDATES = 16
 RESCORED_ROWS = 8_192
 
@@ -63,7 +69,10 @@ class DenseIndex:
             self._places = np.cumsum(self.has_vector) - 1
         else:
             self._places = np.arange(len(vectors))
-            self._index.hnsw.efSearch = HNSW_EF_SEARCH
+            squares = np.vecdot(vectors, vectors)[self._rows]
+            is_even = squares.min() >= squares.max() * (1 - EVEN)
+            self._width = HNSW_EF_SEARCH if is_even else HNSW_EF_UNEVEN
+            self._index.hnsw.efSearch = self._width
 
     def _read(self, graph: Path | NDArray[np.uint8]) -> Any:
         try:
@@ -170,7 +179,7 @@ class DenseIndex:
             if self.is_exact:
                 parameters = self._faiss.SearchParameters(sel=selector)
             else:
-                parameters = self._faiss.SearchParametersHNSW(sel=selector, efSearch=HNSW_EF_SEARCH)
+                parameters = self._faiss.SearchParametersHNSW(sel=selector, efSearch=self._width)
         _, ids = self._index.search(query[None, :], wanted, params=parameters)
         found: NDArray[np.int32] = self._rows[ids[0][ids[0] >= 0]]
         return found

@@ -1,7 +1,8 @@
 """Pseudo-relevance feedback: a query vector moved toward the documents that it found first.
 
 - `DenseFeedback`: average, `mean(q, d1 … dk)`, and Rocchio, `alpha q + beta mean(d1 … dk)`, on
-  dense vectors (Li et al., TOIS 2022 and SIGIR 2022), brought back to unit length.
+  dense vectors (Li et al., TOIS 2022 and SIGIR 2022), brought back to unit length where the model
+  compares by cosine.
 - `SparseFeedback`: Rocchio over impacts, as Anserini has it, for BM25 and any learned sparse
   encoder: unit query, mean of unit documents, the heaviest terms of that mean at unit length.
 
@@ -21,7 +22,14 @@ from lsr.errors import QueryError
 from lsr.options import check_options, option
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["DenseFeedback", "Expanded", "Feedback", "SparseFeedback", "TermFilter"]
+__all__ = [
+    "DenseFeedback",
+    "Expanded",
+    "Feedback",
+    "InnerProductFeedback",
+    "SparseFeedback",
+    "TermFilter",
+]
 
 SMALLEST_NORM = 1e-9
 """A vector shorter than this has no direction."""
@@ -75,7 +83,7 @@ class Feedback(Protocol[Documents]):
 
 @dataclass(frozen=True, slots=True)
 class DenseFeedback:
-    """Average or Rocchio over dense vectors of unit length.
+    """Average or Rocchio over dense vectors.
 
     Raises:
         QueryError: a value is out of its range, or alpha and beta are both 0.
@@ -105,6 +113,24 @@ class DenseFeedback:
         term_filter: TermFilter | None = None,  # noqa: ARG002
     ) -> Expanded[NDArray[np.float32]] | None:
         """See `Feedback`. The new query is float32 of unit length."""
+        moved = self.moved(query, documents)
+        if moved is None or moved.document_shares is None:
+            return None
+        length = float(np.linalg.norm(moved.vector))
+        return Expanded(
+            (moved.vector / length).astype(np.float32),
+            moved.query_share / length,
+            moved.document_shares / length,
+        )
+
+    def above(self, floor: float | None) -> DenseFeedback | InnerProductFeedback:
+        """The feedback that suits a side with that floor: see `DenseSide`."""
+        return InnerProductFeedback(self) if floor is None else self
+
+    def moved(
+        self, query: NDArray[np.float32], documents: NDArray[np.float32]
+    ) -> Expanded[NDArray[np.float64]] | None:
+        """The new query as the formula has it, float64; None where it has no direction."""
         k = len(documents)
         if self.method == "average":
             alpha, beta = 1 / (k + 1), k / (k + 1)
@@ -112,11 +138,40 @@ class DenseFeedback:
             alpha, beta = self.alpha, self.beta
         centre = documents.mean(axis=0, dtype=np.float64)
         moved = alpha * query.astype(np.float64) + beta * centre
-        length = float(np.sqrt(moved @ moved))
-        if length < SMALLEST_NORM:
+        if np.sqrt(moved @ moved) < SMALLEST_NORM:
             return None
-        vector = (moved / length).astype(np.float32)
-        return Expanded(vector, alpha / length, np.full(k, beta / (length * k)))
+        return Expanded(moved, alpha, np.full(k, beta / k))
+
+
+@dataclass(frozen=True, slots=True)
+class InnerProductFeedback:
+    """Dense feedback where vectors are compared by inner product: the new query keeps its length.
+
+    Example:
+        >>> import numpy as np
+        >>> from lsr.retrieval.feedback import DenseFeedback, InnerProductFeedback
+        >>> feedback = InnerProductFeedback(DenseFeedback(method="average"))
+        >>> feedback.expand(np.array([2, 0]), np.array([[4, 2]])).vector.tolist()
+        [3.0, 1.0]
+    """
+
+    options: DenseFeedback
+
+    @property
+    def is_off(self) -> bool:
+        return self.options.is_off
+
+    def expand(
+        self,
+        query: NDArray[np.float32],
+        documents: NDArray[np.float32],
+        term_filter: TermFilter | None = None,  # noqa: ARG002
+    ) -> Expanded[NDArray[np.float32]] | None:
+        """See `Feedback`. The new query is float32."""
+        moved = self.options.moved(query, documents)
+        if moved is None:
+            return None
+        return Expanded(moved.vector.astype(np.float32), moved.query_share, moved.document_shares)
 
 
 @dataclass(frozen=True, slots=True)

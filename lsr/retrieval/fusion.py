@@ -6,7 +6,8 @@ scores where they are known.
 - Convex combination (Bruch et al., TOIS 2023): `w * norm(sparse) + (1 - w) * norm(dense)`. With
   the theoretical min-max norm, `(s - floor) / (best - floor)`, and the exact score of a document
   on a side that does not list it, the fused score of a document does not depend on how deep the
-  lists are, so pages are stable.
+  lists are, so pages are stable. The floor is 0 for sparse scores and -1 for cosines; inner
+  products of vectors of any length have none, and the least of the list stands for it.
 - Reciprocal rank fusion (Cormack et al., SIGIR 2009): `1 / (k + rank)`, summed over both lists.
 
 The weight is always the sparse side's. It cannot be carried from one norm to another.
@@ -20,7 +21,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.errors import QueryError
 from lsr.options import check_options, option
 
 __all__ = ["DEFAULT_WEIGHTS", "Fused", "Fusion", "SideScores", "fuse", "fused_order", "normalise"]
@@ -46,7 +46,8 @@ class Fusion:
     method: Method = option("convex", "How rankings are combined.", choices=("convex", "rrf"))
     norm: Norm = option(
         "tmm",
-        "What makes scores of two sides comparable; tmm is min-max from the theoretical minimum.",
+        "What makes scores of two sides comparable; tmm is min-max from the theoretical minimum, "
+        "where there is one.",
         choices=("tmm", "minmax", "max", "zscore", "none"),
     )
     missing: Missing = option(
@@ -113,24 +114,18 @@ def normalise(
         raw: shape (n,), finite.
         listed: shape (n,): which of them are in the list.
         norm: tmm, minmax, max, zscore or none.
-        floor: the theoretical minimum, for tmm.
+        floor: the theoretical minimum, for tmm, which is minmax where there is none.
 
     Returns:
         Shape (n,), always finite. When the list is empty: zeros. When no listed score is above
         the floor (tmm) or zero (max): zeros. When all listed scores are equal: for minmax 1 from
         that score on and 0 below, for zscore zeros.
-
-    Raises:
-        QueryError: tmm without a floor.
     """
     scores = raw.astype(np.float64)
     if norm == "none":
         return scores
     if norm == "tmm" and floor is None:
-        raise QueryError(
-            "fusion.norm tmm needs scores with a theoretical minimum, which this model's have not; "
-            "choose minmax or zscore"
-        )
+        norm = "minmax"
     inside = scores[listed]
     if len(inside) == 0:
         return np.zeros_like(scores)

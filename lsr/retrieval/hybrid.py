@@ -160,7 +160,7 @@ class HybridSearcher:
             ModelError: an encoder gave numbers that are not finite.
             RetrieverError: a side failed, and the plan does not allow partial answers.
         """
-        plan = resolved(plan, self.modes)
+        plan = resolved(plan, self.modes, self.dense is None or self.dense.floor is not None)
         window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
         window = max(1, min(window, len(self.tie_order)))
         return _Search(self, plan, query, allowed, window, deadline).result()
@@ -185,7 +185,8 @@ class _Search:
         self.window = window
         self.sparse, self.dense = searcher.sparse, searcher.dense
         self.tie_order = searcher.tie_order
-        self.feed_dense = searcher.dense_feedback or plan.prf.dense
+        floor = None if self.dense is None else self.dense.floor
+        self.feed_dense = searcher.dense_feedback or plan.prf.dense.above(floor)
         self.feed_sparse = searcher.sparse_feedback or plan.prf.sparse
         self.moves_dense = self.moves_sparse = False
         if plan.prf.depth > 0:

@@ -134,10 +134,14 @@ class SearchPlan:
                 "search choose none or dense_only"
             )
 
-    def resolved(self, modes: tuple[Mode, ...]) -> SearchPlan:
+    def resolved(self, modes: tuple[Mode, ...], has_floors: bool = True) -> SearchPlan:
         """The plan with every default filled in, for a collection that has these modes.
 
         A single mode is a fusion by weight 0 or 1 of raw scores; `dense_only` is mode dense.
+
+        Args:
+            has_floors: whether both sides' scores have a theoretical minimum; tmm is minmax on a
+                side without one, and has the default weight of that.
 
         Raises:
             QueryError: the collection does not have the mode.
@@ -152,7 +156,10 @@ class SearchPlan:
             mode = "dense"
         if mode == "hybrid":
             weight = self.fusion.weight_sparse
-            weight = self.fusion.default_weight if weight is None else weight
+            if weight is None:
+                by_list = self.fusion.norm == "tmm" and not has_floors
+                named = replace(self.fusion, norm="minmax") if by_list else self.fusion
+                weight = named.default_weight
             fusion = replace(self.fusion, weight_sparse=float(weight))
         else:
             weight = 1.0 if mode == "sparse" else 0.0
@@ -192,9 +199,9 @@ class SearchPlan:
 
 
 @lru_cache(maxsize=1024)
-def resolved(plan: SearchPlan, modes: tuple[Mode, ...]) -> SearchPlan:
+def resolved(plan: SearchPlan, modes: tuple[Mode, ...], has_floors: bool = True) -> SearchPlan:
     """As `SearchPlan.resolved`, remembered: most requests are searched by one of a few plans."""
-    return plan.resolved(modes)
+    return plan.resolved(modes, has_floors)
 
 
 def plan_from(given: Mapping[str, object], defaults: SearchPlan | None = None) -> SearchPlan:

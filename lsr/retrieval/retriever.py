@@ -103,7 +103,11 @@ class SparseSide(Retriever, Protocol):
 
 
 class DenseSide(Retriever, Protocol):
-    """Dense retrieval in steps. `floor` is the smallest score there can be, or None."""
+    """Dense retrieval in steps.
+
+    `floor` is the smallest score there can be: -1 for cosines; None for inner products of vectors
+    that may have any length.
+    """
 
     floor: float | None
 

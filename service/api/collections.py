@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from lsr.encoders.dense_recipe import DenseOptions, similarity_of
 from lsr.errors import IndexStateError, InputError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.filter import Filter
@@ -228,6 +229,7 @@ def _spec(body: CollectionBody) -> CollectionSpec:
     return CollectionSpec(
         sparse=body.sparse,
         dense=body.dense,
+        dense_options=DenseOptions(**body.dense_options.model_dump()),
         language=body.language,
         lexical_weight=body.lexical_weight,
         default_plan=body.default_plan.plan_fields(),
@@ -268,7 +270,9 @@ def _summary(
             SegmentSummary(name=each.name, n_documents=each.n_documents, n_deleted=each.n_deleted)
             for each in manifest.segments
         ],
-        default_plan=reader.default_plan.resolved(reader.modes),
+        default_plan=reader.default_plan.resolved(
+            reader.modes, has_floors=similarity_of(dense) == "cosine"
+        ),
         fields=_fields(field_kinds(reader), catalog.field_types(own)),
         error=state.error,
     )

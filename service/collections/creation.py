@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import learned_options, open_dense, open_sparse
 from lsr.errors import InputError, LsrError
@@ -31,6 +32,7 @@ class CollectionSpec:
     Attributes:
         sparse: `bm25`, or a learned model's name; None for the default model.
         dense: a dense model's name, or None.
+        dense_options: of that model.
         language: of BM25's stemmer.
         lexical_weight: of a learned model's lexical terms.
         default_plan: fields of a `SearchPlan`.
@@ -39,6 +41,7 @@ class CollectionSpec:
 
     sparse: str | None = None
     dense: str | None = None
+    dense_options: DenseOptions | None = None
     language: str | None = None
     lexical_weight: float | None = None
     default_plan: Mapping[str, object] = field(default_factory=dict)
@@ -70,7 +73,7 @@ def opened_encoders(spec: CollectionSpec) -> Encoders:
         options = learned_options(lexical_weight=spec.lexical_weight)
     try:
         sparse = open_sparse(spec.sparse, language=spec.language, options=options)
-        dense = open_dense(spec.dense) if spec.dense is not None else None
+        dense = open_dense(spec.dense or "none", spec.dense_options)
     except (LsrError, ModuleNotFoundError):
         raise
     except OSError as error:  # a model's folder that cannot be read

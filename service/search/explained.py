@@ -65,8 +65,7 @@ def explained(
     row = collection.store.row(doc_id)
     if row is None:
         raise NotFoundError(f"there is no document {doc_id!r} in collection {name}")
-    dimension = collection.segment.dimension if "dense" in collection.modes else None
-    asked = checked_query(*query, dimension)
+    asked = checked_query(*query, collection.dense if "dense" in collection.modes else None)
     full = replace(plan, explain="full")
     outcome = collection.hybrid.search(asked, full, allowed, deadline=deadline)
     passes = allowed is None or bool(allowed[row])

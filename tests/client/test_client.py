@@ -161,6 +161,8 @@ def test_collections_and_aliases(client: Client) -> None:
     assert (made.n_documents, made.default_plan["window"]) == (0, 50)
     with pytest.raises(ExistsError):
         client.create_collection("here")
+    with pytest.raises(InputError, match="dimensions of a dense model without one"):
+        client.create_collection("deep", sparse="bm25", dense_options={"dimensions": 8})
     client.collection("here").put(Document("a", "Here."), wait="searchable")
     assert client.set_alias("now", "here")["now"] == "here"
     assert client.collection("now").search("here").hits[0].doc_id == "a"

@@ -71,7 +71,14 @@ def test_no_texts(encoder: SentenceTransformerEncoder) -> None:
 def test_identity(encoder: SentenceTransformerEncoder) -> None:
     identity = encoder.identity
     assert (identity.kind, identity.name) == ("dense", DEFAULT_DENSE_MODEL)
-    assert identity.parameters == {"dimension": 384, "max_tokens": 256}
+    assert identity.parameters == {
+        "dimension": 384,
+        "max_tokens": 256,
+        "similarity": "cosine",
+        "pooling": "mean",
+        "query_prompt": "",
+        "document_prompt": "",
+    }
     long_name = SentenceTransformerEncoder("sentence-transformers/all-MiniLM-L6-v2").identity
     assert long_name.sha256 == identity.sha256
 

@@ -199,8 +199,8 @@ def test_damage_is_named(copy: Path, name: str, damage: str) -> None:
 
 def test_other_descriptions_are_refused(copy: Path) -> None:
     path = copy / "lsr-onnx.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 2}))
-    with pytest.raises(DataError, match="it has format 2 and this lsr reads 1"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 3}))
+    with pytest.raises(DataError, match="it has format 3 and this lsr reads 1 and 2"):
         open_dense_encoder(str(copy))
     path.write_text("[]")
     with pytest.raises(DataError, match="it is not a description"):
@@ -264,7 +264,7 @@ def chosen(name: str, **options: Any) -> object:
 def torch_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`SentenceTransformerEncoder` without the loading."""
     monkeypatch.setattr(
-        "lsr.encoders.dense.SentenceTransformerEncoder", lambda name: f"torch {name}"
+        "lsr.encoders.dense.SentenceTransformerEncoder", lambda name, options: f"torch {name}"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -69,16 +70,17 @@ def tiny_exported(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_model_with_a_prompt_and_a_file_of_weights(tiny: Path, tiny_exported: Path) -> None:
     target = tiny_exported
     description = OnnxDescription.read(target)
-    assert description.prompt == "query: "
+    assert (description.recipe.query_prompt, description.recipe.document_prompt) == ("query: ", "")
     assert description.inputs == ("input_ids", "attention_mask")
-    assert description.max_tokens == 16
+    assert description.recipe.max_tokens == 16
     assert (target / "model.onnx.data").stat().st_size > 30_522 * 8 * 4
     assert (target / "model.onnx").stat().st_size < 100_000
     texts = ["a heron", "", "a much longer text about herons, which are birds, in water " * 3]
-    found = OnnxEncoder(target, batch_size=1).encode_documents(texts)
-    assert found == pytest.approx(
-        SentenceTransformerEncoder(str(tiny)).encode_documents(texts), abs=1e-5
-    )
+    found, torch = OnnxEncoder(target, batch_size=1), SentenceTransformerEncoder(str(tiny))
+    documents, queries = found.encode_documents(texts), found.encode_queries(texts)
+    assert documents == pytest.approx(torch.encode_documents(texts), abs=1e-5)
+    assert queries == pytest.approx(torch.encode_queries(texts), abs=1e-5)
+    assert np.abs(queries - documents).max() > 1e-4
     (target / "model.onnx.data").rename(target / "elsewhere")
     with pytest.raises(DataError, match=r"model\.onnx\.data: it is lost"):
         OnnxEncoder(target)
@@ -177,12 +179,16 @@ def test_the_command(
         "sha256": OnnxDescription.read(folder).sha256,
         "dimension": 8,
         "max_tokens": 16,
+        "similarity": "cosine",
+        "pooling": "cls",
+        "query_prompt": "query: ",
+        "document_prompt": "",
         "size_bytes": sum(path.stat().st_size for path in folder.iterdir()),
     }
     monkeypatch.setattr(
         lsr.encoders.dense_onnx_export,
         "export_onnx",
-        lambda model, folder: OnnxExport(
+        lambda model, folder, options: OnnxExport(
             folder, OnnxDescription.read(cached_export(str(tiny))).identity, 91_900_000, 0.999999914
         ),
     )

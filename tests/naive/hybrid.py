@@ -40,6 +40,8 @@ def normalise(raw: float, listed: Sequence[float], norm: str, floor: float | Non
     if not listed:
         return 0.0
     best, worst = max(listed), min(listed)
+    if norm == "tmm" and floor is None:
+        norm = "minmax"
     if norm in ("tmm", "max"):
         least = 0.0 if norm == "max" or floor is None else floor
         return 0.0 if best <= least else (raw - least) / (best - least)

@@ -172,6 +172,23 @@ def test_graph(many: Floats, tmp_path: Path) -> None:
     assert loaded.search(queries, 1)[0][:, 0].tolist() == [1, 2, 3, 4, 5]
 
 
+def test_graph_of_vectors_of_many_lengths(many: Floats, tmp_path: Path) -> None:
+    """Inner products are compared, so the longest come first; the others are found as well."""
+    spread = np.exp(np.random.default_rng(7).normal(0, 0.3, (N, 1))).astype(np.float32)
+    vectors: Floats = many * spread * np.float32(50)
+    built = DenseIndex(vectors, in_order(N))
+    built.write_graph(tmp_path / "g.hnsw")
+    loaded = DenseIndex(vectors, in_order(N), tmp_path / "g.hnsw")
+    half = np.arange(N) % 2 == 0
+    for index in (built, loaded):
+        assert not index.is_exact
+        for mask in (None, half):
+            assert recall(index, vectors, mask) >= 0.98
+    longest = int(np.argmax(np.linalg.norm(vectors, axis=1)))
+    assert built.search(vectors[longest : longest + 1], 1)[0].tolist() == [[longest]]
+    assert built._index.hnsw.efSearch > DenseIndex(many, in_order(N))._index.hnsw.efSearch
+
+
 @pytest.mark.parametrize("n_allowed", [0, 1, 5, 40])
 def test_graph_with_a_narrow_filter(many: Floats, n_allowed: int) -> None:
     """A walk through a graph may never meet the few rows that are allowed; they are found."""

@@ -18,7 +18,7 @@ from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.segment import Segment
 from lsr.retrieval.candidates import first_of_each
-from lsr.retrieval.feedback import DenseFeedback, Feedback, SparseFeedback
+from lsr.retrieval.feedback import DenseFeedback, Feedback, InnerProductFeedback, SparseFeedback
 from lsr.sparse import CSR, SparseVector
 from tests.naive import exact as naive
 from tests.naive import hybrid as naivehybrid
@@ -266,6 +266,36 @@ def test_both_fit_the_protocol() -> None:
     sparse: Feedback[CSR] = SparseFeedback()
     assert dense.is_off is False
     assert sparse.is_off is True
+
+
+def test_feedback_over_vectors_of_any_length() -> None:
+    """The mean as it stands: neither query nor documents are brought to unit length."""
+    query = np.array([2, 0, 4], np.float32)
+    documents = np.array([[4, 2, 0], [6, 4, 2]], np.float32)
+    options = DenseFeedback(method="average")
+    assert options.above(-1.0) is options
+    feedback = options.above(None)
+    assert feedback == InnerProductFeedback(options)
+    average = feedback.expand(query, documents)
+    assert average is not None
+    assert average.vector.dtype == np.float32
+    assert average.vector.tolist() == [4, 2, 2]
+    rocchio = DenseFeedback(alpha=0.5, beta=1).above(None).expand(query, documents)
+    assert rocchio is not None
+    assert rocchio.vector.tolist() == [6, 3, 3]
+    assert rocchio.document_shares is not None
+    made = rocchio.query_share * query + rocchio.document_shares @ documents
+    assert made.tolist() == rocchio.vector.tolist()
+    assert DenseFeedback(alpha=1, beta=1).above(None).expand(query, -query[None]) is None
+    assert DenseFeedback(beta=0).above(None).is_off
+
+
+def test_repeated_documents_of_any_length_are_one() -> None:
+    a, b = np.array([[300, 10, 2], [200, 90, 1]], np.float32)
+    vectors = np.stack(
+        [a, b, a * np.float32(1.1), a + np.float32(1e-4), b, np.zeros(3, np.float32)]
+    )
+    assert first_of_each(vectors, np.ones(6, bool), 9).tolist() == [0, 1, 2, 5]
 
 
 def test_repeated_documents_are_one() -> None:

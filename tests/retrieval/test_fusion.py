@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsr.errors import QueryError
 from lsr.retrieval.fusion import (
     DEFAULT_WEIGHTS,
     Fusion,
@@ -221,13 +220,17 @@ def test_all_cosines_negative() -> None:
     assert found["none"].tolist() == pytest.approx([-0.2, -0.6, -0.7])
 
 
-def test_tmm_needs_a_floor() -> None:
-    message = "fusion.norm tmm needs scores with a theoretical minimum, .* choose minmax or zscore"
-    with pytest.raises(QueryError, match=message):
-        fuse(side([1.0], []), side([3.0], [], None), Fusion(), 0.5)
-    for norm in ("minmax", "max", "zscore", "none"):
-        fuse(side([1.0], []), side([3.0], [], None), Fusion(norm=norm), 0.5)
-    fuse(side([1.0], []), side([3.0], [], None), Fusion(), 1.0)
+def test_tmm_without_a_floor_is_minmax() -> None:
+    """Inner products of vectors of any length: the least of the list is the minimum."""
+    sparse = side([4.0, 2.0], [1.0, 0.0])
+    dense = side([120.0, 90.0, 80.0], [60.0], None)
+    fused = fuse(sparse, dense, Fusion(), 0.5)
+    assert fused.norm[0].tolist() == pytest.approx([1.0, 0.5, 0.25, 0.0])
+    assert fused.norm[1].tolist() == pytest.approx([1.0, 0.25, 0.0, -0.5])
+    moved = side([120.0 - 500, 90.0 - 500, 80.0 - 500], [60.0 - 500], None)
+    assert fuse(sparse, moved, Fusion(), 0.5).norm[1] == pytest.approx(fused.norm[1])
+    one = fuse(side([1.0], []), side([3.0], [], None), Fusion(), 0.5)
+    assert one.norm[1].tolist() == [1.0]
 
 
 def test_default_weights() -> None:

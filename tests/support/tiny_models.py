@@ -34,8 +34,12 @@ def tiny_tokenizer() -> Any:
     return BertTokenizerFast(tokenizer_object=backend._tokenizer, model_max_length=64)
 
 
-def tiny_base(folder: Path, *, masked_lm: bool = True, seed: int = 0) -> Path:
-    """A two-layer BERT of random weights saved in `folder`, with or without a masked-LM head."""
+def tiny_base(folder: Path, *, masked_lm: bool = True, seed: int = 0, spread: float = 0.02) -> Path:
+    """A two-layer BERT of random weights saved in `folder`, with or without a masked-LM head.
+
+    Args:
+        spread: of the weights; with a larger one the vectors of texts differ more.
+    """
     import torch
     from transformers import BertConfig, BertForMaskedLM, BertModel
 
@@ -47,6 +51,7 @@ def tiny_base(folder: Path, *, masked_lm: bool = True, seed: int = 0) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
+        initializer_range=spread,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

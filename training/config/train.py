@@ -81,9 +81,11 @@ class Bm25Teacher(Strict):
 
 
 class DenseTeacher(Strict):
-    """Any sentence-transformers model.
+    """Any sentence-transformers model, or a plain checkpoint; what is None is as its folder says.
 
     Attributes:
+        max_tokens: a longer text is cut there, or sooner where the model cuts it sooner.
+        similarity, pooling, query_prompt, document_prompt, dimensions: as in `DenseOptions`.
         precision: of its network; auto is bfloat16 where the machine computes in it.
     """
 
@@ -91,6 +93,13 @@ class DenseTeacher(Strict):
     model: str = "all-MiniLM-L6-v2"
     weight: Positive = 1.0
     max_tokens: Count = 256
+    similarity: Literal["cosine", "dot"] | None = None
+    pooling: (
+        Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None
+    ) = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    dimensions: Count | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 

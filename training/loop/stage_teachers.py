@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SparseEncoder
 
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.training.config.train import (
     Bm25Teacher,
     CrossEncoderTeacher,
@@ -67,7 +68,17 @@ def _opened(
             from lsr.training.teachers.dense import open_dense
 
             return open_dense(
-                config.model, cache, max_tokens=config.max_tokens, precision=config.precision
+                config.model,
+                cache,
+                options=DenseOptions(
+                    similarity=config.similarity,
+                    pooling=config.pooling,
+                    query_prompt=config.query_prompt,
+                    document_prompt=config.document_prompt,
+                    dimensions=config.dimensions,
+                ),
+                max_tokens=config.max_tokens,
+                precision=config.precision,
             )
         case SparseTeacher():
             from lsr.training.teachers.sparse import open_sparse

@@ -1,8 +1,11 @@
-"""Dense teachers: any sentence-transformers model, its vectors kept in a cache."""
+"""Dense teachers: any sentence-transformers model, its vectors kept in a cache.
+
+They score as search does, with the same prompts, pooling and similarity.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.cache.vector_cache import Tick, VectorCache
 from lsr.encoders.dense import SentenceTransformerEncoder
+from lsr.encoders.dense_recipe import DenseOptions, similarity_of
 from lsr.encoders.protocols import DenseEncoder
 from lsr.errors import InputError
 from lsr.files import checksum
@@ -22,11 +26,9 @@ from lsr.training.teachers.protocol import Rows, Scores, padded, unprepared
 
 __all__ = ["DenseScorer", "open_dense"]
 
-BATCH_SIZE = 32
-
 
 class DenseScorer:
-    """A `Teacher` by inner products of unit vectors, which are kept in 16 bits.
+    """A `Teacher` by inner products of a model's vectors, which are kept in 16 bits.
 
     Args:
         encoder: gives the vectors.
@@ -74,7 +76,7 @@ class DenseScorer:
         )
 
     def scores(self, query_rows: Rows, document_rows: Rows) -> Scores:
-        """Cosines of all pairs, float32, shape (n_queries, n_documents); no pair is unknown."""
+        """Inner products of all pairs, float32, shape (n_queries, n_documents), all known."""
         queries, documents = self._prepared()
         return (
             queries[query_rows].astype(np.float32) @ documents[document_rows].astype(np.float32).T
@@ -82,11 +84,19 @@ class DenseScorer:
 
     @property
     def query_vectors(self) -> NDArray[np.float16]:
-        """Unit vectors of the run's queries, float16, shape (n_queries, dimension)."""
-        return self._prepared()[0]
+        """The run's queries at unit length, by which they are alike.
+
+        Float16, shape (n_queries, dimension); one that is empty is a row of zeros.
+        """
+        queries = self._prepared()[0]
+        if similarity_of(self._encoder.identity) == "cosine":
+            return queries
+        lengths = np.linalg.norm(queries.astype(np.float32), axis=1, keepdims=True)
+        units: NDArray[np.float16] = (queries / np.maximum(lengths, 1e-9)).astype(np.float16)
+        return units
 
     def best(self, query_rows: Rows, depth: int) -> Ranking:
-        """The documents with the largest cosines, shape (n_queries, depth).
+        """The documents with the largest inner products, shape (n_queries, depth).
 
         Raises:
             InputError: `depth` is below 1.
@@ -107,6 +117,7 @@ def open_dense(
     model: str,
     cache: Path,
     *,
+    options: DenseOptions | None = None,
     max_tokens: int | None = None,
     precision: Precision = "fp32",
     name: str | None = None,
@@ -114,15 +125,16 @@ def open_dense(
     """A dense teacher from a folder, a hub id, or the packaged all-MiniLM-L6-v2.
 
     Args:
+        options: prompts, similarity and so on; default: as the model's folder says.
         max_tokens: where longer texts are cut, if the model does not cut them sooner.
         precision: of the network; vectors of each are kept apart.
         name: by default the model's.
 
     Raises:
-        InputError: there is no such model, or it cannot be loaded.
+        InputError: there is no such model, it cannot be loaded, or it cannot be as asked.
         UnavailableError: sentence-transformers is not installed.
     """
-    encoder = _PromptedEncoder(model, precision)
+    encoder = _PreciseEncoder(model, options, precision)
     if max_tokens is not None:
         own = encoder.model.max_seq_length
         encoder.model.max_seq_length = max_tokens if own is None else min(own, max_tokens)
@@ -130,40 +142,13 @@ def open_dense(
     return DenseScorer(encoder, cache, name=name or model, sha256=sha256)
 
 
-class _PromptedEncoder(SentenceTransformerEncoder):
-    """The encoder with the prompts for queries and documents that a model may have."""
+class _PreciseEncoder(SentenceTransformerEncoder):
+    """The encoder with its network in a precision of choice."""
 
-    def __init__(self, model: str, precision: Precision) -> None:
-        super().__init__(model)
+    def __init__(self, model: str, options: DenseOptions | None, precision: Precision) -> None:
+        super().__init__(model, options)
         self.precision = resolved_precision(precision)
 
-    def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
-        return self._with(self.model.encode_document, texts, progress)
-
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self._with(self.model.encode_query, texts, None)
-
-    def _with(
-        self,
-        encode: Callable[..., NDArray[np.float32]],
-        texts: Sequence[str],
-        progress: Callable[[int], None] | None,
-    ) -> NDArray[np.float32]:
-        """Unit vectors, shape (n_texts, dimension); an empty text gives a row of zeros."""
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
-        for first in range(0, len(order), BATCH_SIZE):
-            part = order[first : first + BATCH_SIZE]
-            with computing_in(self.precision):
-                vectors[part] = encode(
-                    [texts[i] for i in part],
-                    batch_size=BATCH_SIZE,
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                    normalize_embeddings=True,
-                )
-            if progress is not None:
-                progress(first + len(part))
-        return vectors
+    def _encode_batch(self, texts: list[str], prompt: str) -> NDArray[np.float32]:
+        with computing_in(self.precision):
+            return super()._encode_batch(texts, prompt)

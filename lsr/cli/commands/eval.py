@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import complain, shown_progress
+from lsr.cli.dense_options import (
+    Dimensions,
+    DocumentPrompt,
+    MaxTokens,
+    Pooling,
+    QueryPrompt,
+    Similarity,
+    dense_options,
+)
 from lsr.cli.encoder_options import (
     Idf,
     LexicalWeight,
@@ -105,6 +114,12 @@ def evaluate(
     lexical_weight: LexicalWeight = None,
     sparse_query: SparseQuery = None,
     trust_remote_code: TrustRemoteCode = False,
+    dense_similarity: Similarity = None,
+    dense_pooling: Pooling = None,
+    dense_query_prompt: QueryPrompt = None,
+    dense_document_prompt: DocumentPrompt = None,
+    dense_dimensions: Dimensions = None,
+    dense_max_tokens: MaxTokens = None,
     k1: Annotated[float | None, typer.Option(help="BM25's k1; default: 0.9.")] = None,
     b: Annotated[float | None, typer.Option(help="BM25's b; default: 0.4.")] = None,
     language: Annotated[
@@ -180,6 +195,12 @@ def evaluate(
         "lexical-weight": lexical_weight,
         "sparse-query": sparse_query,
         "trust-remote-code": trust_remote_code,
+        "dense-similarity": dense_similarity,
+        "dense-pooling": dense_pooling,
+        "dense-query-prompt": dense_query_prompt,
+        "dense-document-prompt": dense_document_prompt,
+        "dense-dimensions": dense_dimensions,
+        "dense-max-tokens": dense_max_tokens,
         "k1": k1,
         "b": b,
         "language": language,
@@ -217,7 +238,17 @@ def evaluate(
         benchmark = Benchmark(
             specs,
             runs,
-            Models(chosen),
+            Models(
+                chosen,
+                dense_options(
+                    dense_similarity,
+                    dense_pooling,
+                    dense_query_prompt,
+                    dense_document_prompt,
+                    dense_dimensions,
+                    dense_max_tokens,
+                ),
+            ),
             options,
             baseline,
             None if results is None else ResultsFolder(results),

@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from lsr.cli.console import print_json
+from lsr.cli.dense_options import (
+    Dimensions,
+    DocumentPrompt,
+    MaxTokens,
+    Pooling,
+    QueryPrompt,
+    Similarity,
+    dense_options,
+)
 from lsr.cli.index_options import AsJson
 
 __all__ = ["export_onnx"]
@@ -26,16 +35,31 @@ def export_onnx(
             "looked for by name.",
         ),
     ] = None,
+    dense_similarity: Similarity = None,
+    dense_pooling: Pooling = None,
+    dense_query_prompt: QueryPrompt = None,
+    dense_document_prompt: DocumentPrompt = None,
+    dense_dimensions: Dimensions = None,
+    dense_max_tokens: MaxTokens = None,
     as_json: AsJson = False,
 ) -> None:
     """Export a dense model to ONNX, for use without torch and with the same vectors.
 
-    The export is compared with the model in torch, and kept only when the vectors agree.
+    Its prompts, similarity, pooling, dimensions and length are those of the export for good. The
+    export is compared with the model in torch, and kept only when the vectors agree.
     """
     from lsr.encoders import dense_onnx_export as export
     from lsr.encoders.dense_onnx import cached_export
 
-    done = export.export_onnx(model, folder or cached_export(model))
+    asked = dense_options(
+        dense_similarity,
+        dense_pooling,
+        dense_query_prompt,
+        dense_document_prompt,
+        dense_dimensions,
+        dense_max_tokens,
+    )
+    done = export.export_onnx(model, folder or cached_export(model, asked), asked)
     if as_json:
         print_json(
             {

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lsr.encoders.dense_recipe import POOLINGS
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.api.schemas.plan import PlanFields
 
@@ -19,6 +20,7 @@ __all__ = [
     "CollectionBody",
     "CollectionSummary",
     "Collections",
+    "DenseOptionFields",
     "FieldSummary",
     "ModelSummary",
     "Models",
@@ -28,10 +30,35 @@ __all__ = [
 ]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+_FROM_ONE: dict[str, Any] = {"minimum": 1}
+"""Said of numbers in the schema; they are checked with better words."""
 NAME: dict[str, Any] = {"pattern": "^[a-z0-9_-]{1,64}$"}
 """Said of names in the schema; they are checked with better words."""
 
 FieldType = Literal["text", "number", "boolean", "date"]
+
+
+class DenseOptionFields(BaseModel):
+    """Options of a dense model; what is left out is as the model says."""
+
+    model_config = _STRICT
+
+    similarity: Literal["cosine", "dot"] | None = Field(
+        default=None, description="How vectors are compared; dot keeps their length."
+    )
+    pooling: str | None = Field(
+        default=None,
+        description="Of a model without modules.json: how a vector is made of those of tokens.",
+        json_schema_extra={"enum": [*POOLINGS, None]},
+    )
+    query_prompt: str | None = Field(default=None, description="Put before every query.")
+    document_prompt: str | None = Field(default=None, description="Put before every document.")
+    dimensions: int | None = Field(
+        default=None, description="Keep this many first components.", json_schema_extra=_FROM_ONE
+    )
+    max_tokens: int | None = Field(
+        default=None, description="Where texts are cut.", json_schema_extra=_FROM_ONE
+    )
 
 
 class CollectionBody(BaseModel):
@@ -45,6 +72,9 @@ class CollectionBody(BaseModel):
         examples=["bm25"],
     )
     dense: str | None = Field(default=None, description="A dense model's name; none by default.")
+    dense_options: DenseOptionFields = Field(
+        default_factory=DenseOptionFields, description="How the dense model makes vectors."
+    )
     language: str | None = Field(default=None, description="BM25's stemmer; English by default.")
     lexical_weight: float | None = Field(
         default=None, description="Learned model: weight of the documents' own words."

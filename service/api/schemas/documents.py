@@ -36,7 +36,9 @@ class DocumentVectors(BaseModel):
 
     sparse: dict[str, float] | None = Field(default=None, description="Weights above 0 by term.")
     dense: list[float] | None = Field(
-        default=None, description="As many numbers as the dense model gives."
+        default=None,
+        description="As many numbers as the dense model gives; brought to unit length, but "
+        "where the collection compares them by dot.",
     )
 
 

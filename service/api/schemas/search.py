@@ -45,7 +45,8 @@ class VectorFields(BaseModel):
     )
     dense: list[float] | None = Field(
         default=None,
-        description="As many numbers as the dense model gives; brought to unit length.",
+        description="As many numbers as the dense model gives; brought to unit length, but where "
+        "the collection compares them by dot.",
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.errors import InputError, ModelError
 from lsr.progress import no_progress
 from lsr.training.teachers.bm25 import Bm25Scorer, TokenRows
@@ -20,6 +21,7 @@ from lsr.training.teachers.dense import DenseScorer, open_dense
 from lsr.training.teachers.identity import model_sha256
 from lsr.training.teachers.protocol import PairTeacher, Teacher
 from lsr.training.teachers.sparse import SparseScorer, open_sparse
+from tests.support.dense_models import dense_model_folder
 from tests.support.stub_encoders import StubDense
 from tests.support.tiny_models import tiny_base
 
@@ -189,6 +191,33 @@ def test_a_dense_model(dense_folder: Path, tmp_path: Path) -> None:
     again.prepare(QUERIES, DOCUMENTS)
     assert again.cache.n_made == 0
     np.testing.assert_array_equal(again.scores(ALL_QUERIES, ALL_DOCUMENTS), scores)
+
+
+def test_a_dense_teacher_scores_as_search_does(tmp_path: Path) -> None:
+    """By its own prompts, similarity and dimensions, or by those of its config."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = dense_model_folder(tmp_path / "model", "prompts")
+    model = SentenceTransformer(str(folder), device="cpu")
+    own = open_dense(str(folder), tmp_path / "cache")
+    asked = DenseOptions(query_prompt="why ", document_prompt="", dimensions=8)
+    other = open_dense(str(folder), tmp_path / "cache", options=asked)
+    for teacher in (own, other):
+        teacher.prepare(QUERIES, DOCUMENTS)
+    documents = model.encode_document(DOCUMENTS)
+    documents[4] = 0  # an empty text
+    expected = model.encode_query(QUERIES) @ documents.T
+    assert np.abs(expected).max() > 2, "longer than of unit length"
+    scores = own.scores(ALL_QUERIES, ALL_DOCUMENTS)
+    np.testing.assert_allclose(scores, expected, rtol=5e-3, atol=2e-2)
+    documents = model.encode(DOCUMENTS, prompt="")[:, :8]
+    documents[4] = 0
+    expected = model.encode(QUERIES, prompt="why ")[:, :8] @ documents.T
+    scores = other.scores(ALL_QUERIES, ALL_DOCUMENTS)
+    np.testing.assert_allclose(scores, expected, rtol=5e-3, atol=2e-2)
+    assert own.identity != other.identity
+    lengths = np.linalg.norm(own.query_vectors.astype(np.float32), axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-3)
 
 
 def test_dense_truncation_and_pooling_are_of_the_identity(

@@ -11,6 +11,15 @@ import typer
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
+from lsr.cli.dense_options import (
+    Dimensions,
+    DocumentPrompt,
+    MaxTokens,
+    Pooling,
+    QueryPrompt,
+    Similarity,
+    dense_options,
+)
 from lsr.cli.encoder_options import (
     Idf,
     LexicalWeight,
@@ -75,6 +84,12 @@ def build(
     dense: Annotated[
         str, typer.Option(help="A sentence-transformers model for dense vectors, or none.")
     ] = "none",
+    dense_similarity: Similarity = None,
+    dense_pooling: Pooling = None,
+    dense_query_prompt: QueryPrompt = None,
+    dense_document_prompt: DocumentPrompt = None,
+    dense_dimensions: Dimensions = None,
+    dense_max_tokens: MaxTokens = None,
     columns: ColumnNames = "",
     k1: Annotated[
         float | None, typer.Option(help="BM25: k1, the saturation of repeated words; default: 0.9.")
@@ -99,6 +114,14 @@ def build(
     if blocks not in BLOCKS:
         raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
     limits = build_limits(threads, max_memory)
+    asked = dense_options(
+        dense_similarity,
+        dense_pooling,
+        dense_query_prompt,
+        dense_document_prompt,
+        dense_dimensions,
+        dense_max_tokens,
+    )
     check_vector_format(vectors, vector_format)
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
@@ -123,7 +146,7 @@ def build(
             given.documents if given else documents or (),
             target,
             sparse=given.encoder if given else encoder,
-            dense=open_dense(dense),
+            dense=open_dense(dense, asked),
             vectors=given.vectors if given else None,
             blocks=BLOCKS[blocks],
             limits=limits,
