@@ -187,6 +187,14 @@ def evaluate(
     Differences from the baseline are tested by a paired t-test over queries, corrected for the
     number of systems by Holm's method. What cannot be done is refused before anything is encoded.
     """
+    asked = dense_options(
+        dense_similarity,
+        dense_pooling,
+        dense_query_prompt,
+        dense_document_prompt,
+        dense_dimensions,
+        dense_max_tokens,
+    )
     given: dict[str, object] = {
         "precision": None if precision == "auto" else precision,
         "max-active": max_active,
@@ -195,12 +203,7 @@ def evaluate(
         "lexical-weight": lexical_weight,
         "sparse-query": sparse_query,
         "trust-remote-code": trust_remote_code,
-        "dense-similarity": dense_similarity,
-        "dense-pooling": dense_pooling,
-        "dense-query-prompt": dense_query_prompt,
-        "dense-document-prompt": dense_document_prompt,
-        "dense-dimensions": dense_dimensions,
-        "dense-max-tokens": dense_max_tokens,
+        **{f"dense-{name}".replace("_", "-"): value for name, value in asked.given().items()},
         "k1": k1,
         "b": b,
         "language": language,
@@ -210,11 +213,7 @@ def evaluate(
     }
     runs = [RunFile.parse(each) for each in run or []]
     specs = systems_asked_for(
-        systems,
-        sparse or [],
-        dense or [],
-        has_runs=bool(runs),
-        options=given,
+        systems, sparse or [], dense or [], has_runs=bool(runs), options=given
     )
     cache = cache_dir or user_cache() / "vectors"
     folders = [folder for folder in (run_dir, results, cache_dir) if folder is not None]
@@ -238,17 +237,7 @@ def evaluate(
         benchmark = Benchmark(
             specs,
             runs,
-            Models(
-                chosen,
-                dense_options(
-                    dense_similarity,
-                    dense_pooling,
-                    dense_query_prompt,
-                    dense_document_prompt,
-                    dense_dimensions,
-                    dense_max_tokens,
-                ),
-            ),
+            Models(chosen, asked),
             options,
             baseline,
             None if results is None else ResultsFolder(results),
