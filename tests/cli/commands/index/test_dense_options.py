@@ -66,4 +66,4 @@ def test_options_that_cannot_be(
 
 def test_an_evaluation_without_a_dense_system(tmp_path: Path) -> None:
     said = refused("eval", tmp_path, "--systems", "bm25", "--dense-query-prompt", "query: ")
-    assert "query_prompt of a dense model, and no system asked for has one; add dense" in said
+    assert "--dense-query-prompt is of systems like dense, and there is none among bm25" in said
