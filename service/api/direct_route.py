@@ -8,6 +8,7 @@ is; tests hold it to the model that the description names.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, get_type_hints
@@ -73,12 +74,12 @@ class Lane:
         await response(scope, receive, send)
 
 
-class _LaneRoute(APIRoute):
+class _LaneRoute(APIRoute, ABC):
     """Route that a lane may answer."""
 
+    @abstractmethod
     def handler_of(self, scope: Scope) -> Handler | None:
         """The function that answers a request; None where FastAPI must."""
-        raise NotImplementedError
 
 
 class OwnBodyRoute(_LaneRoute):
