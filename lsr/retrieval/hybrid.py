@@ -129,6 +129,7 @@ class HybridSearcher:
         self.sparse = sparse
         self.dense = dense
         self.tie_order = tie_order
+        self.has_floors = dense is None or dense.floor is not None
         self.dense_feedback = dense_feedback
         self.sparse_feedback = sparse_feedback
 
@@ -160,8 +161,8 @@ class HybridSearcher:
             ModelError: an encoder gave numbers that are not finite.
             RetrieverError: a side failed, and the plan does not allow partial answers.
         """
-        plan = resolved(plan, self.modes, self.dense is None or self.dense.floor is not None)
-        window = plan.window if plan.mode == "hybrid" else max(plan.window, reach)
+        plan = resolved(plan, self.modes, self.has_floors)
+        window = max(plan.window, 1 if plan.mode == "hybrid" else reach)
         window = max(1, min(window, len(self.tie_order)))
         return _Search(self, plan, query, allowed, window, deadline).result()
 
@@ -188,10 +189,8 @@ class _Search:
         floor = None if self.dense is None else self.dense.floor
         self.feed_dense = searcher.dense_feedback or plan.prf.dense.above(floor)
         self.feed_sparse = searcher.sparse_feedback or plan.prf.sparse
-        self.moves_dense = self.moves_sparse = False
-        if plan.prf.depth > 0:
-            self.moves_dense = plan.may_move_dense and not self.feed_dense.is_off
-            self.moves_sparse = plan.may_move_sparse and not self.feed_sparse.is_off
+        self.moves_dense = plan.may_move_dense and not self.feed_dense.is_off
+        self.moves_sparse = plan.may_move_sparse and not self.feed_sparse.is_off
         self.watch = Stopwatch()
         self.notices: list[Notice] = []
 

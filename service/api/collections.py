@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from lsr.encoders.dense_recipe import DenseOptions, similarity_of
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.errors import IndexStateError, InputError, NotFoundError
 from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.filter import Filter
@@ -270,9 +270,7 @@ def _summary(
             SegmentSummary(name=each.name, n_documents=each.n_documents, n_deleted=each.n_deleted)
             for each in manifest.segments
         ],
-        default_plan=reader.default_plan.resolved(
-            reader.modes, has_floors=similarity_of(dense) == "cosine"
-        ),
+        default_plan=reader.default_plan.resolved(reader.modes, reader.hybrid.has_floors),
         fields=_fields(field_kinds(reader), catalog.field_types(own)),
         error=state.error,
     )

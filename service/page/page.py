@@ -16,7 +16,7 @@ from lsr.service.page.curl import curl_command
 from lsr.service.page.near_view import NearView, near_view
 from lsr.service.page.page_search import search_page
 from lsr.service.page.panels.frame import Frame
-from lsr.service.page.plan_form import PLAN_NAMES, Controls
+from lsr.service.page.plan_form import PLAN_NAMES, Controls, shown_default
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.result_view import ResultView, chips, result_view
 from lsr.service.problems import status_of
@@ -80,7 +80,7 @@ class _Page:
             collection = self._engine.collection(name)
         except NotFoundError as missing:
             return self._frame.message(missing, request)
-        default, modes = collection.default_plan, collection.modes
+        default, modes = shown_default(collection), collection.modes
         address = f"{query.address}?{request.url.query}"
         try:
             query = PageQuery(name, request.query_params.get("q", ""))
@@ -112,7 +112,7 @@ class _Page:
         try:
             collection = self._engine.collection(name)
             query = PageQuery.of(
-                name, request.query_params, collection.default_plan, collection.modes
+                name, request.query_params, shown_default(collection), collection.modes
             )
             within = grant_of(request.scope).filter_for(name)
             document = self._engine.document(name, doc_id, within)

@@ -71,7 +71,7 @@ class _PageSearch:
         name = query.collection
         collection = engine.collection(name)
         self._plan = plan_from(query.plan.fields, collection.default_plan)
-        self._whole = self._plan.resolved(collection.modes)
+        self._whole = self._plan.resolved(collection.modes, collection.hybrid.has_floors)
         terms = engine.query_terms(name, query.text)
         self._words = QueryWords(query.text, collection.encoder, terms)
         self._collection = collection

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
 
 from lsr.errors import QueryError
+from lsr.index.collection.reader import CollectionReader
 from lsr.retrieval.fusion import Method
 from lsr.retrieval.plan import Mode, SearchPlan, plan_from
 
-__all__ = ["FINER", "METHODS", "PLAN_NAMES", "Controls", "PagePlan"]
+__all__ = ["FINER", "METHODS", "PLAN_NAMES", "Controls", "PagePlan", "shown_default"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
 FINER = ("fusion", "prf", "depth", "expand")
@@ -167,6 +168,14 @@ class Controls:
             if all(_lies_on(value, step) for value in values):
                 return f"{step:g}"
         return "any"
+
+
+def shown_default(collection: CollectionReader) -> SearchPlan:
+    """A collection's default plan, with the default weights that it is searched by."""
+    plan = collection.default_plan
+    if collection.hybrid.has_floors or plan.fusion.norm != "tmm":
+        return plan
+    return replace(plan, fusion=replace(plan.fusion, norm="minmax"))
 
 
 def _lies_on(value: float | str, step: float) -> bool:

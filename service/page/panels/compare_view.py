@@ -23,7 +23,7 @@ from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.page_search import PAGE_SIZE
 from lsr.service.page.panels.frame import Frame
-from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
+from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan, shown_default
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.score_view import Movement
 from lsr.service.page.timing_view import spoken_ms
@@ -119,7 +119,7 @@ class _Comparison:
         except LsrError as error:
             return self._frame.message(error, request)
         query = replace(query, page=1, plan=PagePlan())
-        default, modes = collection.default_plan, collection.modes
+        default, modes = shown_default(collection), collection.modes
         plans = {
             key: PagePlan.of(_said(request.query_params, key), default, modes) for key, _ in _SIDES
         }
@@ -185,7 +185,7 @@ class _Comparison:
             key=key,
             heading=dict(_SIDES)[key],
             plan=plans[key],
-            controls=Controls.of(plans[key], collection.default_plan, collection.modes),
+            controls=Controls.of(plans[key], shown_default(collection), collection.modes),
             address=mine.address,
             hits=hits,
             reach=own.reach,

@@ -25,7 +25,8 @@ from lsr.index.live.live_collection import LiveCollection
 from lsr.index.live.operation import Operation
 from lsr.index.storage.manifest import Manifest
 from lsr.retrieval.plan import plan_from
-from lsr.types import Document, EncoderIdentity
+from lsr.types import Document
+from tests.support.dense_counts import Counts
 from tests.support.dense_models import dense_model_folder
 from tests.support.live import ThreadWorker, searchable
 
@@ -37,26 +38,6 @@ DOCUMENTS = [
     Document("side", "otter otter"),
     Document("none", ""),
 ]
-
-
-class Counts:
-    """Two numbers from a text: how often it has two words. Compared by dot."""
-
-    dimension = 2
-    identity = EncoderIdentity(
-        "dense", "counts", "counts", {"dimension": 2, "max_tokens": 0, "similarity": "dot"}
-    )
-
-    def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> NDArray[np.float32]:
-        found = [[text.count("heron"), text.count("otter")] for text in texts]
-        if progress is not None:
-            progress(len(texts))
-        return np.array(found, np.float32).reshape(len(texts), 2)
-
-    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.encode_documents(texts)
 
 
 @pytest.fixture

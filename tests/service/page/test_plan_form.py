@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from itertools import product
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -29,7 +31,7 @@ from lsr.service.catalog import Catalog
 from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.page.curl import curl_command, search_body
 from lsr.service.page.feedback_view import feedback_view, notes
-from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan
+from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan, shown_default
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.query_words import QueryWords
 from lsr.service.page.score_view import full_length, score_view
@@ -37,6 +39,7 @@ from lsr.service.page.timing_view import STAGE_WORDS, stages
 from lsr.service.settings import Settings
 from lsr.service.terms import QueryTerms, WordMemory
 from lsr.types import Document
+from tests.support.dense_counts import Counts
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
 
 BUILT_IN = SearchPlan()
@@ -118,6 +121,16 @@ def test_a_collection_without_vectors_has_one_mode() -> None:
     assert plan == PagePlan()
     assert PagePlan.of({"mode": "sparse"}, BUILT_IN, ("sparse",)) == PagePlan()
     assert PagePlan.of({"mode": "dense"}, BUILT_IN, ("sparse",)).mode == "dense"  # refused later
+
+
+def test_a_form_shows_the_weight_that_counts(tmp_path: Path) -> None:
+    build_collection(DOCUMENTS, tmp_path / "dot", sparse=Bm25Encoder(), dense=Counts())
+    with closing(CollectionReader.open(tmp_path / "dot", dense=Counts())) as collection:
+        default, modes = shown_default(collection), collection.modes
+        used = collection.default_plan.resolved(modes, collection.hybrid.has_floors)
+        assert Controls.of(PagePlan(), default, modes).weight == used.fusion.weight_sparse == 0.5
+        assert PagePlan.of(QueryParams({"weight": "0.3"}), default, modes).weight == 0.3
+        assert PagePlan.of(QueryParams({"weight": "0.5"}), default, modes).weight is None
 
 
 @pytest.mark.parametrize(
