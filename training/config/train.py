@@ -30,7 +30,7 @@ from lsr.training.config.encoder import (
     Strict,
     Table,
 )
-from lsr.training.config.optim import OptimConfig
+from lsr.training.config.optim import LoraConfig, OptimConfig
 
 __all__ = [
     "Anchored",
@@ -47,6 +47,7 @@ __all__ = [
     "GuardConfig",
     "InfoNce",
     "Kl",
+    "LoraConfig",
     "Loss",
     "MarginMse",
     "MiningConfig",
