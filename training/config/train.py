@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
@@ -31,6 +31,7 @@ from lsr.training.config.encoder import (
     Table,
 )
 from lsr.training.config.optim import LoraConfig, OptimConfig
+from lsr.training.config.own_loss import OwnLoss, loss_tag
 
 __all__ = [
     "Anchored",
@@ -54,6 +55,7 @@ __all__ = [
     "Mlm",
     "Mlp",
     "OptimConfig",
+    "OwnLoss",
     "QuerySide",
     "Regularizer",
     "RowsTeacher",
@@ -196,7 +198,14 @@ class TermRecall(Strict):
     weight: Positive = 1.0
 
 
-Loss = Annotated[InfoNce | MarginMse | Kl | TermRecall, Field(discriminator="kind")]
+Loss = Annotated[
+    Annotated[InfoNce, Tag("infonce")]
+    | Annotated[MarginMse, Tag("margin_mse")]
+    | Annotated[Kl, Tag("kl")]
+    | Annotated[TermRecall, Tag("term_recall")]
+    | Annotated[OwnLoss, Tag("own")],
+    Discriminator(loss_tag),
+]
 
 
 class ScoreConfig(Strict):
