@@ -30,6 +30,7 @@ from lsr.training.config.encoder import (
     Strict,
     Table,
 )
+from lsr.training.config.evaluation import EvaluationConfig
 from lsr.training.config.optim import LoraConfig, OptimConfig
 from lsr.training.config.own_loss import OwnLoss, loss_tag
 
@@ -286,24 +287,6 @@ class WarmStart(Strict):
     learning_rate: Positive = 1e-3
     active_terms: Positive = 400
     masked_lm_steps: Annotated[int, Field(ge=0)] = 0
-
-
-class EvaluationConfig(Strict):
-    """Evaluation while training, on BEIR folders, without a server.
-
-    Attributes:
-        every: steps between evaluations; also the last.
-        max_documents: of each set: all judged ones, then others; null for all.
-        max_flops: a checkpoint above is never the best.
-        patience: evaluations without improvement before training stops; null: never.
-    """
-
-    sets: tuple[str, ...] = ()
-    every: Count = 500
-    max_documents: Count | None = None
-    max_flops: Positive | None = None
-    patience: Count | None = None
-    probes: tuple[str, ...] = ()
 
 
 class GuardConfig(Strict):
