@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
@@ -30,7 +30,9 @@ from lsr.training.config.encoder import (
     Strict,
     Table,
 )
-from lsr.training.config.optim import OptimConfig
+from lsr.training.config.evaluation import EvaluationConfig
+from lsr.training.config.optim import LoraConfig, OptimConfig
+from lsr.training.config.own_loss import OwnLoss, loss_tag
 
 __all__ = [
     "Anchored",
@@ -47,12 +49,14 @@ __all__ = [
     "GuardConfig",
     "InfoNce",
     "Kl",
+    "LoraConfig",
     "Loss",
     "MarginMse",
     "MiningConfig",
     "Mlm",
     "Mlp",
     "OptimConfig",
+    "OwnLoss",
     "QuerySide",
     "Regularizer",
     "RowsTeacher",
@@ -195,7 +199,14 @@ class TermRecall(Strict):
     weight: Positive = 1.0
 
 
-Loss = Annotated[InfoNce | MarginMse | Kl | TermRecall, Field(discriminator="kind")]
+Loss = Annotated[
+    Annotated[InfoNce, Tag("infonce")]
+    | Annotated[MarginMse, Tag("margin_mse")]
+    | Annotated[Kl, Tag("kl")]
+    | Annotated[TermRecall, Tag("term_recall")]
+    | Annotated[OwnLoss, Tag("own")],
+    Discriminator(loss_tag),
+]
 
 
 class ScoreConfig(Strict):
@@ -276,24 +287,6 @@ class WarmStart(Strict):
     learning_rate: Positive = 1e-3
     active_terms: Positive = 400
     masked_lm_steps: Annotated[int, Field(ge=0)] = 0
-
-
-class EvaluationConfig(Strict):
-    """Evaluation while training, on BEIR folders, without a server.
-
-    Attributes:
-        every: steps between evaluations; also the last.
-        max_documents: of each set: all judged ones, then others; null for all.
-        max_flops: a checkpoint above is never the best.
-        patience: evaluations without improvement before training stops; null: never.
-    """
-
-    sets: tuple[str, ...] = ()
-    every: Count = 500
-    max_documents: Count | None = None
-    max_flops: Positive | None = None
-    patience: Count | None = None
-    probes: tuple[str, ...] = ()
 
 
 class GuardConfig(Strict):

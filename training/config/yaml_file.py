@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from lsr.errors import DataError, InputError
+from lsr.training.config.own_loss import OwnLoss
 from lsr.training.config.presets import preset
 from lsr.training.config.train import TrainConfig
 
@@ -20,6 +21,9 @@ __all__ = ["config_of", "read_config", "written_config"]
 
 FORMER = {"own_terms": "lexical_terms", "use": "search_defaults"}
 """Keys of version 0.1, which are still read."""
+
+TAGS: dict[type[BaseModel], str] = {OwnLoss: "own"}
+"""Members of unions that no one kind stands for, as the location of an error names them."""
 
 
 def read_config(path: Path, settings: Sequence[str] = ()) -> TrainConfig:
@@ -231,7 +235,7 @@ def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:
                 inner += _models_in(field.annotation)
             elif part.isdigit() or each.model_fields.get("kind") is not None:
                 kind = each.model_fields.get("kind")
-                if part.isdigit() or (kind is not None and kind.default == part):
+                if part.isdigit() or (kind is not None and part in (kind.default, TAGS.get(each))):
                     inner.append(each)
         models = inner
     return [key for each in models for key in each.model_fields]

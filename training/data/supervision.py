@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lsr.errors import InputError
-from lsr.training.config.train import RowsTeacher, StageConfig
+from lsr.training.config.train import OwnLoss, RowsTeacher, StageConfig
 from lsr.training.data.pairs import NO_ROW, Pairs
 
 __all__ = ["check_rows", "check_stage", "miner_places", "supervision_notes", "with_row_scores"]
@@ -65,6 +65,12 @@ def check_rows(stage: StageConfig, pairs: Pairs, held_out: Pairs | None = None) 
             f"stage {stage.name}: the teacher rows is asked for, and no row has scores that tell "
             "documents apart; give rows with scores, or take it out"
         )
+    own = _own(stage)
+    if own and not stage.teachers and not has_scores and not _labelled(pairs):
+        raise InputError(
+            f"stage {stage.name}: the loss {' and '.join(own)} has nothing to learn from: there is "
+            "no teacher, no row with scores, and no labelled positive; add one of these"
+        )
     by_labels = _losses(stage, BY_LABELS)
     if by_labels and not _labelled(pairs):
         raise InputError(
@@ -80,7 +86,7 @@ def check_rows(stage: StageConfig, pairs: Pairs, held_out: Pairs | None = None) 
 
 def with_row_scores(stage: StageConfig, pairs: Pairs) -> StageConfig:
     """The stage with the rows' own scores as its last teacher, if a loss can learn from them."""
-    if not _losses(stage, BY_SCORES) or "rows" in _kinds(stage):
+    if not (_losses(stage, BY_SCORES) or _own(stage)) or "rows" in _kinds(stage):
         return stage
     if not pairs.scored.varied().any():
         return stage
@@ -96,7 +102,7 @@ def supervision_notes(stage: StageConfig, pairs: Pairs) -> list[str]:
     scored = np.diff(pairs.scored.indptr) > 0
     if not scored.any():
         return []
-    by_scores = _losses(stage, BY_SCORES)
+    by_scores = _losses(stage, BY_SCORES) + _own(stage)
     if not by_scores and "rows" not in _kinds(stage):
         return [
             f"stage {stage.name}: {int(scored.sum()):,} rows have scores, which none of its losses "
@@ -156,3 +162,8 @@ def _kinds(stage: StageConfig) -> list[str]:
 
 def _losses(stage: StageConfig, kinds: Sequence[str]) -> list[str]:
     return [loss.kind for loss in stage.losses if loss.kind in kinds]
+
+
+def _own(stage: StageConfig) -> list[str]:
+    """Losses of one's own, which may learn from scores and from labels."""
+    return [loss.kind for loss in stage.losses if isinstance(loss, OwnLoss)]

@@ -1,4 +1,4 @@
-"""Relevance, sparsity and cost of a model while it is trained, on BEIR folders.
+"""Relevance, sparsity and cost of a model while it is trained, on judged sets.
 
 With a table on the query side only the columns of the test queries' terms are needed, and
 retrieval FLOPS, which count terms that queries and documents share, are exact on those.
@@ -18,6 +18,8 @@ from scipy import sparse
 from sentence_transformers import SparseEncoder
 
 from lsr.datasets.beir import BeirFolder
+from lsr.datasets.open import IRDS_PREFIX, JudgedCorpus, open_judged_corpus
+from lsr.errors import InputError
 from lsr.evaluation.evaluate import judged_queries, measure, parse_metrics
 from lsr.training.data.batches import micro_batches
 from lsr.training.data.pairs import Pairs
@@ -38,7 +40,7 @@ class EvaluationSet:
     """A judged collection, perhaps cut down.
 
     Attributes:
-        name: of its folder.
+        name: of its folder, or its id with hyphens.
         cut: whether documents were left out, so that figures compare only with themselves.
     """
 
@@ -49,23 +51,33 @@ class EvaluationSet:
     cut: bool
 
     @classmethod
-    def read(cls, folder: Path, max_documents: int | None = None) -> EvaluationSet:
+    def read(cls, source: str | Path, max_documents: int | None = None) -> EvaluationSet:
         """All judged documents, and the first others up to `max_documents` in all.
 
+        Args:
+            source: a BEIR folder, or `irds:ID` of ir_datasets.
+
         Raises:
-            DataError: it is no BEIR folder, or has no test judgements.
+            DataError: it is neither, cannot be fetched, or has no test judgements.
+            InputError: no judged query has text.
+            UnavailableError: ir_datasets is not installed.
         """
-        beir = BeirFolder(folder)
-        qrels = beir.qrels("test")
-        queries = judged_queries(list(beir.queries()), qrels)
-        documents = list(beir.documents())
+        of_irds = str(source).startswith(IRDS_PREFIX)
+        corpus: JudgedCorpus = (
+            open_judged_corpus(str(source)) if of_irds else BeirFolder(Path(source))
+        )
+        qrels = corpus.qrels("test")
+        queries = judged_queries(list(corpus.queries()), qrels)
+        if not queries:
+            raise InputError(f"{source}: no judged query has text, so there is nothing to measure")
+        documents = list(corpus.documents())
         n = len(documents)
         if max_documents is not None and n > max_documents:
             judged = {doc_id for query in queries for doc_id in qrels[query.query_id]}
             first = [each for each in documents if each.doc_id in judged]
             others = [each for each in documents if each.doc_id not in judged]
             documents = first + others[: max(0, max_documents - len(first))]
-        return cls(beir.name, documents, queries, qrels, len(documents) < n)
+        return cls(corpus.name, documents, queries, qrels, len(documents) < n)
 
     @classmethod
     def held_out(cls, pairs: Pairs) -> EvaluationSet:

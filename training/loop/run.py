@@ -100,8 +100,8 @@ def train_model(
     if training_data is None and config.stages[0].data is None:
         raise InputError("the first stage has no data; give stages.0.data.sources")
     sets = [
-        EvaluationSet.read(Path(each), config.evaluation.max_documents)
-        for each in config.evaluation.sets
+        EvaluationSet.read(each, config.evaluation.max_documents)
+        for each in config.evaluation.sources
     ]
     tokenizer = (
         base_tokenizer(config.encoder.base) if training_data is None else training_data.tokenizer

@@ -27,6 +27,8 @@ from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.loop.trainer import LsrTrainer, last_checkpoint, training_arguments
 from lsr.training.losses.candidate_loss import CandidateLoss
 from lsr.training.losses.distributed import main_process_first
+from lsr.training.models.adapters import add_adapters, merge_adapters
+from lsr.training.models.networks import checkpoint_gradients
 from lsr.training.models.sparse_encoder import query_table
 from lsr.training.teachers.dense import DenseScorer
 from lsr.training.teachers.mining import neighbour_groups
@@ -42,13 +44,14 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
         The steps done, and notes: why it ended before its last step, or missed its target.
 
     Raises:
+        InputError, UnavailableError: the model cannot be trained as the stage's `optim` says.
         ModelError: it went wrong; the last whole checkpoint is kept.
     """
     config, stage, folder = context.config, context.stage, context.checkpoints
+    _prepare(model, stage, config.seed)
     student = Student.of(model)
     steps = _step_dataset(student, context)
     loss = _loss(context, student.n_terms)
-    _freeze(model, stage)
     callback = TrainingCallback(
         loss,
         context.run_folder.metrics,
@@ -76,6 +79,7 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
         if evaluates:
             trainer.evaluate_last()
             trainer.best.restore(model)
+    merge_adapters(model)
     said = {"ended early": callback.reason, "missed its target": loss.missed_target()}
     notes = [f"stage {stage.name} {what}: {why}" for what, why in said.items() if why]
     return trainer.state.global_step, notes
@@ -159,8 +163,13 @@ def _padded(table: NDArray[np.float32], n_terms: int) -> NDArray[np.float32]:
     return np.pad(table, (0, n_terms - len(table)))
 
 
-def _freeze(model: nn.Module, stage: StageConfig) -> None:
-    """Freeze what the stage does not train, and set its dropout."""
+def _prepare(model: nn.Module, stage: StageConfig, seed: int) -> None:
+    """Freeze what the stage does not train, set its dropout, and put its adapters in.
+
+    Raises:
+        InputError: the network has no such adapters, or no gradient checkpointing.
+        UnavailableError: peft is not installed.
+    """
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = stage.optim.dropout
@@ -171,6 +180,10 @@ def _freeze(model: nn.Module, stage: StageConfig) -> None:
             network.requires_grad_(False)
         if stage.optim.freeze_embeddings:
             network.get_input_embeddings().requires_grad_(False)
+    if stage.optim.gradient_checkpointing:
+        checkpoint_gradients(model)
+    if stage.optim.lora is not None:
+        add_adapters(model, stage.optim.lora, seed=seed)
 
 
 def _figures(model: SparseEncoder, context: StageContext) -> dict[str, float]:

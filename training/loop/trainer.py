@@ -29,6 +29,7 @@ from lsr.training.config.train import OptimConfig, TrainConfig
 from lsr.training.loop.best_model import BestModel
 from lsr.training.loop.step_dataset import StepDataset
 from lsr.training.losses.candidate_loss import CandidateLoss
+from lsr.training.models.adapters import merged_adapters
 from lsr.training.models.precision import resolved_precision
 from lsr.training.models.sparse_encoder import save_model
 
@@ -233,7 +234,8 @@ class LsrTrainer(SparseEncoderTrainer):
         folder = Path(output_dir) if output_dir else self._folder
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.model.state_dict(), folder / MODEL_STATE)
-        save_model(self.model, folder / "encoder")
+        with merged_adapters(self.model):
+            save_model(self.model, folder / "encoder")
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

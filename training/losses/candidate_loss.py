@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lsr.training.config.train import Loss, Regularizer, ScoreConfig
+from lsr.training.config.train import Loss, OwnLoss, Regularizer, ScoreConfig
 from lsr.training.losses.distributed import gather_rows
 from lsr.training.losses.infonce import infonce
 from lsr.training.losses.kl import kl
 from lsr.training.losses.margin_mse import margin_mse
+from lsr.training.losses.own_loss import open_loss
 from lsr.training.losses.temperature import Temperature, spread
 from lsr.training.losses.term_recall import term_recall
 from lsr.training.regularizers.anti_zero import anti_zero
@@ -41,6 +42,9 @@ class CandidateLoss(nn.Module):
             are counted with.
         recompute: see `OptimConfig`.
 
+    Raises:
+        InputError: a loss of one's own cannot be made.
+
     Attributes:
         observed: figures of the last step, by name: `terms` active, retrieval `flops`, `lambda`
             where there is a regulariser, and `spread`: how many times wider scores are than the
@@ -64,6 +68,9 @@ class CandidateLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.losses = tuple(losses)
+        self.own = nn.ModuleDict(
+            {str(n): open_loss(each) for n, each in enumerate(losses) if isinstance(each, OwnLoss)}
+        )
         self.regularizer = regularizer
         self.divide = scores.divide_by_query_mass
         self.recompute = recompute
@@ -146,7 +153,7 @@ class CandidateLoss(nn.Module):
     ) -> dict[str, Tensor]:
         known, positives = batch["known"], batch["positives"]
         parts: dict[str, Tensor] = {}
-        for loss in self.losses:
+        for number, loss in enumerate(self.losses):
             match loss.kind:
                 case "kl":
                     value = kl(scores, batch["target"], known)
@@ -156,7 +163,12 @@ class CandidateLoss(nn.Module):
                     value = margin_mse(scores, batch["teacher"], positives, known)
                 case "term_recall":
                     value = term_recall(documents, batch["recall"], batch["present"])
-            parts[loss.kind] = loss.weight * value
+                case _:
+                    columns = torch.arange(scores.shape[1], device=scores.device)
+                    labels = columns == positives[:, None]
+                    value = self.own[str(number)](scores, batch["teacher"], labels, known)
+            part = loss.weight * value
+            parts[loss.kind] = parts[loss.kind] + part if loss.kind in parts else part
         return parts
 
     def _sparsity(

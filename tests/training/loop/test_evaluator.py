@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ import pytest
 import torch
 
 from lsr.datasets.beir import write_beir
-from lsr.training.config.train import EncoderConfig, Mlm, Table
+from lsr.errors import DataError, InputError
+from lsr.training.config.train import EncoderConfig, EvaluationConfig, Mlm, Table
+from lsr.training.config.yaml_file import config_of
 from lsr.training.loop.evaluator import EvaluationSet, evaluate_model, top_terms
+from lsr.training.loop.metrics_log import read_metrics
+from lsr.training.loop.run import train_model
 from lsr.training.models.sparse_encoder import make_model
 from lsr.types import Document, Query
 from tests.support.tiny_models import WORDS, tiny_base
@@ -80,3 +85,80 @@ def test_terms_of_a_text_heaviest_first(base: Path) -> None:
     vector = model.encode_document(["moon"], convert_to_sparse_tensor=False)[0]
     best = int(torch.argmax(vector))
     assert found[1][0][0] == model.tokenizer.convert_ids_to_tokens(best)
+
+
+@pytest.fixture
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A set of the catalogue of ir_datasets whose files are here."""
+    import ir_datasets
+
+    docs, queries, qrels = (tmp_path / name for name in ("docs.tsv", "queries.tsv", "qrels"))
+    docs.write_text("".join(f"{each.doc_id}\t{each.text}\n" for each in DOCUMENTS))
+    queries.write_text("".join(f"{each.query_id}\t{each.text}\n" for each in QUERIES))
+    judged = [(q, d, grade) for q, grades in QRELS.items() for d, grade in grades.items()]
+    qrels.write_text("".join(f"{q} 0 {d} {grade}\n" for q, d, grade in judged))
+    made = ir_datasets.create_dataset(str(docs), str(queries), str(qrels))
+    registry = ir_datasets.registry._registered
+    monkeypatch.setitem(registry, "nano-beir/scifact", made)
+    return "irds:nano-beir/scifact"
+
+
+def test_a_set_of_the_catalogue_is_read(registered: str, tmp_path: Path) -> None:
+    found = EvaluationSet.read(registered)
+    assert (found.name, found.cut) == ("nano-beir-scifact", False)
+    assert (found.queries, found.qrels) == (QUERIES, QRELS)
+    assert [each.text for each in found.documents] == [each.text for each in DOCUMENTS]
+    cut = EvaluationSet.read(registered, 12)
+    assert (len(cut.documents), cut.cut) == (12, True)
+    assert {f"d{each.query_id[1:]}" for each in QUERIES} <= {d.doc_id for d in cut.documents}
+    with pytest.raises(DataError, match="no such id in ir_datasets"):
+        EvaluationSet.read("irds:nano-beir/sciface")
+    (tmp_path / "qrels").write_text("other 0 d20 1\n")
+    with pytest.raises(InputError, match="irds:nano-beir/scifact: no judged query has text"):
+        EvaluationSet.read(registered)
+
+
+def test_nano_beir_is_measured_while_training(base: Path, registered: str, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"query": q.text, "positive": d.text} for q, d in zip(QUERIES, DOCUMENTS, strict=False)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    config = {
+        "output": str(tmp_path / "run"),
+        "encoder": {"base": str(base)},
+        "warm_start": "never",
+        "guard": {"max_spread": 1e9, "min_terms": 0},
+        "evaluation": {"nano_beir": ["scifact"], "every": 2},
+        "stages": [
+            {
+                "data": {"sources": [{"path": str(pairs)}]},
+                "losses": [{"kind": "infonce"}],
+                "optim": {"steps": 4, "queries": 4},
+            }
+        ],
+    }
+    outcome = train_model(config_of(config, (), "test"))
+    assert [each.name for each in outcome.figures] == ["nano-beir-scifact"]
+    assert outcome.figures[0].metrics["nDCG@10"] > 0
+    lines = read_metrics(tmp_path / "run/metrics.jsonl")
+    assert [line["step"] for line in lines if "eval_nano-beir-scifact nDCG@10" in line] == [2, 4]
+    assert "| nano-beir-scifact |" in (outcome.model / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"nano_beir": ["scifac"]}, "no set 'scifac'; did you mean 'scifact'"),
+        ({"nano_beir": True, "sets": ["irds:nano-beir/nq"]}, "irds:nano-beir/nq is to be measured"),
+        ({"sets": ["a", "a"]}, "a is to be measured twice"),
+    ],
+)
+def test_sets_that_are_not_there_or_named_twice(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        EvaluationConfig.model_validate(given)
+
+
+def test_all_sets_of_nano_beir() -> None:
+    sources = EvaluationConfig(sets=("mine",), nano_beir=True).sources
+    assert len(sources) == 14
+    assert sources[:2] == ["mine", "irds:nano-beir/arguana"]
+    assert EvaluationConfig().sources == []
