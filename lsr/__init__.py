@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
-    from lsr.index.blocks.config import BuildConfig, SearchParams
+    from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
     from lsr.retrieval.plan import SearchPlan, plan_from
     from lsr.sparse import CSR, SparseVector
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CSR",
     "AsyncClient",
+    "BlockSettings",
     "BuildConfig",
     "Client",
     "Collection",
@@ -62,6 +63,7 @@ __all__ = [
 
 _PLACES = {
     "AsyncClient": "lsr.client.async_client",
+    "BlockSettings": "lsr.index.blocks.config",
     "BuildConfig": "lsr.index.blocks.config",
     "CSR": "lsr.sparse",
     "Client": "lsr.client.client",

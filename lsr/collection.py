@@ -14,6 +14,7 @@ from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import as_dense, open_sparse
 from lsr.errors import NotFoundError
+from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TunedPlan
@@ -92,7 +93,7 @@ class Collection:
         dense: str | DenseEncoder | None = None,
         dense_options: DenseOptions | None = None,
         vectors: CSR | None = None,
-        blocks: bool | None = None,
+        blocks: bool | BlockSettings | None = None,
         limits: BuildLimits | None = None,
         progress: Progress = no_progress,
     ) -> Collection:
@@ -109,8 +110,8 @@ class Collection:
             dense_options: of a dense model that is named. Default: as it says.
             vectors: the documents' sparse vectors, in their order, where they were made
                 elsewhere; `sparse` is then a `PrecomputedEncoder`, or what encodes queries.
-            blocks: whether to build blocks for approximate search. Default: from 100,000
-                documents on.
+            blocks: whether to build blocks for approximate search, or settings of them, which the
+                collection keeps. Default: from 100,000 documents on.
             limits: threads and memory for that. Default: all cores.
             progress: called with (stage, done, total or None).
 

@@ -66,7 +66,7 @@ def rows(outcome: Outcome) -> list[Row]:
     return [
         row
         for kind in kinds
-        for target in TARGETS
+        for target in outcome.targets
         for row in _compared(outcome, [s for s in timed if s.kind == kind], target)
     ]
 
@@ -158,7 +158,20 @@ def show(outcome: Outcome) -> None:
         chosen = [row for row in made if (row.kind, row.target) == (kind, target)]
         for row in sorted(chosen, key=lambda row: row.undisturbed_us):
             print(_line(row))
+    if outcome.targets != TARGETS:
+        _show_grid(made, outcome.targets)
     _show_exact(made)
+
+
+def _show_grid(made: Sequence[Row], targets: Sequence[float]) -> None:
+    """Undisturbed time of each method by recall, as in the tables of Bruch et al. (2024)."""
+    for kind in dict.fromkeys(row.kind for row in made):
+        print(f"\n{kind} queries, undisturbed µs by recall in percent, less {100 * SLACK:g}")
+        print(f"{'method':<13}" + "".join(f"{100 * target:>9g}" for target in targets))
+        for method in dict.fromkeys(row.method for row in made if row.kind == kind):
+            us = {r.target: r.undisturbed_us for r in made if (r.kind, r.method) == (kind, method)}
+            cells = (format(us[target], ",.1f") if target in us else "–" for target in targets)
+            print(f"{method:<13}" + "".join(f"{cell:>9}" for cell in cells))
 
 
 def _line(row: Row) -> str:
@@ -243,6 +256,8 @@ def plot(outcome: Outcome, folder: Path) -> list[Path]:
             ylabel=f"recall@{outcome.description['k']}",
             title=f"{outcome.description['documents']:,} documents, {kind} queries, one core",
         )
+        if outcome.targets != TARGETS:
+            axes.set_yticks(outcome.targets)
         axes.grid(which="both", alpha=0.3)
         axes.legend(fontsize="small")
         for suffix in ("png", "svg"):

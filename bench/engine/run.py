@@ -37,9 +37,11 @@ class Outcome:
         settings: of every method, tried at least once.
         builds: by the label of the index.
         absent: why a method was not measured, by its name.
+        targets: recalls that settings are compared at.
     """
 
     description: dict[str, Any]
+    targets: tuple[float, ...] = TARGETS
     settings: list[Setting] = field(default_factory=list)
     builds: dict[str, Build] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
@@ -65,6 +67,7 @@ def run(
     reuse: bool,
     named: bool,
     say: Progress,
+    targets: tuple[float, ...] = TARGETS,
 ) -> Outcome:
     """Measure methods.
 
@@ -72,8 +75,10 @@ def run(
         folder: for the documents and the indexes, which stay there.
         reuse: take indexes that are there already, with what they took to build.
         named: the caller asked for these methods, so that none is left out for its cost.
+        targets: recalls that settings are compared at.
     """
-    outcome = Outcome(describe(work, k, passes))
+    outcome = Outcome(describe(work, k, passes), targets)
+    outcome.description["accuracy"] = list(targets)
     for method, place in _built(work, names, folder, reuse, named, outcome, say):
         try:
             method.open(place)
@@ -86,7 +91,8 @@ def run(
             say(f"{method.label} failed: {outcome.absent[method.label]}")
         else:
             outcome.settings += tried
-    chosen = finalists(outcome.settings, TARGETS, SLACK, LEAST_RECALL)
+    least = min(LEAST_RECALL, *targets)
+    chosen = finalists(outcome.settings, targets, SLACK, least)
     for turn in range(passes):
         say(f"pass {turn + 1} of {passes}, {len(chosen)} settings")
         start = turn * len(chosen) // passes

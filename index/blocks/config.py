@@ -5,7 +5,7 @@ The words are those of Seismic (Bruch et al., SIGIR 2024) and its successors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +15,7 @@ from lsr.errors import InputError
 from lsr.options import check_options, option
 
 __all__ = [
+    "BlockSettings",
     "Blocking",
     "BuildConfig",
     "ClusteredBlocks",
@@ -174,6 +175,56 @@ class BuildConfig:
             return cls(**{name: _made(value) for name, value in content.items()})
         except (AttributeError, TypeError, InputError) as error:
             raise InputError(f"a build config that cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """Choices of a collection's blocks that it keeps; what is None goes by the collection's size.
+
+    Attributes:
+        postings: entries kept of each list, on average: the heaviest of the collection.
+        per_list: whether each list keeps this number of its own entries instead.
+        centroids: for each posting; 0 for blocks by weight alone.
+        summary: the share of a block's mass that its summary holds.
+        neighbours: nearest documents stored for each, which a calibrated search may look at.
+
+    Raises:
+        InputError: a value is out of its range, or `per_list` has no `postings`.
+
+    Example:
+        >>> import lsr
+        >>> lsr.BlockSettings(postings=4000, neighbours=10).to_dict()
+        {'postings': 4000, 'neighbours': 10}
+    """
+
+    postings: int | None = option(None, "entries kept", low=1, high=MANY, optional=True)
+    per_list: bool = option(False, "of each list by itself")
+    centroids: float | None = option(None, "centroids", low=0.0, high=1.0, optional=True)
+    summary: float | None = option(None, "share of the mass", low=0.0, high=1.0, optional=True)
+    neighbours: int | None = option(None, "neighbours stored", low=0, high=255, optional=True)
+
+    def __post_init__(self) -> None:
+        check_options(self, error=InputError)
+        if self.per_list and self.postings is None:
+            raise InputError("per_list says what postings are counted of; give postings too")
+
+    def over(self, config: BuildConfig) -> BuildConfig:
+        """The config with these choices in place of its own."""
+        if self.postings is not None:
+            kind = ListPruning if self.per_list else GlobalPruning
+            config = replace(config, pruning=kind(self.postings))
+        if self.centroids is not None:
+            config = replace(config, blocking=ClusteredBlocks(self.centroids))
+        if self.summary is not None:
+            config = replace(config, summary=EnergySummary(self.summary))
+        if self.neighbours is not None:
+            config = replace(config, n_neighbours=self.neighbours)
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """Those that are given, as plain values for JSON."""
+        given = vars(self).items()
+        return {name: value for name, value in given if value is not None and value is not False}
 
 
 def _plain(value: object) -> object:

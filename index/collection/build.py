@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import StorageError
+from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection.encode import resumable
 from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
@@ -29,7 +30,7 @@ def build_collection(
     sparse: Encoder,
     dense: DenseEncoder | None = None,
     vectors: CSR | None = None,
-    blocks: bool | None = None,
+    blocks: bool | BlockSettings | None = None,
     limits: BuildLimits | None = None,
     source: str = "",
     vector_cache: Path | None = None,
@@ -51,6 +52,7 @@ def build_collection(
         vectors: the documents' sparse vectors, in their order, where they were made elsewhere;
             `sparse` then encodes queries only.
         blocks: whether to build a block index for approximate search; None for large collections.
+            Settings stand for yes, and the collection keeps them through every change.
         limits: of building it; default: those of `BuildLimits`.
         source: what the documents are, for people.
         vector_cache: a folder where such vectors stay after the build, for later builds.
@@ -62,6 +64,9 @@ def build_collection(
             too little memory for blocks, or `target` is something else.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
+    settings = None
+    if isinstance(blocks, BlockSettings):
+        settings, blocks = blocks, True
     try:
         kept = resumable(sparse, target, vector_cache) if vectors is None else nullcontext()
         with Staging(target) as staging, SegmentWriter(staging, progress) as draft, kept:
@@ -72,15 +77,23 @@ def build_collection(
                 if vector_cache is not None:
                     vector_cache.mkdir(parents=True, exist_ok=True)
                 draft.encode_dense(dense, vector_cache or staging.kept)
+            segment = draft.finish(
+                sparse.n_terms,
+                is_exact=True,
+                blocks=blocks,
+                settings=settings,
+                limits=limits,
+            )
             return commit(
                 staging,
-                [draft.finish(sparse.n_terms, is_exact=True, blocks=blocks, limits=limits)],
+                [segment],
                 sparse=sparse.identity,
                 dense=dense.identity if dense is not None else None,
                 encoder=encoder,
                 source=source,
                 forget_kept=True,
                 progress=progress,
+                blocks=None if settings is None else settings.to_dict(),
             )
     except OSError as error:
         raise StorageError(

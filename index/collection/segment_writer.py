@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
+from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection.encode import encode_dense, encode_sparse, take_sparse
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.indexer.block_builder import build_blocks, typical_config
@@ -138,6 +139,7 @@ class SegmentWriter:
         *,
         is_exact: bool,
         blocks: bool | None = None,
+        settings: BlockSettings | None = None,
         limits: BuildLimits | None = None,
     ) -> tuple[SegmentRecord, Segment]:
         """Write the arrays, and close the database.
@@ -146,6 +148,7 @@ class SegmentWriter:
             n_terms: the width of the vocabulary.
             is_exact: as in `SegmentRecord`.
             blocks: whether there is a block index; None for large segments only.
+            settings: of building it; default: all by the segment's size.
             limits: of building it; default: those of `BuildLimits`.
 
         Raises:
@@ -160,6 +163,8 @@ class SegmentWriter:
         segment.save(self._folder)
         if blocks or (blocks is None and segment.n_rows >= BLOCKS_FROM):
             config = typical_config(sparse, values="f32")
+            if settings is not None:
+                config = settings.over(config)
             limits = limits or BuildLimits()
             build_blocks(
                 sparse,

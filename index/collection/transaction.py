@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lsr.encoders.protocols import Encoder
 from lsr.errors import StorageError
+from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection.deletions import Deletions
 from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
@@ -88,6 +89,10 @@ class Transaction:
         with_blocks = {reader.record.name for reader in self.readers if reader.blocks is not None}
         return True if with_blocks & self._merged else None
 
+    def block_settings(self) -> BlockSettings | None:
+        """Choices of how blocks are built that the collection keeps, where it has any."""
+        return None if self.before.blocks is None else BlockSettings(**self.before.blocks)
+
     def save_encoder(self, encoder: Encoder) -> str:
         """Write the encoder, if it has changed. Returns the name of its folder or file."""
         if encoder.identity.sha256 == self.before.sparse.sha256:
@@ -128,6 +133,7 @@ class Transaction:
             forget_kept=forget_kept,
             progress=self.progress,
             log_seq=log_seq,
+            blocks=self.before.blocks,
         )
 
 

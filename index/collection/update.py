@@ -108,7 +108,11 @@ def add_documents(
         merged = (policy or MergePolicy()).chosen(change.records(), n_new)
         change.merge(merged, draft, with_sparse=True)
         new = draft.finish(
-            encoder.n_terms, is_exact=False, blocks=change.had_blocks(), limits=limits
+            encoder.n_terms,
+            is_exact=False,
+            blocks=change.had_blocks(),
+            settings=change.block_settings(),
+            limits=limits,
         )
         manifest = change.commit(new, (encoder, folder), forget_kept=True, log_seq=log_seq)
     n_replaced = len(replaced)
@@ -182,7 +186,11 @@ def merge_segments(
                 draft.encode_sparse(encoder)
             folder = change.save_encoder(encoder)
             new = draft.finish(
-                encoder.n_terms, is_exact=True, blocks=change.had_blocks(), limits=limits
+                encoder.n_terms,
+                is_exact=True,
+                blocks=change.had_blocks(),
+                settings=change.block_settings(),
+                limits=limits,
             )
             manifest = change.commit(new, (encoder, folder))
     return Change(manifest, n_merged=len(before.segments))

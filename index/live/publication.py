@@ -86,5 +86,10 @@ def _published(
             draft.take_dense(dense_of(puts, dimension))
         merged = policy.chosen(change.records(), len(puts))
         change.merge(merged, draft, with_sparse=True)
-        new = draft.finish(encoder.n_terms, is_exact=False, blocks=change.had_blocks())
+        new = draft.finish(
+            encoder.n_terms,
+            is_exact=False,
+            blocks=change.had_blocks(),
+            settings=change.block_settings(),
+        )
         return change.commit(new, (encoder, folder), log_seq=seq)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from lsr.errors import InputError
 from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord, record_files
@@ -31,6 +32,7 @@ def commit(
     forget_kept: bool,
     progress: Progress,
     log_seq: int | None = None,
+    blocks: dict[str, Any] | None = None,
 ) -> Manifest:
     """Make a generation of segments visible, new ones and those of the generation before.
 
@@ -43,6 +45,7 @@ def commit(
         forget_kept: as `Staging.commit`.
         log_seq: the last operation of the log that these segments hold; by default that of the
             generation before.
+        blocks: as in `Manifest`.
 
     Raises:
         InputError: more rows than fit.
@@ -78,6 +81,7 @@ def commit(
         segments=records,
         files=dict(sorted((files | record_files(staging.folder)).items())),
         log_seq=log_seq,
+        blocks=blocks,
     )
     progress("publish", 0, None)
     staging.commit(manifest, forget_kept=forget_kept)

@@ -84,6 +84,8 @@ class Manifest:
         tie_order: of format 2, path of the array that orders the rows of several segments.
         files: path below the collection's folder to record.
         log_seq: the last operation of the log that this generation holds; 0 without a log.
+        blocks: choices of how blocks are built, by name, that every later segment keeps to; None
+            where there are none.
         format_version: of the file it was read from; it is written in the newest.
     """
 
@@ -98,6 +100,7 @@ class Manifest:
     tie_order: str | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     log_seq: int = 0
+    blocks: dict[str, Any] | None = None
     format_version: int = FORMAT_VERSION
 
     @property

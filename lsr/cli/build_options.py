@@ -1,4 +1,4 @@
-"""`--threads` and `--max-memory` of the commands that build blocks."""
+"""Options of the commands that build blocks: what they may take, and how blocks are made."""
 
 from __future__ import annotations
 
@@ -9,13 +9,60 @@ from typing import Annotated
 import typer
 
 from lsr.errors import InputError
+from lsr.index.blocks.config import BlockSettings
 from lsr.index.indexer.limits import MAX_THREADS, BuildLimits
 
-__all__ = ["MaxMemory", "Threads", "build_limits"]
+__all__ = [
+    "Blocks",
+    "Centroids",
+    "MaxMemory",
+    "Neighbours",
+    "Postings",
+    "SummaryMass",
+    "Threads",
+    "build_limits",
+    "chosen_blocks",
+]
+
+_BLOCKS = {"auto": None, "always": True, "never": False}
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMG]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
+Blocks = Annotated[
+    str,
+    typer.Option(
+        help="Blocks for approximate search: always, never, or auto: from 100,000 documents, or "
+        "where one of the four options below says how."
+    ),
+]
+Postings = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Blocks: entries kept of each inverted list, on average, the heaviest of the "
+        "collection; list:N keeps N of each list by itself. Default: by the number of documents.",
+    ),
+]
+Centroids = Annotated[
+    float | None,
+    typer.Option(help="Blocks: centroids for each posting of a list, 0 to 1; default: 0.1."),
+]
+SummaryMass = Annotated[
+    float | None,
+    typer.Option(
+        "--summary",
+        help="Blocks: share of a block's mass that its summary holds, 0 to 1; default: 0.25.",
+    ),
+]
+Neighbours = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Blocks: nearest documents stored for each, 0 to 255, which a calibrated search may "
+        "look at; default: 0.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(metavar="N", help="Threads that build blocks; default: all usable cores."),
@@ -29,6 +76,39 @@ MaxMemory = Annotated[
         "no limit.",
     ),
 ]
+
+
+def chosen_blocks(
+    blocks: str,
+    postings: str | None,
+    centroids: float | None,
+    summary: float | None,
+    neighbours: int | None,
+) -> bool | BlockSettings | None:
+    """Whether blocks are built, or how: what `build_collection` takes. Raises InputError."""
+    if blocks not in _BLOCKS:
+        raise InputError(f"--blocks is {blocks!r}; choose {', '.join(_BLOCKS)}")
+    n_postings, per_list = None, False
+    if postings is not None:
+        read = re.fullmatch(r"(list:)?([0-9]{1,10})", postings)
+        if read is None:
+            raise InputError(
+                f"--postings is {postings[:40]!r}; give a whole number from 1 on, as in 4000, or "
+                "list:4000 for each list by itself"
+            )
+        n_postings, per_list = int(read[2]), read[1] is not None
+    try:
+        settings = BlockSettings(n_postings, per_list, centroids, summary, neighbours)
+    except InputError as error:
+        raise InputError(f"--{error}") from error
+    given = [name for name in settings.to_dict() if name != "per_list"]
+    if not given:
+        return _BLOCKS[blocks]
+    if blocks == "never":
+        raise InputError(
+            f"--{given[0]} says how blocks are made, and --blocks never makes none; leave one out"
+        )
+    return settings
 
 
 def build_limits(threads: int | None, max_memory: str | None) -> BuildLimits:

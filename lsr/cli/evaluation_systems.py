@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.errors import InputError
+from lsr.evaluation.feedback_grid import FeedbackPoint
 from lsr.evaluation.lucene import LuceneBm25
 from lsr.evaluation.system_names import (
     SystemSpec,
     chosen_kinds,
+    has_dense_feedback,
     is_learned,
     is_tuned,
     named_systems,
@@ -29,12 +31,14 @@ def systems_asked_for(
     *,
     has_runs: bool,
     options: Mapping[str, object],
+    points: Sequence[FeedbackPoint] = (),
 ) -> list[SystemSpec]:
     """Systems to be made; a model that is named is measured, whether its system is named or not.
 
     Args:
         systems: names as typed; None for the default, or, beside runs of files, for none.
         options: by name, without dashes; None or False where they were not given.
+        points: settings that systems with dense feedback are measured with.
 
     Raises:
         InputError: there is no such system, or an option is of none of those asked for.
@@ -49,7 +53,7 @@ def systems_asked_for(
     if dense and not any(needs_dense(kind) for kind in kinds):
         kinds.append("dense")
     _refuse_unused(kinds, options)
-    return named_systems(kinds, sparse or [DEFAULT_MODEL], dense or [DEFAULT_DENSE_MODEL])
+    return named_systems(kinds, sparse or [DEFAULT_MODEL], dense or [DEFAULT_DENSE_MODEL], points)
 
 
 def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
@@ -62,6 +66,7 @@ def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
         "b": ours or _LUCENE in kinds,
         "language": ours,
         **dict.fromkeys(_OF_TUNED, any(is_tuned(kind) for kind in kinds)),
+        **dict.fromkeys(_OF_FEEDBACK, any(has_dense_feedback(kind) for kind in kinds)),
         **dict.fromkeys(_OF_DENSE, any(needs_dense(kind) for kind in kinds)),
     }
     learned = any(is_learned(kind) for kind in kinds)
@@ -91,4 +96,5 @@ _OF_DENSE = (
     "dense-max-tokens",
 )
 _OF_TUNED = ("tune-split", "tune-queries", "tune-sparse")
-_OF = {"tuned": _OF_TUNED, "dense": _OF_DENSE}
+_OF_FEEDBACK = ("prf-depth", "prf-method", "prf-alpha", "choose-on")
+_OF = {"tuned": _OF_TUNED, "dense": _OF_DENSE, "prf:both": _OF_FEEDBACK}

@@ -68,6 +68,7 @@ class Benchmark:
         results: where results are kept, and found again; None for nowhere.
         run_dir: where runs are saved; None for nowhere.
         say: is told, in sentences, what was not done because it was done before.
+        notes: sentences for every report.
     """
 
     specs: Sequence[SystemSpec]
@@ -79,6 +80,7 @@ class Benchmark:
     run_dir: Path | None = None
     progress: Progress = no_progress
     say: Callable[[str], None] = _unheard
+    notes: tuple[str, ...] = ()
 
     def prepare(self, members: Sequence[SuiteMember], split: str | None = None) -> list[Prepared]:
         """Check everything and read every collection; encodes nothing but a few words.
@@ -287,7 +289,9 @@ class Benchmark:
             results=compared(results, baseline) if baseline else results,
             unavailable=unavailable,
             warnings=list(collection.warnings),
-            notes=list(dict.fromkeys(note for result in results for note in result.notes)),
+            notes=list(
+                dict.fromkeys([*self.notes, *(note for each in results for note in each.notes)])
+            ),
             baseline=baseline,
         )
 

@@ -5,17 +5,19 @@
     dense, prf:dense                 without a sparse side
 
 With several models of a side, each condition is measured with each, and the system is named after
-the models: `my-splade:prf:pre+my-dense`.
+the models: `my-splade:prf:pre+my-dense`. With a grid of feedback each condition that has it is
+measured with each of its settings: `prf:pre:rocchio:k3:a0.4`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from lsr.errors import InputError
+from lsr.evaluation.feedback_grid import FeedbackPoint
 from lsr.evaluation.lucene import LuceneBm25
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "PLANS",
     "SystemSpec",
     "chosen_kinds",
+    "has_dense_feedback",
     "is_learned",
     "is_tuned",
     "named_systems",
@@ -69,6 +72,8 @@ class SystemSpec:
         sparse: the learned model of its sparse side; None for BM25, or where there is no such side.
         dense: the model of its dense side; None where there is none.
         label: the sparse model in a few letters, for notes.
+        point: settings of feedback, where it is one of a grid.
+        condition: its name without them; empty where there are none.
     """
 
     name: str
@@ -76,6 +81,8 @@ class SystemSpec:
     sparse: str | None = None
     dense: str | None = None
     label: str = ""
+    point: FeedbackPoint | None = None
+    condition: str = ""
 
 
 def is_learned(kind: str) -> bool:
@@ -91,6 +98,12 @@ def needs_dense(kind: str) -> bool:
     """Whether it has a dense side."""
     plan = (PLANS | LEARNED).get(kind)
     return is_tuned(kind) if plan is None else plan["mode"] != "sparse"
+
+
+def has_dense_feedback(kind: str) -> bool:
+    """Whether documents are fed back to its dense query, as its plan says it."""
+    plan = (PLANS | LEARNED).get(kind, {})
+    return "interpolate" in plan.get("prf", {})
 
 
 def chosen_kinds(systems: str) -> list[str]:
@@ -114,12 +127,16 @@ def chosen_kinds(systems: str) -> list[str]:
 
 
 def named_systems(
-    kinds: Sequence[str], sparse: Sequence[str], dense: Sequence[str]
+    kinds: Sequence[str],
+    sparse: Sequence[str],
+    dense: Sequence[str],
+    points: Sequence[FeedbackPoint] = (),
 ) -> list[SystemSpec]:
     """Each kind with each model of the sides that it has.
 
     Args:
         sparse, dense: names of learned sparse models and of dense models; at least one each.
+        points: settings that each kind with dense feedback is measured with.
 
     Raises:
         InputError: a model is named twice, or two systems get the same name.
@@ -135,9 +152,17 @@ def named_systems(
             for other in dense if needs_dense(kind) else [None]:
                 label = learned[model] if model is not None else ""
                 name = label + kind.removeprefix("learned") if model is not None else kind
+                after = ""
                 if other is not None and len(dense) > 1:
-                    name = vectors[other] if kind == "dense" else f"{name}+{vectors[other]}"
-                specs.append(SystemSpec(name, kind, model, other, label))
+                    name, after = (name, "+") if kind != "dense" else ("", "")
+                    after += vectors[other]
+                plain = SystemSpec(name + after, kind, model, other, label)
+                if not points or not has_dense_feedback(kind):
+                    specs.append(plain)
+                    continue
+                for point in points:
+                    own = f"{name}:{point.label}{after}"
+                    specs.append(replace(plain, name=own, point=point, condition=plain.name))
     return specs
 
 

@@ -350,7 +350,8 @@ def fusion_window(spec: SystemSpec, options: SystemOptions) -> int | None:
 
 def _plan(spec: SystemSpec, options: SystemOptions) -> SearchPlan:
     own = (PLANS | LEARNED).get(spec.kind, {"mode": "hybrid"})
-    return plan_from(_merged(options.settings, own))
+    fields = _merged(options.settings, own)
+    return plan_from(fields if spec.point is None else _merged(fields, spec.point.fields))
 
 
 def _told(tuned: TuningResult) -> str:

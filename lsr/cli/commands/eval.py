@@ -26,6 +26,7 @@ from lsr.cli.encoder_options import (
     SparseQuery,
     TrustRemoteCode,
 )
+from lsr.cli.evaluation_grid import ChooseOn, PrfAlphas, PrfDepths, PrfMethods, measure_all
 from lsr.cli.evaluation_output import EvaluationOutput
 from lsr.cli.evaluation_systems import DEFAULT_SYSTEMS, systems_asked_for
 from lsr.cli.plan_options import Settings, plan_fields
@@ -33,10 +34,9 @@ from lsr.encoders.dense import DEFAULT_DENSE_MODEL
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.learned.packed_model import user_cache
 from lsr.encoders.registry import learned_options
-from lsr.errors import LsrError
 from lsr.evaluation.benchmark import Benchmark
+from lsr.evaluation.feedback_grid import feedback_grid
 from lsr.evaluation.models import Models
-from lsr.evaluation.report import CollectionReport
 from lsr.evaluation.reports.single_table import FORMATS
 from lsr.evaluation.results_folder import ResultsFolder
 from lsr.evaluation.run_files import RunFile
@@ -127,6 +127,10 @@ def evaluate(
         typer.Option(help="BM25: the Snowball stemmer, or none; default: english."),
     ] = None,
     settings: Settings = None,
+    prf_depth: PrfDepths = None,
+    prf_method: PrfMethods = None,
+    prf_alpha: PrfAlphas = None,
+    choose_on: ChooseOn = None,
     tune_split: Annotated[
         str,
         typer.Option(
@@ -207,13 +211,19 @@ def evaluate(
         "k1": k1,
         "b": b,
         "language": language,
+        "prf-depth": prf_depth,
+        "prf-method": prf_method,
+        "prf-alpha": prf_alpha,
+        "choose-on": choose_on,
         "tune-split": tune_split or None,
         "tune-queries": tune_queries,
         "tune-sparse": tune_sparse,
     }
     runs = [RunFile.parse(each) for each in run or []]
+    plan = plan_fields(settings=settings)
+    points = feedback_grid(prf_depth, prf_method, prf_alpha, plan)
     specs = systems_asked_for(
-        systems, sparse or [], dense or [], has_runs=bool(runs), options=given
+        systems, sparse or [], dense or [], has_runs=bool(runs), options=given, points=points
     )
     cache = cache_dir or user_cache() / "vectors"
     folders = [folder for folder in (run_dir, results, cache_dir) if folder is not None]
@@ -225,7 +235,7 @@ def evaluate(
         0.9 if k1 is None else k1,
         0.4 if b is None else b,
         language or "english",
-        plan_fields(settings=settings),
+        plan,
         tune_split,
         300 if tune_queries is None else tune_queries,
         tune_sparse,
@@ -245,7 +255,7 @@ def evaluate(
             progress,
             complain,
         )
-        _measure_all(benchmark, _wanted(datasets, metrics), split, output)
+        measure_all(benchmark, _wanted(datasets, metrics), split, choose_on, output)
 
 
 def _wanted(datasets: list[str], metrics: str | None) -> list[SuiteMember]:
@@ -255,21 +265,3 @@ def _wanted(datasets: list[str], metrics: str | None) -> list[SuiteMember]:
         return found
     names = tuple(name.strip() for name in metrics.split(",") if name.strip())
     return [SuiteMember(member.source, names) for member in found]
-
-
-def _measure_all(
-    benchmark: Benchmark, wanted: list[SuiteMember], split: str | None, output: EvaluationOutput
-) -> None:
-    """Collection by collection; what was measured is reported, whatever happens to the rest."""
-    reports: list[CollectionReport] = []
-    try:
-        for prepared in benchmark.prepare(wanted, split):
-            report = benchmark.measure(prepared)
-            output.show(report)
-            reports.append(report)
-    except (LsrError, KeyboardInterrupt):
-        if reports:
-            complain(f"stopped; the report has the {len(reports)} collections that were measured")
-            output.finish(reports)
-        raise
-    output.finish(reports)

@@ -122,6 +122,47 @@ def test_settings_change_every_system(folder: Path, tmp_path: Path) -> None:
     assert values[0] == values[1] == sparse["systems"][0]["by_query"]["nDCG@10"]
 
 
+def test_a_grid_is_one_system_a_setting(folder: Path, tmp_path: Path) -> None:
+    """Each with the figures of its plan, marked as a grid, and found again."""
+    words = (
+        folder, "--systems", "dense,prf:both", "--prf-depth", "1,4", "--prf-method",
+        "average,rocchio", "--prf-alpha", "0,.4", "--cache-dir", tmp_path / "cache",
+        "--results", tmp_path / "results",
+    )  # fmt: skip
+    found = report(*words)
+    names = [system["name"] for system in found["systems"]]
+    assert names == [
+        "dense", "prf:both:average:k1", "prf:both:average:k4", "prf:both:rocchio:k1:a0",
+        "prf:both:rocchio:k1:a0.4", "prf:both:rocchio:k4:a0", "prf:both:rocchio:k4:a0.4",
+    ]  # fmt: skip
+    assert any("are a grid" in note for note in found["notes"])
+    alone = report(
+        folder, "--systems", "prf:both", "--set", "prf.depth=4", "--set", "prf.dense.alpha=0.4",
+        "--set", "prf.dense.beta=0.6", "--cache-dir", tmp_path / "cache",
+    )  # fmt: skip
+    assert not any("are a grid" in note for note in alone["notes"])
+    assert found["systems"][-1]["metrics"] == alone["systems"][0]["metrics"]
+    assert len({system["metrics"]["MAP"] for system in found["systems"]}) > 2
+    again = run(*words, "--format", "csv")
+    assert "measured before" in again.stderr
+    assert again.stdout.count("prf:both:") >= 6
+
+
+def test_a_setting_is_chosen_elsewhere(folder: Path, tmp_path: Path) -> None:
+    grid = ("--systems", "dense,prf:dense", "--prf-depth", "1,3,9", "--metrics", "MAP,nDCG@10")
+    cache = ("--cache-dir", tmp_path / "cache")
+    elsewhere = report(folder, "--split", "dev", *grid, *cache)
+    best = max(elsewhere["systems"][1:], key=lambda system: system["metrics"]["MAP"])
+    result = run(folder, *grid, *cache, "--choose-on", f"{folder}#dev", "--json", "-")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads(result.stdout)["collections"]
+    assert found["split"] == "test"
+    assert [system["name"] for system in found["systems"]] == ["dense", best["name"]]
+    (note,) = (note for note in found["notes"] if "was chosen" in note)
+    assert note.startswith(f"{best['name']} was chosen for prf:dense among 3 settings on topics")
+    assert "by MAP" in note
+
+
 def test_tuned_on_another_split(folder: Path, tmp_path: Path) -> None:
     found = report(folder, "--systems", "hybrid,tuned", "--cache-dir", tmp_path / "cache")
     (note,) = found["notes"]
@@ -159,6 +200,13 @@ def test_tuned_without_another_split_never_sees_its_query(
             ["--systems", "prf:all"],
             "not a system: prf:all; choose from bm25, dense, prf:dense, hybrid",
         ),
+        (["--systems", "bm25", "--prf-depth", "3"], "--prf-depth is of systems like prf:both"),
+        (["--systems", "prf:pre", "--prf-depth", "99"], "--prf-depth has whole numbers from 1"),
+        (["--systems", "prf:pre", "--choose-on", "dl19"], "--choose-on has nothing to choose from"),
+        (
+            ["--systems", "prf:pre", "--prf-depth", "3", "--choose-on", "beir13"],
+            "beir13 is a suite of 13 collections; name one of them",
+        ),
         (["--systems", "tuned", "--tune-split", "test"], "test is what is evaluated"),
         (["--systems", "tuned", "--tune-split", "no"], "has no split 'no'; there are: dev, test"),
         (["--systems", "hybrid", "--set", "fusion.norm=l2"], "fusion.norm is 'l2'; choose tmm"),
@@ -169,3 +217,15 @@ def test_refusals(folder: Path, tmp_path: Path, options: list[str], sentence: st
     result = run(folder, *options, "--cache-dir", tmp_path / "cache")
     assert result.exit_code == 2
     assert sentence in result.stderr
+
+
+def test_a_collection_that_is_reported_does_not_choose(folder: Path, tmp_path: Path) -> None:
+    grid = ("--systems", "prf:pre", "--prf-depth", "1,3", "--cache-dir", tmp_path / "cache")
+    for choose_on in (str(folder), f"{folder}#test"):
+        result = run(folder, *grid, "--choose-on", choose_on)
+        assert result.exit_code == 2
+        assert "is reported too, and a value chosen on a collection says nothing" in result.stderr
+    options = ("--choose-on", f"{folder}#dev", "--baseline", "prf:pre:k3")
+    result = run(folder, *grid, *options)
+    assert result.exit_code == 2
+    assert "is one setting of a grid" in result.stderr

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from lsr.cli.build_options import MaxMemory, Threads, build_limits
+from lsr.cli.build_options import (
+    Blocks,
+    Centroids,
+    MaxMemory,
+    Neighbours,
+    Postings,
+    SummaryMass,
+    Threads,
+    build_limits,
+    chosen_blocks,
+)
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
@@ -40,8 +50,6 @@ from lsr.types import Document
 
 __all__ = ["build"]
 
-BLOCKS = {"auto": None, "always": True, "never": False}
-
 
 def build(
     source: Annotated[
@@ -57,12 +65,11 @@ def build(
     ] = None,
     vectors: VectorsPath = None,
     vector_format: VectorFormat = None,
-    blocks: Annotated[
-        str,
-        typer.Option(
-            help="Blocks for approximate search: always, never, or auto: from 100,000 documents."
-        ),
-    ] = "auto",
+    blocks: Blocks = "auto",
+    postings: Postings = None,
+    centroids: Centroids = None,
+    summary: SummaryMass = None,
+    neighbours: Neighbours = None,
     threads: Threads = None,
     max_memory: MaxMemory = None,
     sparse: Annotated[
@@ -111,8 +118,7 @@ def build(
     from lsr.index.collection.build import build_collection
     from lsr.index.live.settling import settle
 
-    if blocks not in BLOCKS:
-        raise InputError(f"--blocks is {blocks!r}; choose {', '.join(BLOCKS)}")
+    how = chosen_blocks(blocks, postings, centroids, summary, neighbours)
     limits = build_limits(threads, max_memory)
     asked = dense_options(
         dense_similarity,
@@ -148,7 +154,7 @@ def build(
             sparse=given.encoder if given else encoder,
             dense=open_dense(dense, asked),
             vectors=given.vectors if given else None,
-            blocks=BLOCKS[blocks],
+            blocks=how,
             limits=limits,
             source=corpus or str(vectors),
             progress=progress,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -56,11 +58,19 @@ def info(
         recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
         described["calibration"] = recall
     described["fields"] = _fields(index, manifest)
+    configs = {each.name: _block_config(index / each.name) for each in manifest.segments}
+    for each in described["segments"]:
+        each["blocks"] = configs[each["name"]]
     parts = [(each.name, each.n_documents, each.n_deleted) for each in manifest.segments]
-    _print(described, parts, as_json)
+    _print(described, parts, as_json, {name: _told(c) for name, c in configs.items() if c})
 
 
-def _print(described: dict[str, Any], parts: list[tuple[str, int, int]], as_json: bool) -> None:
+def _print(
+    described: dict[str, Any],
+    parts: list[tuple[str, int, int]],
+    as_json: bool,
+    blocks: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     if as_json:
         print_json(described)
         return
@@ -69,13 +79,38 @@ def _print(described: dict[str, Any], parts: list[tuple[str, int, int]], as_json
         shown = f"{value:,}" if isinstance(value, int) else value
         if name == "fields" and isinstance(value, dict):
             shown = "; ".join(f"{field}: {kind}" for field, kind in value.items()) or "none"
+        elif name == "blocks" and isinstance(value, dict):
+            shown = ", ".join(f"{key} {part}" for key, part in value.items()) or "always"
         elif isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
             shown = f"{value['name']} ({options}) {value['sha256'][:12]}"
         typer.echo(f"{name:14} {'none' if shown is None else shown}")
     for name, n_documents, n_deleted in parts:
         deleted = f", {n_deleted:,} deleted" if n_deleted else ""
-        typer.echo(f"{name:14} {n_documents:,} documents{deleted}")
+        made = f"; blocks: {blocks[name]}" if name in blocks else ""
+        typer.echo(f"{name:14} {n_documents:,} documents{deleted}{made}")
+
+
+def _block_config(segment: Path) -> dict[str, Any] | None:
+    """How the blocks of a segment are made; None where it has none, or damage hides it."""
+    from lsr.index.blocks.block_index import BlockIndex
+
+    if not BlockIndex.exists(segment):
+        return None
+    try:
+        return BlockIndex.load(segment).config.to_dict()
+    except IndexStateError:
+        return None
+
+
+def _told(config: Mapping[str, Any]) -> str:
+    """A build config in one line: each strategy with its values."""
+    told = []
+    for name, value in config.items():
+        options = value if isinstance(value, dict) else {name: value}
+        told += [str(part) for key, part in options.items() if key == "kind"]
+        told += [f"{key} {part}" for key, part in options.items() if key != "kind"]
+    return ", ".join(told)
 
 
 def _fields(index: Path, manifest: Manifest) -> dict[str, str] | None:
@@ -123,6 +158,7 @@ def described_index(manifest: Manifest) -> dict[str, Any]:
         "n_postings": manifest.n_postings,
         "sparse": asdict(manifest.sparse),
         "dense": asdict(manifest.dense) if manifest.dense else None,
+        "blocks": manifest.blocks,
         "n_files": len(manifest.files),
         "size_bytes": manifest.size_bytes,
         "segments": [asdict(segment) for segment in manifest.segments],
