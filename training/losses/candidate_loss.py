@@ -151,9 +151,12 @@ class CandidateLoss(nn.Module):
                 case "kl":
                     value = kl(scores, batch["target"], known)
                 case "infonce":
-                    value = infonce(scores, positives, batch["allowed"])  # labels need no teacher
+                    allowed = batch["allowed"]  # labels need no teacher
+                    counted = allowed & batch["own"] if loss.candidates == "own" else allowed
+                    value = infonce(scores, positives, counted)
                 case "margin_mse":
-                    value = margin_mse(scores, batch["teacher"], positives, known)
+                    counted = known & batch["own"] if loss.candidates == "own" else known
+                    value = margin_mse(scores, batch["teacher"], positives, counted)
                 case "term_recall":
                     value = term_recall(documents, batch["recall"], batch["present"])
             parts[loss.kind] = loss.weight * value
