@@ -23,6 +23,7 @@ class Source(Strict):
             those whose licence fits. The limit is of these.
         queries, documents: files of id and text (TSV, or JSON lines), where rows hold ids in place
             of texts, such as qidpidtriples; both or none.
+        expanded: whether its documents have been expanded, by `lsr expand` or elsewhere.
     """
 
     path: str
@@ -32,6 +33,7 @@ class Source(Strict):
     split: str = "train"
     queries: str | None = None
     documents: str | None = None
+    expanded: bool = False
 
     @model_validator(mode="after")
     def _both_texts(self) -> Self:

@@ -12,7 +12,7 @@ from typing import Any
 
 from lsr.errors import InputError
 
-__all__ = ["PRESETS", "preset"]
+__all__ = ["EXPECTS_EXPANDED", "PRESETS", "preset"]
 
 _ONES = {"kind": "table", "weights": "ones"}
 _IDF = {"kind": "table", "weights": "idf"}
@@ -40,6 +40,7 @@ def _made(
 
 
 _INFONCE: list[dict[str, Any]] = [{"kind": "infonce"}]
+_PAIRWISE: list[dict[str, Any]] = [{"kind": "infonce", "candidates": "own"}]
 _MARGIN: list[dict[str, Any]] = [{"kind": "margin_mse", "weight": 1.0}]
 _KL: list[dict[str, Any]] = [{"kind": "kl"}]
 _V3: list[dict[str, Any]] = [{"kind": "kl"}, {"kind": "margin_mse", "weight": 0.05}]
@@ -64,7 +65,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "deepimpact": _made(
         _ONES,
         {**_OWN, "saturation": "none"},
-        _INFONCE,
+        _PAIRWISE,
         scores=_PLAIN,
         regularizer=_NOTHING,
         optim={"lr": 3e-6},
@@ -77,13 +78,13 @@ PRESETS: dict[str, dict[str, Any]] = {
     "epic": _made(
         {"kind": "epic"},
         {"kind": "epic"},
-        _INFONCE,
+        _PAIRWISE,
         max_active=1_000,
         scores=_PLAIN,
         regularizer={**_NOTHING, "top_k": 1_000},
         optim={"lr": 2e-5, "full_head": True},
     ),
-    "sparta": _made(_ONES, _MLM, _INFONCE, scores=_PLAIN, regularizer=_NOTHING),
+    "sparta": _made(_ONES, _MLM, _PAIRWISE, scores=_PLAIN, regularizer=_NOTHING),
     "splade-max": _made(
         _MLM,
         _MLM,
@@ -157,6 +158,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         regularizer={"kind": "flops", "weight": 2e-3, "target_terms": 200},
     ),
 }
+
+
+EXPECTS_EXPANDED = ("unicoil", "deepimpact", "tildev2")
+"""Presets that weigh own terms of documents which something else has expanded."""
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -172,17 +172,28 @@ class Ensemble(Strict):
 
 
 class InfoNce(Strict):
-    """Cross-entropy of the labelled positive among all candidates."""
+    """Cross-entropy of the labelled positive among candidates.
+
+    Attributes:
+        candidates: batch: those of all queries of the batch; own: the query's positive and the
+            negatives that it brings (DeepImpact, EPIC, SPARTA).
+    """
 
     kind: Literal["infonce"] = "infonce"
     weight: Positive = 1.0
+    candidates: Literal["batch", "own"] = "batch"
 
 
 class MarginMse(Strict):
-    """Squared error of score margins between the positive and each candidate."""
+    """Squared error of score margins between the positive and each candidate.
+
+    Attributes:
+        candidates: as in `InfoNce`, of those that the teachers know.
+    """
 
     kind: Literal["margin_mse"] = "margin_mse"
     weight: Positive = 0.05
+    candidates: Literal["batch", "own"] = "batch"
 
 
 class Kl(Strict):
@@ -317,6 +328,18 @@ class StageConfig(Strict):
                 "regularizer.top_k keeps the heaviest of all terms of the vocabulary, and a sample "
                 "of columns does not have them; set optim.full_head to true"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _some_negatives(self) -> Self:
+        for loss in self.losses:
+            own = isinstance(loss, InfoNce | MarginMse) and loss.candidates == "own"
+            if own and self.optim.candidates < 2:
+                raise ValueError(
+                    f"the loss {loss.kind} compares a query's own candidates, and optim.candidates "
+                    f"is {self.optim.candidates}, the positive alone; set it to 2 or more, or the "
+                    "loss's candidates to batch"
+                )
         return self
 
 

@@ -34,12 +34,14 @@ class Batch:
         positives: int64 [Q]: column of the query's labelled document, -1 without a label.
         masked: bool [Q, D]: documents that must not count as negatives of the query, since they
             are, or are suspected to be, other answers to it. Never the labelled one.
+        own: bool [Q, D]: the candidates that the query itself brought, its labelled one among them.
     """
 
     query_rows: NDArray[np.int32]
     document_rows: NDArray[np.int32]
     positives: NDArray[np.int64]
     masked: NDArray[np.bool_]
+    own: NDArray[np.bool_]
 
 
 def row_candidates(pairs: Pairs) -> CandidatesOf:
@@ -148,18 +150,23 @@ class BatchPlan(Sequence[Batch]):
             positive = int(self.pairs.positives[row])
             if positive != NO_ROW:
                 positives[place] = column.setdefault(positive, len(column))
+        brought: list[tuple[int, int]] = []
         for place, row in enumerate(query_rows):
             wanted = self.candidates - (positives[place] != NO_ROW)
             for document in self._drawn(int(row), int(wanted), answers[place], rng):
-                column.setdefault(document, len(column))
+                brought.append((place, column.setdefault(document, len(column))))
         masked = np.zeros((len(query_rows), len(column)), np.bool_)
         for place, found in enumerate(answers):
             for document in found & column.keys():
                 masked[place, column[document]] = True
         labelled = np.flatnonzero(positives != NO_ROW)
         masked[labelled, positives[labelled]] = False
+        own = np.zeros_like(masked)
+        own[labelled, positives[labelled]] = True
+        for place, candidate in brought:
+            own[place, candidate] = True
         document_rows = np.fromiter(column, np.int32, len(column))
-        return Batch(query_rows.astype(np.int32), document_rows, positives, masked)
+        return Batch(query_rows.astype(np.int32), document_rows, positives, masked, own)
 
     def _answers(self, query_row: int) -> set[int]:
         answers = set(self._known.of(query_row).tolist())

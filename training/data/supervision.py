@@ -7,10 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from lsr.errors import InputError
+from lsr.training.config.presets import EXPECTS_EXPANDED
 from lsr.training.config.train import OwnLoss, RowsTeacher, StageConfig
 from lsr.training.data.pairs import NO_ROW, Pairs
 
-__all__ = ["check_rows", "check_stage", "miner_places", "supervision_notes", "with_row_scores"]
+__all__ = [
+    "check_rows",
+    "check_stage",
+    "expansion_notes",
+    "miner_places",
+    "supervision_notes",
+    "with_row_scores",
+]
 
 BY_SCORES = ("kl", "margin_mse")
 """Losses that learn from teachers' scores."""
@@ -128,6 +136,21 @@ def supervision_notes(stage: StageConfig, pairs: Pairs) -> list[str]:
             f"other teacher: {' and '.join(by_scores)} learns nothing of them"
         )
     return notes
+
+
+def expansion_notes(preset: str | None, stage: StageConfig) -> list[str]:
+    """A sentence on documents that a preset expects to be expanded, unless their sources are."""
+    if preset not in EXPECTS_EXPANDED or stage.data is None:
+        return []
+    plain = [source.path for source in stage.data.sources if not source.expanded]
+    if not plain:
+        return []
+    named = plain[0] if len(plain) == 1 else f"{plain[0]} and {len(plain) - 1} more sources"
+    return [
+        f"stage {stage.name}: {preset} weighs the terms of expanded documents, and {named} is not "
+        "said to have them; make them by `lsr expand CORPUS OUT --model` or `--tilde` (docT5query, "
+        "TILDE), for training and for search, and set expanded: true beside path"
+    ]
 
 
 def miner_places(stage: StageConfig) -> list[int]:

@@ -21,6 +21,7 @@ from lsr.training.data.run_data import RunData
 from lsr.training.data.supervision import (
     check_rows,
     check_stage,
+    expansion_notes,
     supervision_notes,
     with_row_scores,
 )
@@ -116,7 +117,7 @@ def train_model(
     for number in state.stages_left:
         rows = data.of(number)
         stage = _supervised(config.stages[number - 1], rows)
-        for note in state.begin_stage(rows, _notes(stage, rows)):
+        for note in state.begin_stage(rows, _notes(config, stage, rows)):
             notice(note)
         with main_process_first():
             model = open_model(
@@ -153,7 +154,7 @@ def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]
             lines += _stage_estimate(stage, rows, config.encoder.max_document_tokens)
         if stage.teachers:
             lines.append(f"  teachers: {', '.join(each.kind for each in stage.teachers)}")
-        notes |= dict.fromkeys(_notes(stage, rows))
+        notes |= dict.fromkeys(_notes(config, stage, rows))
     return lines + [f"note: {note}" for note in notes]
 
 
@@ -191,9 +192,13 @@ def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
     return with_row_scores(stage, rows.pairs)
 
 
-def _notes(stage: StageConfig, rows: TrainingData) -> list[str]:
-    """Sentences on fields that were not understood, and on rows that nothing is learned of."""
-    return [*rows.pairs.notes, *supervision_notes(stage, rows.pairs)]
+def _notes(config: TrainConfig, stage: StageConfig, rows: TrainingData) -> list[str]:
+    """Sentences on fields not understood, rows that teach nothing, documents not as expected."""
+    return [
+        *rows.pairs.notes,
+        *expansion_notes(config.preset, stage),
+        *supervision_notes(stage, rows.pairs),
+    ]
 
 
 def _stage_estimate(stage: StageConfig, rows: TrainingData, max_tokens: int) -> list[str]:

@@ -81,7 +81,7 @@ class Supervision:
     ensemble: Ensemble
 
     def of(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """The items `positives`, `allowed`, `known`, `teacher` and `target` of a `StepDataset`."""
+        """The items from `positives` to `target` of a `StepDataset`."""
         allowed = torch.from_numpy(~batch.masked)
         positives = torch.from_numpy(batch.positives.astype(np.int64))
         if not self.teachers:
@@ -98,6 +98,7 @@ class Supervision:
         return {
             "positives": positives,
             "allowed": allowed,
+            "own": torch.from_numpy(batch.own),
             "known": known,
             "teacher": scores * self.ensemble.scale,
             "target": targets(scores, known, self.ensemble.scale, share, positives),
@@ -112,9 +113,10 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):
     each micro-batch of this process), `order` (int64, where each encoded document stands among
     this process's), `columns` (int64 [C], or None for the whole vocabulary), `column_weights`
     (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `allowed` (bool [Q, D]: no
-    other answers to the query), `known` (bool [Q, D]: of these what the teachers know or, without
-    teachers, those of queries with a label), `teacher` (float32 [Q, D]) and `target` (float32
-    [Q, D], each row a distribution); and, for DeepCT's loss, `recall` (float32 [D, V]: the share of
+    other answers to the query), `own` (bool [Q, D]: candidates that the query brought), `known`
+    (bool [Q, D]: of the allowed what the teachers know or, without teachers, those of queries with
+    a label), `teacher` (float32 [Q, D]) and `target` (float32 [Q, D], each row a distribution);
+    and, for DeepCT's loss, `recall` (float32 [D, V]: the share of
     a document's queries that have a term) and `present` (bool [D, V]: its own tokens; none where it
     has no query); and, where lexical terms are scored, `lexical` (float32 [Q, D]).
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lsr.training.config.train import Loss, OwnLoss, Regularizer, ScoreConfig
+from lsr.training.config.train import (
+    InfoNce,
+    Kl,
+    Loss,
+    MarginMse,
+    OwnLoss,
+    Regularizer,
+    ScoreConfig,
+    TermRecall,
+)
 from lsr.training.losses.distributed import gather_rows
 from lsr.training.losses.infonce import infonce
 from lsr.training.losses.kl import kl
@@ -154,14 +163,17 @@ class CandidateLoss(nn.Module):
         known, positives = batch["known"], batch["positives"]
         parts: dict[str, Tensor] = {}
         for number, loss in enumerate(self.losses):
-            match loss.kind:
-                case "kl":
+            match loss:
+                case Kl():
                     value = kl(scores, batch["target"], known)
-                case "infonce":
-                    value = infonce(scores, positives, batch["allowed"])  # labels need no teacher
-                case "margin_mse":
-                    value = margin_mse(scores, batch["teacher"], positives, known)
-                case "term_recall":
+                case InfoNce():
+                    allowed = batch["allowed"]  # labels need no teacher
+                    counted = allowed & batch["own"] if loss.candidates == "own" else allowed
+                    value = infonce(scores, positives, counted)
+                case MarginMse():
+                    counted = known & batch["own"] if loss.candidates == "own" else known
+                    value = margin_mse(scores, batch["teacher"], positives, counted)
+                case TermRecall():
                     value = term_recall(documents, batch["recall"], batch["present"])
                 case _:
                     columns = torch.arange(scores.shape[1], device=scores.device)

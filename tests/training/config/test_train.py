@@ -8,7 +8,7 @@ import pytest
 
 from lsr.errors import DataError, InputError
 from lsr.training.config.presets import PRESETS
-from lsr.training.config.train import Anchored, Kl, MarginMse, Mlm, Table, TrainConfig
+from lsr.training.config.train import Anchored, InfoNce, Kl, MarginMse, Mlm, Table, TrainConfig
 from lsr.training.config.yaml_file import config_of, read_config, written_config
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -48,6 +48,10 @@ def test_what_is_not_said_has_defaults_and_is_written_out(tmp_path: Path) -> Non
         (PLAIN + "    regularizer: {target_terms: 9, target_flops: 1}\n", "not by both"),
         (PLAIN + "    regularizer: {kind: none, target_terms: 9}\n", "a target needs a kind"),
         (PLAIN + "    regularizer: {top_k: 9}\n", "top_k keeps .* set optim.full_head to true"),
+        (
+            PLAIN + "    losses: [{kind: infonce, candidates: own}]\n    optim: {candidates: 1}\n",
+            "infonce compares a query's own candidates, and optim.candidates is 1, the positive",
+        ),
         (PLAIN + "encoder: {query_base: a}\n", "query_base .* queries share one network"),
         (PLAIN + "encoder: {query_base: a, shared: false}\n", "query_base .* queries are a table"),
         ("stages: []\noutput: a\n", "stages"),
@@ -102,6 +106,16 @@ def test_a_preset_gives_way_to_what_is_said(tmp_path: Path) -> None:
 def test_every_preset_is_a_config(tmp_path: Path, name: str) -> None:
     config = read(tmp_path, f"preset: {name}\n" + PLAIN)
     assert config.preset == name
+
+
+def test_presets_compare_the_candidates_that_their_papers_do(tmp_path: Path) -> None:
+    found = {}
+    for name in PRESETS:
+        (loss, *_) = read(tmp_path, f"preset: {name}\n" + PLAIN).stages[0].losses
+        if isinstance(loss, InfoNce):
+            found[name] = loss.candidates
+    own, batch = ("deepimpact", "epic", "sparta"), ("unicoil", "tildev2", "tilde")
+    assert found == dict.fromkeys(own, "own") | dict.fromkeys(batch, "batch")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

@@ -25,7 +25,7 @@ def plain(n: int, source: str = "a") -> Pairs:
 def same(one: Batch, other: Batch) -> bool:
     return all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("query_rows", "document_rows", "positives", "masked")
+        for name in ("query_rows", "document_rows", "positives", "masked", "own")
     )
 
 
@@ -97,6 +97,10 @@ def test_every_batch_keeps_its_promises(
             usable = int((~batch.masked[place]).sum())
             possible = n_documents - len(answers - {positive})
             assert usable >= min(candidates, possible)
+            assert int(batch.own[place].sum()) <= candidates
+            assert not (batch.own[place] & batch.masked[place]).any()
+            assert positive < 0 or batch.own[place, column]
+        assert batch.own.any(axis=0).all(), "each document was brought by a query"
         assert len(batch.document_rows) <= queries * candidates
 
 

@@ -12,6 +12,7 @@ from lsr.training.data.pairs import NO_ROW, Pairs, PairsBuilder
 from lsr.training.data.supervision import (
     check_rows,
     check_stage,
+    expansion_notes,
     supervision_notes,
     with_row_scores,
 )
@@ -118,3 +119,14 @@ def test_negatives_and_groups_need_their_teachers() -> None:
         check_stage(stage("kl", teachers=("bm25", "rows"), data=sources | mining))
     with pytest.raises(InputError, match="mined by ensemble, which is not among .*rows"):
         check_stage(stage("kl", teachers=("rows",), data=sources | {"mining": {}}))
+
+
+def test_a_preset_of_expanded_documents_says_so_once() -> None:
+    plain, expanded = {"path": "a.jsonl"}, {"path": "b.jsonl", "expanded": True}
+    (note,) = expansion_notes("tildev2", stage("infonce", data={"sources": [plain, expanded]}))
+    assert "tildev2 weighs the terms of expanded documents, and a.jsonl is not" in note
+    assert "lsr expand" in note
+    assert expansion_notes("tildev2", stage("infonce", data={"sources": [expanded]})) == []
+    assert expansion_notes("splade-doc", stage("infonce", data={"sources": [plain]})) == []
+    assert expansion_notes(None, stage("infonce", data={"sources": [plain]})) == []
+    assert expansion_notes("unicoil", stage("infonce")) == [], "rows of the stage before"

@@ -167,14 +167,19 @@ def test_a_later_stage_is_looked_at_first(base: Path, tmp_path: Path) -> None:
 
 def test_a_dry_run_names_teachers_and_what_is_not_used(base: Path, tmp_path: Path) -> None:
     rows = [*scored_lists(3), {**FLAT, "rank": 3}]
+    given = config(base, tmp_path, rows, teachers=[{"kind": "bm25"}], losses=[{"kind": "kl"}])
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config(base, tmp_path, rows, teachers=[{"kind": "bm25"}])))
+    path.write_text(yaml.safe_dump({**given, "preset": "unicoil"}))
     result = CliRunner().invoke(app, ["train", str(path), "--dry-run"])
     assert result.exit_code == 0, result.output
     said = result.stderr.splitlines()
     assert "  teachers: bm25, rows" in said
-    assert said[-2:] == [
+    assert said[-3:] == [
         "note: rows: fields that are not understood, and not used: 'rank' (1 of 4 rows)",
+        f"note: stage train: unicoil weighs the terms of expanded documents, and "
+        f"{given['stages'][0]['data']['sources'][0]['path']} is not said to have them; make them "
+        "by `lsr expand CORPUS OUT --model` or `--tilde` (docT5query, TILDE), for training and for "
+        "search, and set expanded: true beside path",
         "note: stage train: 1 of 4 rows with scores have no order (all equal, or one alone), and "
         "nothing is learned of these scores",
     ]

@@ -194,6 +194,35 @@ def test_labels_need_no_teacher(base: Path) -> None:
     assert loss(model, quiet)["infonce"].item() == loss(model, steps[0])["infonce"].item() > 0
 
 
+@pytest.mark.parametrize("kind", ["infonce", "margin_mse"])
+def test_a_loss_over_own_candidates_is_as_written_out(base: Path, kind: str) -> None:
+    """Value and gradient, query by query over the texts that each of them brought."""
+    model, loss, steps = made(base, full_head=True)
+    loss.losses = (InfoNce(candidates="own") if kind == "infonce" else MarginMse(candidates="own"),)
+    batch, plan = steps[2], steps.plan[2]
+    assert 2 * len(plan.query_rows) > len(plan.document_rows), "some documents are of two queries"
+    scores: list[Tensor] = []
+    loss.temperature.register_forward_hook(lambda _, __, given: scores.append(given))
+    value = loss(model, batch)[kind]
+    (gradient,) = torch.autograd.grad(value, scores[0], retain_graph=True)
+
+    given = scores[0].detach().requires_grad_()
+    each = []
+    for place, positive in enumerate(plan.positives.tolist()):
+        others = [d for d in np.flatnonzero(plan.own[place]).tolist() if d != positive]
+        assert len(others) == 1
+        if kind == "infonce":
+            both = torch.stack([given[place, positive], given[place, others[0]]])
+            each.append(both.logsumexp(0) - given[place, positive])
+        else:
+            target = batch["teacher"][place, positive] - batch["teacher"][place, others[0]]
+            each.append((given[place, positive] - given[place, others[0]] - target) ** 2)
+    naive = loss.losses[0].weight * torch.stack(each).mean()
+    assert value.item() == pytest.approx(naive.item(), rel=1e-5)
+    assert torch.allclose(gradient, torch.autograd.grad(naive, given)[0], atol=1e-7)
+    assert (gradient[~torch.from_numpy(plan.own)] == 0).all()
+
+
 def test_its_figures_are_of_the_batch(base: Path) -> None:
     model, loss, steps = made(base, full_head=True)
     batch = steps[0]
