@@ -102,6 +102,8 @@ class EncoderConfig(Strict):
             smaller one (Efficient-SPLADE); null: the base. Needs `shared: false` and a query side
             with a network.
         shared: one network for both sides, where both have one of the same kind.
+        attention: of a decoder (a causal language model) as base: causal as it was trained, or
+            bidirectional, so that tokens see those after them too; null: as its config says.
         max_active: the heaviest terms kept of a document's vector; null for all.
     """
 
@@ -110,6 +112,7 @@ class EncoderConfig(Strict):
     query: QuerySide = Table()
     document: DocumentSide = Mlm()
     shared: bool = True
+    attention: Literal["causal", "bidirectional"] | None = None
     max_query_tokens: Count = 64
     max_document_tokens: Count = 256
     max_active: Count | None = None

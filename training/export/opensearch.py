@@ -64,7 +64,11 @@ def export_opensearch(model: str, folder: Path) -> Path:
     encoder = TorchNetwork(source, "fp32").encoder
     routes: Any = getattr(encoder[0], "sub_modules", {})
     modules = list(routes["document"]) if "document" in routes else []
-    stock = len(modules) == 2 and isinstance(modules[0], Transformer)
+    stock = (
+        len(modules) == 2
+        and isinstance(modules[0], Transformer)
+        and modules[0].transformer_task == "fill-mask"
+    )
     if not stock or type(modules[1]) is not SpladePooling:
         raise InputError(
             f"{model} is no masked language model with SPLADE's pooling for documents and a table "

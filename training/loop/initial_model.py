@@ -21,6 +21,7 @@ from lsr.training.config.train import Table, TrainConfig, WarmStart
 from lsr.training.data.tokens import special_ids, tokenize, vocabulary_size
 from lsr.training.data.training_data import TrainingData
 from lsr.training.export.idf_table import table_of
+from lsr.training.models.base_network import is_decoder
 from lsr.training.models.finished_base import is_plain_table, obeying
 from lsr.training.models.mlm_head import Head, routes
 from lsr.training.models.sparse_encoder import (
@@ -175,6 +176,11 @@ def _warm_started(
             for each in transformers
             if not has_trained_head(bases.get(id(each), config.encoder.base))
         ]
+    if isinstance(wanted, WarmStart) and is_decoder(config.encoder.base):
+        raise InputError(
+            "warm_start grows a masked-LM head on a checkpoint without one, and the base "
+            f"{config.encoder.base!r} is a decoder, which has its own; leave it out"
+        )
     if not heads or not transformers or wanted == "never":
         return None
     settings = wanted if isinstance(wanted, WarmStart) else WarmStart()

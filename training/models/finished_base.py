@@ -60,6 +60,11 @@ def obeying(model: SparseEncoder, config: EncoderConfig) -> SparseEncoder:
             f"encoder.query_base: the base {config.base!r} is a finished sparse encoder, which has "
             "its queries' network; leave query_base out, or start from a checkpoint"
         )
+    if config.attention is not None:
+        raise InputError(
+            f"encoder.attention: the base {config.base!r} is a finished sparse encoder, which "
+            "has its own; leave attention out, or start from a checkpoint"
+        )
     for name, modules in zip(("query", "document"), _sides(model), strict=True):
         if name in asked:
             _check_side(name, getattr(config, name), modules, config.base)

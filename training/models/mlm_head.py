@@ -1,4 +1,4 @@
-"""Heads over a masked-LM network: a weight for every term of the vocabulary.
+"""Heads over a masked-LM network, or over a causal one: a weight for every term of the vocabulary.
 
 The network is *tapped*: its last layer, the decoder that makes vocabulary logits of hidden states,
 passes these through, and the head multiplies and pools them in parts instead, with the decoder's
@@ -108,7 +108,7 @@ class Head(Module):
 
     def attach(self, transformer: Transformer) -> None:
         """Use the decoder of that network, where it is a masked-LM one."""
-        if transformer.transformer_task == "fill-mask":
+        if transformer.transformer_task in ("fill-mask", "text-generation"):
             self._decoder = (tap(transformer),)
 
     def on_model_ready(self, model: nn.Sequential) -> None:

@@ -38,6 +38,12 @@ from lsr.training.config.train import (
 )
 from lsr.training.models.activations import Saturation
 from lsr.training.models.anchored_head import AnchoredHead
+from lsr.training.models.base_network import (
+    has_vocabulary_layer,
+    open_network,
+    reads_both_ways,
+    with_padding,
+)
 from lsr.training.models.checkpoint import (
     attention,
     base_folder,
@@ -209,6 +215,9 @@ class _Maker:
         self._average_length = average_length
         self._path = base_folder(config.base)
         self._tokens = tokenizer_of(config.base)
+        added = self._tokens.added_tokens_decoder.items()
+        named = {number for number, token in added if token.special}
+        self._special = sorted(named | set(self._tokens.all_special_ids))
 
     def modules(self) -> list[Module]:
         """Modules of a `SparseEncoder`."""
@@ -240,10 +249,10 @@ class _Maker:
     def _table(
         self, kind: type[SparseStaticEmbedding], side: Table, max_tokens: int
     ) -> SparseStaticEmbedding:
-        tokenizer = AutoTokenizer.from_pretrained(self._path)
+        tokenizer = with_padding(AutoTokenizer.from_pretrained(self._path), self._config.base)
         tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length)
         weight = torch.ones(len(tokenizer)) if side.weights == "ones" else self._idf_of("a table")
-        weight[tokenizer.all_special_ids] = 0
+        weight[self._special] = 0
         # the class names one kind of tokenizers, and takes any
         return kind(tokenizer, weight=weight, frozen=not side.learned)  # type: ignore[arg-type]
 
@@ -264,12 +273,7 @@ class _Maker:
                 f"the query base {base!r} has another vocabulary than {self._config.base!r}, so "
                 "that no term of a query would meet a document's; choose one of the same tokenizer"
             )
-        with loading(base):
-            network: Transformer = Transformer(
-                base_folder(base),
-                transformer_task=task,
-                model_kwargs={"attn_implementation": attention()},
-            )
+        network = open_network(base, task, self._config.attention)
         n_tokens, n_embeddings = len(self._tokens), network.model.config.vocab_size
         if n_embeddings < n_tokens:
             raise InputError(
@@ -289,9 +293,14 @@ class _Maker:
 
     def _head(self, side: QuerySide | DocumentSide, role: str, network: Transformer) -> Head:
         hidden_size = network.get_embedding_dimension()
-        if network.transformer_task == "fill-mask":
+        if has_vocabulary_layer(network):
             hidden_size = tap(network).in_features
-        sizes = (int(hidden_size), len(self._tokens), list(self._tokens.all_special_ids))
+        if isinstance(side, ClsMlm | Epic) and not reads_both_ways(network):
+            raise InputError(
+                f"encoder.{role} is {side.kind}, which reads a text's first token, and in the base "
+                f"{self._config.base!r} that sees no other; set encoder.attention to bidirectional"
+            )
+        sizes = (int(hidden_size), len(self._tokens), self._special)
         match side:
             case Mlp():
                 return MlpHead(*sizes, side.activation, side.saturation)
@@ -335,7 +344,7 @@ def _task(side: QuerySide | DocumentSide) -> Task | None:
 
 def _use_own_head(modules: nn.Sequential, place: int, pooling: SpladePooling) -> None:
     network = modules[0]
-    if not isinstance(network, Transformer) or network.transformer_task != "fill-mask":
+    if not isinstance(network, Transformer) or not has_vocabulary_layer(network):
         return
     is_double = pooling.activation_function == "log1p_relu"
     saturation: Saturation = "double_log" if is_double else "log1p"

@@ -97,7 +97,7 @@ def _form(features: dict[str, Any], place: int) -> Hashable:
     for key, value in features.items():
         if isinstance(value, torch.Tensor) and value.ndim == 2 and value.shape[0] == 1:
             form += [key, value.shape[1]]
-        elif isinstance(value, str):
+        elif isinstance(value, str | int):
             form += [key, value]
         else:
             return place

@@ -172,7 +172,7 @@ class _PooledRoute:
         transformer, pooling = modules
         if not isinstance(transformer, Transformer) or type(pooling) is not SpladePooling:
             return None
-        if transformer.transformer_task != "fill-mask":
+        if transformer.transformer_task not in ("fill-mask", "text-generation"):
             return None
         decoder = transformer.model.get_output_embeddings()
         if not isinstance(decoder, torch.nn.Linear):
