@@ -26,7 +26,7 @@ from lsr.training.loop.stage_teachers import mined_candidates, prepared_teachers
 from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.loop.trainer import LsrTrainer, last_checkpoint, training_arguments
 from lsr.training.losses.candidate_loss import CandidateLoss
-from lsr.training.losses.distributed import main_process_first
+from lsr.training.losses.distributed import main_process_first, refuse_sharding
 from lsr.training.models.adapters import add_adapters, merge_adapters
 from lsr.training.models.networks import checkpoint_gradients
 from lsr.training.models.sparse_encoder import query_table
@@ -48,6 +48,7 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
         ModelError: it went wrong; the last whole checkpoint is kept.
     """
     config, stage, folder = context.config, context.stage, context.checkpoints
+    refuse_sharding()
     _prepare(model, stage, config.seed)
     student = Student.of(model)
     steps = _step_dataset(student, context)

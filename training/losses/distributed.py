@@ -8,6 +8,7 @@ training takes their mean, so parameters get the gradient that one process would
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,12 +16,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from lsr.errors import InputError
+
 __all__ = [
     "gather_rows",
     "is_main_process",
     "main_process_first",
     "process_index",
     "process_share",
+    "refuse_sharding",
     "wait_for_all",
 ]
 
@@ -37,6 +41,21 @@ def process_index() -> int:
 def is_main_process() -> bool:
     """Whether this process writes what a run leaves."""
     return process_index() == 0
+
+
+def refuse_sharding() -> None:
+    """Refuse a launcher's wish that networks be spread over processes.
+
+    Raises:
+        InputError: it asks for FSDP or DeepSpeed.
+    """
+    for name in ("FSDP", "DeepSpeed"):
+        if os.environ.get(f"ACCELERATE_USE_{name.upper()}", "false").lower() == "true":
+            raise InputError(
+                f"the launcher asks for {name}, and here each process holds the whole network; "
+                "launch with distributed_type MULTI_GPU, and save memory by optim.lora, "
+                "optim.gradient_checkpointing and optim.recompute"
+            )
 
 
 def wait_for_all() -> None:
