@@ -159,16 +159,17 @@ def show(outcome: Outcome) -> None:
         for row in sorted(chosen, key=lambda row: row.undisturbed_us):
             print(_line(row))
     if outcome.targets != TARGETS:
-        _show_grid(made, outcome.targets)
+        _show_grid(outcome, made)
     _show_exact(made)
 
 
-def _show_grid(made: Sequence[Row], targets: Sequence[float]) -> None:
+def _show_grid(outcome: Outcome, made: Sequence[Row]) -> None:
     """Undisturbed time of each method by recall, as in the tables of Bruch et al. (2024)."""
-    for kind in dict.fromkeys(row.kind for row in made):
+    targets = outcome.targets
+    for kind in dict.fromkeys(setting.kind for setting in outcome.settings):
         print(f"\n{kind} queries, undisturbed µs by recall in percent, less {100 * SLACK:g}")
         print(f"{'method':<13}" + "".join(f"{100 * target:>9g}" for target in targets))
-        for method in dict.fromkeys(row.method for row in made if row.kind == kind):
+        for method in dict.fromkeys(setting.method.name for setting in outcome.settings):
             us = {r.target: r.undisturbed_us for r in made if (r.kind, r.method) == (kind, method)}
             cells = (format(us[target], ",.1f") if target in us else "–" for target in targets)
             print(f"{method:<13}" + "".join(f"{cell:>9}" for cell in cells))

@@ -13,11 +13,11 @@ from lsr.cli.evaluation_output import EvaluationOutput
 from lsr.errors import InputError, LsrError
 from lsr.evaluation.benchmark import Benchmark, Prepared
 from lsr.evaluation.feedback_grid import GRID_NOTE
-from lsr.evaluation.grid_choice import chosen_specs
 from lsr.evaluation.report import CollectionReport
 from lsr.evaluation.suites import SuiteMember, members
+from lsr.evaluation.system_names import chosen_specs
 
-__all__ = ["ChooseOn", "PrfAlphas", "PrfDepths", "PrfMethods", "measure_all"]
+__all__ = ["ChooseOn", "PrfAlphas", "PrfDepths", "PrfMethods", "grid_options", "measure_all"]
 
 PrfDepths = Annotated[
     str | None,
@@ -47,6 +47,14 @@ ChooseOn = Annotated[
         "report that one on DATASET.",
     ),
 ]
+
+
+def grid_options(
+    depths: str | None, methods: str | None, alphas: str | None, choose_on: str | None
+) -> dict[str, str | None]:
+    """The options by name, without dashes."""
+    names = ("prf-depth", "prf-method", "prf-alpha", "choose-on")
+    return dict(zip(names, (depths, methods, alphas, choose_on), strict=True))
 
 
 def measure_all(

@@ -28,7 +28,6 @@ def systems_asked_for(
     systems: str | None,
     sparse: Sequence[str],
     dense: Sequence[str],
-    *,
     has_runs: bool,
     options: Mapping[str, object],
     points: Sequence[FeedbackPoint] = (),

@@ -24,8 +24,9 @@ from lsr.encoders.dense_onnx import (
     cached_exports,
     is_export,
 )
-from lsr.encoders.dense_recipe import DenseOptions, DenseRecipe
+from lsr.encoders.dense_recipe import TCT_COLBERT, DenseOptions, DenseRecipe
 from lsr.encoders.protocols import DenseEncoder
+from lsr.encoders.tct_colbert import mean_vectors
 from lsr.errors import InputError
 from lsr.types import EncoderIdentity
 
@@ -114,13 +115,16 @@ class SentenceTransformerEncoder:
         return vectors
 
     def _encode_batch(self, texts: list[str], prompt: str) -> NDArray[np.float32]:
+        unit = self.recipe.similarity == "cosine"
+        if self.recipe.pooling == TCT_COLBERT:
+            return mean_vectors(self._model, texts, prompt, unit=unit)
         return self._model.encode(
             texts,
             prompt=prompt,  # an empty one too: without it the model's default prompt is taken
             batch_size=self._batch_size,
             show_progress_bar=False,
             convert_to_numpy=True,
-            normalize_embeddings=self.recipe.similarity == "cosine",
+            normalize_embeddings=unit,
         )
 
 

@@ -9,10 +9,21 @@ import importlib.util
 import json
 import os
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lsr.encoders.dense_recipe import SIMILARITIES, DenseOptions, DenseRecipe, Similarity
+from lsr.encoders.dense_recipe import (
+    DOCUMENT_MARK,
+    QUERY_MARK,
+    SIMILARITIES,
+    TCT_COLBERT,
+    DenseOptions,
+    DenseRecipe,
+    Similarity,
+    is_tct_colbert,
+)
+from lsr.encoders.tct_colbert import marked_mean
 from lsr.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -59,6 +70,8 @@ def load_model(name: str, options: DenseOptions) -> SentenceTransformer:
         ) from error
     finally:
         transformers_logging.enable_progress_bar()
+    if options.pooling is None and not options.is_old and is_tct_colbert(name):
+        options, is_plain = replace(options, pooling=TCT_COLBERT), True
     refusals = suppress(InputError) if options.is_recorded else nullcontext()
     if options.pooling is not None:
         with refusals:
@@ -84,6 +97,9 @@ def model_recipe(model: SentenceTransformer, name: str, options: DenseOptions) -
     if options.is_old:
         prompt = model.prompts.get(model.default_prompt_name or "") or ""
         return DenseRecipe(dimension, max_tokens, "cosine", "", prompt, prompt, is_old=True)
+    if _pooling(model) == TCT_COLBERT:
+        compared = _similarity(model, name, options.similarity or "dot")
+        return DenseRecipe(dimension, max_tokens, compared, TCT_COLBERT, QUERY_MARK, DOCUMENT_MARK)
     query, document = options.query_prompt, options.document_prompt
     if query is None:
         query = model.prompts.get("query") or ""
@@ -123,7 +139,11 @@ def _set_pooling(model: SentenceTransformer, name: str, pooling: str, is_plain: 
             f"the dense model {name!r} {how}, as its folder says, which pooling {pooling} cannot "
             "change; leave the pooling out"
         )
-    model[-1] = Pooling(model[-1].embedding_dimension, pooling_mode=pooling)
+    dimension = model[-1].embedding_dimension
+    if pooling == TCT_COLBERT:
+        model[-1] = marked_mean(model, name, dimension)
+    else:
+        model[-1] = Pooling(dimension, pooling_mode=pooling)
 
 
 def _set_length(model: SentenceTransformer, name: str, max_tokens: int) -> None:

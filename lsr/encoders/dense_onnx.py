@@ -21,7 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense_recipe import DenseOptions, DenseRecipe
+from lsr.encoders.dense_recipe import (
+    QUERY_MARK,
+    QUERY_TOKENS,
+    TCT_COLBERT,
+    DenseOptions,
+    DenseRecipe,
+    filled,
+)
 from lsr.errors import DataError, InputError, UnavailableError
 from lsr.files import read_signed, sha256_of, signed, write_atomically
 from lsr.types import EncoderIdentity
@@ -198,17 +205,21 @@ class OnnxEncoder:
         order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
         for start in range(0, len(order), self._batch_size):
             part = order[start : start + self._batch_size]
-            vectors[part] = self._encode_batch([prompt + texts[i] for i in part])
+            vectors[part] = self._encode_batch([prompt + texts[i] for i in part], prompt)
             if progress is not None:
                 progress(start + len(part))
         return vectors
 
-    def _encode_batch(self, texts: list[str]) -> Any:
-        encodings = self._tokenizer.encode_batch(texts)
+    def _encode_batch(self, texts: list[str], prompt: str) -> Any:
+        is_marked, most = self.recipe.pooling == TCT_COLBERT, None
+        if is_marked and prompt == QUERY_MARK:
+            texts, most = [filled(text) for text in texts], QUERY_TOKENS
+        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=not is_marked)
         tokens = {
             name: np.array([getattr(one, TOKEN_COLUMNS[name]) for one in encodings], np.int64)
             for name in self._description.inputs
         }
+        tokens = {name: columns[:, :most] for name, columns in tokens.items()}
         return self._session.run(None, tokens)[0]
 
 

@@ -15,12 +15,19 @@ from lsr.options import chosen
 from lsr.types import EncoderIdentity
 
 __all__ = [
+    "DOCUMENT_MARK",
     "LONGEST",
+    "MASK",
     "POOLINGS",
+    "QUERY_MARK",
+    "QUERY_TOKENS",
     "SIMILARITIES",
+    "TCT_COLBERT",
     "DenseOptions",
     "DenseRecipe",
     "Similarity",
+    "filled",
+    "is_tct_colbert",
     "similarity_of",
 ]
 
@@ -28,8 +35,24 @@ Similarity = Literal["cosine", "dot"]
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "dot")
 """How vectors are compared. For cosine all are stored at unit length; dot keeps their length."""
 
-POOLINGS = ("cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean")
-"""How one vector is made of the tokens' vectors, by the names of sentence-transformers."""
+TCT_COLBERT = "tct-colbert"
+"""The recipe of TCT-ColBERT's authors, see `lsr.encoders.tct_colbert`."""
+
+QUERY_MARK, DOCUMENT_MARK, MASK = "[CLS] [Q] ", "[CLS] [D] ", "[MASK]"
+QUERY_TOKENS = 36
+"""Tokens of a query in that recipe, the mark and the fill included."""
+
+POOLINGS = (
+    "cls",
+    "lasttoken",
+    "max",
+    "mean",
+    "mean_sqrt_len_tokens",
+    TCT_COLBERT,
+    "weightedmean",
+)
+"""How one vector is made of the tokens' vectors, by the names of sentence-transformers; and a
+recipe of its own, `lsr.encoders.tct_colbert`."""
 
 LONGEST = 1e15
 """The length that a vector of a caller's may have: inner products of such vectors are finite."""
@@ -44,7 +67,8 @@ class DenseOptions:
 
     Attributes:
         similarity: cosine, or dot.
-        pooling: of a checkpoint without sentence-transformers' modules.json, one of `POOLINGS`.
+        pooling: of a checkpoint without sentence-transformers' modules.json, one of `POOLINGS`;
+            tct-colbert takes prompts, filled queries and inner products with it.
         query_prompt, document_prompt: put before every query, every document.
         dimensions: how many of a vector's first components are kept (Kusupati et al., 2022).
         max_tokens: a longer text is truncated, prompt included.
@@ -80,6 +104,10 @@ class DenseOptions:
             chosen(self.pooling, POOLINGS, "pooling")
         for name in ("query_prompt", "document_prompt"):
             prompt = getattr(self, name)
+            if prompt is not None and self.pooling == TCT_COLBERT:
+                raise InputError(
+                    f"{TCT_COLBERT} has its own {name}, which is counted in tokens; leave it out"
+                )
             if prompt is not None and len(prompt) > _PROMPT_CHARACTERS:
                 raise InputError(
                     f"{name} has {len(prompt):,} characters; give at most {_PROMPT_CHARACTERS:,}"
@@ -164,3 +192,13 @@ def similarity_of(identity: EncoderIdentity | None) -> Similarity:
     """The similarity by which a model's vectors are compared: cosine where nothing is said."""
     told = None if identity is None else identity.parameters.get("similarity")
     return "dot" if told == "dot" else "cosine"
+
+
+def is_tct_colbert(name: str) -> bool:
+    """Whether it is the hub id of a model of the authors, whose folder does not say its recipe."""
+    return name.startswith("castorini/tct_colbert")
+
+
+def filled(query: str) -> str:
+    """A query with enough [MASK] behind it to be cut at `QUERY_TOKENS`."""
+    return query + MASK * QUERY_TOKENS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.engine.__main__ import accuracies
+from bench.engine.__main__ import accuracies, options
 from bench.engine.data import given
 from lsr.datasets.vectors.open import write_vectors
 from lsr.errors import InputError
@@ -90,3 +90,25 @@ def test_accuracies() -> None:
     for wrong in ("", "97:90", "90:", "0:3", "90,101", "ninety", "90,nan"):
         with pytest.raises(ValueError, match="give percents"):
             accuracies(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--queries-long", "q.npz"], "--queries-long is not looked at without --vectors"),
+        (["--vector-format", "scipy"], "--vector-format is not looked at without --vectors"),
+        (["--vectors", "v.npz", "--documents", "9"], "--documents is not looked at beside"),
+        (["--curve", "--accuracy", "90:97"], "--accuracy is not looked at by --curve"),
+        (["--accuracy", "97:90"], "--accuracy is '97:90'; give percents"),
+    ],
+)
+def test_options_that_would_not_be_looked_at(
+    words: list[str],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench.engine", *words])
+    with pytest.raises(SystemExit):
+        options()
+    assert sentence in capsys.readouterr().err

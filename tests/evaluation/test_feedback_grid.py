@@ -9,9 +9,8 @@ import pytest
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import SystemResult
 from lsr.evaluation.feedback_grid import FeedbackPoint, feedback_grid, numbers_of
-from lsr.evaluation.grid_choice import chosen_specs
 from lsr.evaluation.report import CollectionReport
-from lsr.evaluation.system_names import named_systems
+from lsr.evaluation.system_names import chosen_specs, named_systems
 from lsr.evaluation.systems import SystemOptions, check_systems, fusion_window
 from lsr.retrieval.plan import plan_from
 

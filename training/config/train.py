@@ -99,7 +99,10 @@ class DenseTeacher(Strict):
     max_tokens: Count = 256
     similarity: Literal["cosine", "dot"] | None = None
     pooling: (
-        Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None
+        Literal[
+            "cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "tct-colbert", "weightedmean"
+        ]
+        | None
     ) = None
     query_prompt: str | None = None
     document_prompt: str | None = None

@@ -72,7 +72,11 @@ class SparseOnnxExport:
 
 
 def export_sparse_onnx(
-    model: str, folder: Path, precision: ExportPrecision = "fp32"
+    model: str,
+    folder: Path,
+    precision: ExportPrecision = "fp32",
+    *,
+    trust_remote_code: bool = False,
 ) -> SparseOnnxExport:
     """Export a model; its vectors are compared with torch's.
 
@@ -80,6 +84,7 @@ def export_sparse_onnx(
         model: as for `lsr.encoders.learned.encoder.open_learned`.
         folder: where the export shall be; replaced when it is one already.
         precision: "int8" quantises matrix products (`lsr.training.export.quantization`).
+        trust_remote_code: run the code that the model brings along.
 
     Raises:
         InputError: the folder holds something else; there is no such model, or it cannot be
@@ -94,7 +99,7 @@ def export_sparse_onnx(
                 "run: pip install 'lsr-search[dense,onnx]'"
             )
     source = ModelFolder.open(model)
-    documents = TorchNetwork(source, "fp32")
+    documents = TorchNetwork(source, "fp32", trust_remote_code=trust_remote_code)
     expected = documents.encode(SAMPLES, "document")
     with publishing(folder) as staging:
         worst = _fill(staging, model, source, documents.encoder, precision, expected)

@@ -8,6 +8,7 @@ sentence-transformers.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,27 +33,37 @@ _POOLING = "document_1_SpladePooling"
 _TABLE = "query_0_SparseStaticEmbedding"
 
 
-def export_sentence_transformers(model: str, folder: Path) -> Path:
+def export_sentence_transformers(
+    model: str, folder: Path, *, trust_remote_code: bool = False
+) -> Path:
     """Save a model as sentence-transformers saves a `SparseEncoder`.
+
+    Args:
+        trust_remote_code: run the code that the model brings along; it is copied too.
 
     Raises:
         InputError: there is no such model, or the place is taken by something else.
         StorageError: the folder cannot be written.
     """
     source = ModelFolder.open(model)
-    encoder = TorchNetwork(source, "fp32").encoder
+    encoder = TorchNetwork(source, "fp32", trust_remote_code=trust_remote_code).encoder
     with publishing(folder) as staging:
         encoder.save_pretrained(str(staging))
+        for code in staging.glob("*/*.py"):
+            shutil.copyfile(code, staging / code.name)  # which transformers looks for there
         if source.defaults != SearchDefaults():
             source.defaults.write(staging)
     return folder
 
 
-def export_opensearch(model: str, folder: Path) -> Path:
+def export_opensearch(model: str, folder: Path, *, trust_remote_code: bool = False) -> Path:
     """Save an inference-free model in OpenSearch's layout.
 
     The masked language model, its tokenizer and `idf.json` lie in the folder itself. The files
     that sentence-transformers needs besides lie in folders of their own.
+
+    Args:
+        trust_remote_code: run the code that the model brings along; it is copied too.
 
     Raises:
         InputError: there is no such model, it has no query table or is no masked language model
@@ -61,7 +72,7 @@ def export_opensearch(model: str, folder: Path) -> Path:
     """
     source = ModelFolder.open(model)
     table = QueryTable.open(source)
-    encoder = TorchNetwork(source, "fp32").encoder
+    encoder = TorchNetwork(source, "fp32", trust_remote_code=trust_remote_code).encoder
     routes: Any = getattr(encoder[0], "sub_modules", {})
     modules = list(routes["document"]) if "document" in routes else []
     stock = (

@@ -32,12 +32,13 @@ CLOSE = 0.02
 """A matrix of the graph is a parameter where they differ less than this, in its deviations."""
 
 
-def export_packed(model: str, folder: Path) -> SparseOnnxExport:
+def export_packed(model: str, folder: Path, *, trust_remote_code: bool = False) -> SparseOnnxExport:
     """Write a packed copy of an inference-free model, with a graph for use without torch.
 
     Args:
         model: as for `lsr.encoders.learned.encoder.open_learned`.
         folder: where it shall be; replaced when it is an export already.
+        trust_remote_code: run the code that the model brings along.
 
     Raises:
         InputError: the folder holds something else; there is no such model, its queries need a
@@ -56,14 +57,17 @@ def export_packed(model: str, folder: Path) -> SparseOnnxExport:
     place = networks[0].relative_to(source).with_name(packed.PACKED_FILE)
     with tempfile.TemporaryDirectory() as work, publishing(folder) as staging:
         graph = Path(work) / "graph"
-        export_sparse_onnx(str(source), graph, "int8")
+        export_sparse_onnx(str(source), graph, "int8", trust_remote_code=trust_remote_code)
         ignored = shutil.ignore_patterns(".*", packed.PLAIN_FILE + ".index.json")
         shutil.copytree(source, staging, ignore=ignored, dirs_exist_ok=True)
         (staging / networks[0].relative_to(source)).unlink()
         _write(networks[0], graph, staging, place, folder.name)
         whole = Path(work) / "whole"
         packed.unpack(staging, whole)
-        again = TorchNetwork(ModelFolder.open(str(whole)), "fp32").encode(SAMPLES, "document")
+        network = TorchNetwork(
+            ModelFolder.open(str(whole)), "fp32", trust_remote_code=trust_remote_code
+        )
+        again = network.encode(SAMPLES, "document")
         worst = worst_cosine(staging / packed.GRAPH_FOLDER, model, "int8", again)
         size = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return SparseOnnxExport(folder, size, worst)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -58,7 +58,7 @@ def add_adapters(model: nn.Module, lora: LoraConfig, *, seed: int = 0) -> int:
         for network, names in zip(found, places, strict=True):
             settings = PeftConfig(
                 r=lora.rank,
-                lora_alpha=cast("int", lora.alpha),  # any number will do: it is divided by the rank
+                lora_alpha=lora.alpha,
                 lora_dropout=lora.dropout,
                 target_modules=names,
                 bias="none",

@@ -26,7 +26,14 @@ from lsr.cli.encoder_options import (
     SparseQuery,
     TrustRemoteCode,
 )
-from lsr.cli.evaluation_grid import ChooseOn, PrfAlphas, PrfDepths, PrfMethods, measure_all
+from lsr.cli.evaluation_grid import (
+    ChooseOn,
+    PrfAlphas,
+    PrfDepths,
+    PrfMethods,
+    grid_options,
+    measure_all,
+)
 from lsr.cli.evaluation_output import EvaluationOutput
 from lsr.cli.evaluation_systems import DEFAULT_SYSTEMS, systems_asked_for
 from lsr.cli.plan_options import Settings, plan_fields
@@ -211,10 +218,7 @@ def evaluate(
         "k1": k1,
         "b": b,
         "language": language,
-        "prf-depth": prf_depth,
-        "prf-method": prf_method,
-        "prf-alpha": prf_alpha,
-        "choose-on": choose_on,
+        **grid_options(prf_depth, prf_method, prf_alpha, choose_on),
         "tune-split": tune_split or None,
         "tune-queries": tune_queries,
         "tune-sparse": tune_sparse,
@@ -222,15 +226,12 @@ def evaluate(
     runs = [RunFile.parse(each) for each in run or []]
     plan = plan_fields(settings=settings)
     points = feedback_grid(prf_depth, prf_method, prf_alpha, plan)
-    specs = systems_asked_for(
-        systems, sparse or [], dense or [], has_runs=bool(runs), options=given, points=points
-    )
-    cache = cache_dir or user_cache() / "vectors"
+    specs = systems_asked_for(systems, sparse or [], dense or [], bool(runs), given, points)
     folders = [folder for folder in (run_dir, results, cache_dir) if folder is not None]
     output = EvaluationOutput(json_file, markdown_file, plot_file, tuple(folders), format_name)
     output.check()
     options = SystemOptions(
-        cache,
+        cache_dir or user_cache() / "vectors",
         depth,
         0.9 if k1 is None else k1,
         0.4 if b is None else b,

@@ -282,8 +282,8 @@ def _load(folder: ModelFolder, trust_remote_code: bool) -> SparseEncoder:
         if not trust_remote_code and has_own_code(folder.modules):
             raise InputError(
                 f"the sparse model in {folder.path} runs code of its own, which is not run unless "
-                "you trust it; read it, then give --trust-remote-code to lsr index build, lsr eval "
-                "or lsr encode, or trust_remote_code=True to lsr.load_encoder"
+                "you trust it; read it, then give --trust-remote-code to lsr index build, lsr "
+                "eval, lsr encode or lsr export, or trust_remote_code=True to lsr.load_encoder"
             ) from error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
