@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from lsr.evaluation.evaluate import judged_queries, named
 from lsr.progress import Progress, no_progress
 from lsr.types import Document, Qrels, Query
 
-__all__ = ["DEFAULT_SPLIT", "JudgedCollection", "read_judged"]
+__all__ = ["DEFAULT_SPLIT", "JudgedCollection", "doubts", "is_itself", "read_judged"]
 
 DEFAULT_SPLIT = "test"
 
@@ -108,7 +109,7 @@ def read_judged(
         read.n,
         frozenset(read.itself),
         read.digest.hexdigest(),
-        tuple(_doubts(corpus.name, qrels, texts, read.absent)),
+        tuple(doubts(corpus.name, qrels, texts, read.absent)),
     )
     return collection, {doc_id for doc_id in read.absent if doc_id in wanted}
 
@@ -131,22 +132,38 @@ class _Documents:
         said = f"{doc_id}\0{document.title}\0{document.text}\0"
         self.digest.update(said.encode("utf-8", "surrogatepass"))
         self.absent.discard(doc_id)
-        text = self._texts.get(doc_id)
-        if text is not None and text.split() in (document.text.split(), document.full_text.split()):
+        if is_itself(self._texts.get(doc_id), document):
             self.itself.add(doc_id)
 
 
-def _doubts(name: str, qrels: Qrels, texts: dict[str, str], absent: set[str]) -> list[str]:
+def is_itself(text: str | None, document: Document) -> bool:
+    """Whether the query of a document's id is that document, which no answer to it counts.
+
+    Args:
+        text: of the query; None where no query has that id.
+    """
+    return text is not None and text.split() in (document.text.split(), document.full_text.split())
+
+
+def doubts(
+    name: str, qrels: Qrels, texts: Mapping[str, str], absent: AbstractSet[str]
+) -> list[str]:
+    """Sentences on judged documents that are not there, and on judged queries without text.
+
+    Args:
+        texts: of the judged queries that have some, by query_id.
+        absent: documents that the collection lacks.
+    """
     lost = [query_id for query_id in qrels if query_id not in texts]
     judged = {doc_id for grades in qrels.values() for doc_id in grades}
-    doubts: list[str] = []
+    said: list[str] = []
     if missing := len(judged & absent):
         documents = "document is" if missing == 1 else "documents are"
-        doubts.append(
+        said.append(
             f"{name}: {missing:,} judged {documents} not in the collection, so no system can "
             "find them"
         )
     if lost:
         have = "has" if len(lost) == 1 else "have"
-        doubts.append(f"{name}: {named(lost)} {have} no text: counted as 0")
-    return doubts
+        said.append(f"{name}: {named(lost)} {have} no text: counted as 0")
+    return said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -217,11 +218,30 @@ def _complaint(error: ValidationError) -> str:
             said.append(f"{where!r} is not a key of the config; {hint}")
         elif each["type"] == "missing":
             said.append(f"{where!r} is missing")
+        elif each["type"] == "union_tag_invalid":
+            tag, tags = each["ctx"]["tag"], each["ctx"]["expected_tags"]
+            said.append(_unknown_choice(f"{where}.kind", tag, tags))
+        elif each["type"] == "literal_error":
+            said.append(_unknown_choice(where, each["input"], each["ctx"]["expected"]))
+        elif each["type"] == "union_tag_not_found":
+            said.append(f"{where!r} is {each['input']!r}: it says no kind, such as kind: NAME")
         else:
             said.append(
                 f"{where!r} is {each['input']!r}: {each['msg'][:1].lower()}{each['msg'][1:]}"
             )
     return "; ".join(said)
+
+
+def _unknown_choice(where: str, given: object, expected: str) -> str:
+    """A choice that there is not, with the nearest there is.
+
+    Args:
+        expected: the choices, in quotes, as pydantic lists them.
+    """
+    known = re.findall(r"'([^']*)'", expected)
+    near = difflib.get_close_matches(str(given), known, 1, 0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{where!r} is {given!r}; {hint}known here: {', '.join(known)}"
 
 
 def _keys_at(model: type[BaseModel], path: list[str]) -> list[str]:

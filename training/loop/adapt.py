@@ -16,7 +16,7 @@ from lsr.training.data.pseudo_queries import pseudo_pairs, word_idf
 from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
-from lsr.training.loop.run import TrainingResult, train_model
+from lsr.training.loop.run import Notice, TrainingResult, train_model
 from lsr.training.models.checkpoint import base_folder
 
 __all__ = ["adapt_model", "collection_training_data"]
@@ -35,6 +35,7 @@ def adapt_model(
     settings: Sequence[str] = (),
     progress: Progress = no_progress,
     report: Report = no_report,
+    notice: Notice = lambda _: None,
 ) -> TrainingResult:
     """Train a model on a collection's own texts, and give it the collection's idf.
 
@@ -45,6 +46,7 @@ def adapt_model(
         output: the run folder; run again, an interrupted adaptation goes on.
         dense: the dense teacher beside BM25, or None.
         settings: `key=value` over the config of the stage.
+        notice: see `train_model`.
 
     Raises:
         InputError: the model or collection cannot be used, or a setting is unknown.
@@ -54,7 +56,7 @@ def adapt_model(
     training_data = collection_training_data(
         corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
     )
-    return train_model(config, progress, report, training_data=training_data)
+    return train_model(config, progress, report, training_data=training_data, notice=notice)
 
 
 def _config(

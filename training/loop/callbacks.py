@@ -7,8 +7,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
 
 from lsr.errors import ModelError
 from lsr.files import write_atomically
@@ -23,17 +25,21 @@ __all__ = ["Report", "TrainingCallback", "no_report"]
 Report = Callable[[str, int, int, Mapping[str, float]], None]
 """Called with (stage, steps done, steps in all, figures by name)."""
 
+SPEED = "steps_per_second"
 SMOOTHING = 0.9
 EVERY = 10
-"""Steps between lines of metrics.jsonl."""
+"""Steps between lines of metrics.jsonl; the first and the last have one too."""
 
 
 def no_report(stage: str, done: int, total: int, figures: Mapping[str, float]) -> None:
     """A `Report` that says nothing."""
 
 
-class TrainingCallback(TrainerCallback):
+class TrainingCallback(TrainerCallback, ExportableState):
     """Follows one stage.
+
+    Smoothed figures, and how long a better score has been waited for, are part of a checkpoint, so
+    that a resumed run logs what it would have logged.
 
     Args:
         loss: whose figures are followed.
@@ -75,6 +81,17 @@ class TrainingCallback(TrainerCallback):
         """Raise ModelError with the reason, and where checkpoints are."""
         raise ModelError(f"training stopped: {self.reason}; checkpoints are in {folder}")
 
+    def state(self) -> dict[str, Any]:
+        """State that a checkpoint holds, in the trainer's `trainer_state.json`."""
+        figures = {name: value for name, value in self._figures.items() if name != SPEED}
+        waiting = {"waited": self._waited, "best": None if math.isinf(self._best) else self._best}
+        return {"args": {}, "attributes": {"figures": figures, **waiting}}
+
+    def _resume(self, kept: Mapping[str, Any]) -> None:
+        self._figures = dict(kept["figures"])
+        self._waited = kept["waited"]
+        self._best = -math.inf if kept["best"] is None else kept["best"]
+
     def on_train_begin(
         self,
         args: TrainingArguments,  # noqa: ARG002
@@ -82,9 +99,14 @@ class TrainingCallback(TrainerCallback):
         control: TrainerControl,  # noqa: ARG002
         **given: object,  # noqa: ARG002
     ) -> None:
-        """Start the clock, and forget lines of steps that are done again."""
+        """Start the clock, go on from the checkpoint, forget lines of steps done again."""
         self._began = time.perf_counter()
         self._first = state.global_step
+        checkpointed = cast(dict[str, Any], state.stateful_callbacks)  # by the name of their class
+        kept = checkpointed.get(type(self).__name__)  # none in those of version 0.1
+        if self._first and kept is not None:
+            self._resume(kept["attributes"])
+        checkpointed[type(self).__name__] = self.state()
         if is_main_process() and self._metrics.exists():
             kept = [
                 line
@@ -124,9 +146,9 @@ class TrainingCallback(TrainerCallback):
             self._figures[name] = SMOOTHING * before + (1 - SMOOTHING) * value
         step = state.global_step
         seconds = time.perf_counter() - self._began
-        self._figures["steps_per_second"] = (step - self._first) / max(seconds, 1e-9)
+        self._figures[SPEED] = (step - self._first) / max(seconds, 1e-9)
         self._report(self._stage, step, state.max_steps, self._figures)
-        if step % EVERY == 0 or step == state.max_steps:
+        if step % EVERY == 0 or step in (1, state.max_steps):
             self._write({"step": step, **self._figures})
         reason = reason_to_stop(self._guard, step, now["loss"], self._figures)
         if reason is None and step > self._loss.warmup_steps:

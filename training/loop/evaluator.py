@@ -21,6 +21,7 @@ from lsr.datasets.beir import BeirFolder
 from lsr.datasets.open import IRDS_PREFIX, JudgedCorpus, open_judged_corpus
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import judged_queries, measure, parse_metrics
+from lsr.evaluation.judged import doubts, is_itself
 from lsr.training.data.batches import micro_batches
 from lsr.training.data.pairs import Pairs
 from lsr.training.models.mlm_head import Head, routes
@@ -41,7 +42,11 @@ class EvaluationSet:
 
     Attributes:
         name: of its folder, or its id with hyphens.
+        queries: judged ones that have text.
+        qrels: all that count; some may be of queries without text, which count as 0.
         cut: whether documents were left out, so that figures compare only with themselves.
+        itself: query_ids of queries that are documents of the same id, which are no answer.
+        notes: sentences about the data.
     """
 
     name: str
@@ -49,10 +54,14 @@ class EvaluationSet:
     queries: list[Query]
     qrels: Qrels
     cut: bool
+    itself: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: str | Path, max_documents: int | None = None) -> EvaluationSet:
         """All judged documents, and the first others up to `max_documents` in all.
+
+        Judged queries count as in `lsr eval`: as 0 where they have no text.
 
         Args:
             source: a BEIR folder, or `irds:ID` of ir_datasets.
@@ -66,18 +75,26 @@ class EvaluationSet:
         corpus: JudgedCorpus = (
             open_judged_corpus(str(source)) if of_irds else BeirFolder(Path(source))
         )
-        qrels = corpus.qrels("test")
+        qrels = {query_id: grades for query_id, grades in corpus.qrels("test").items() if grades}
         queries = judged_queries(list(corpus.queries()), qrels)
         if not queries:
-            raise InputError(f"{source}: no judged query has text, so there is nothing to measure")
+            raise InputError(
+                f"the evaluation set {source}: no judged query has text, so there is nothing to "
+                "measure; check that the ids of queries and judgements are the same"
+            )
         documents = list(corpus.documents())
+        judged = {doc_id for grades in qrels.values() for doc_id in grades}
+        texts = {query.query_id: query.text for query in queries}
+        itself = {each.doc_id for each in documents if is_itself(texts.get(each.doc_id), each)}
+        absent = judged - {each.doc_id for each in documents}
+        notes = tuple(doubts(corpus.name, qrels, texts, absent))
         n = len(documents)
         if max_documents is not None and n > max_documents:
-            judged = {doc_id for query in queries for doc_id in qrels[query.query_id]}
             first = [each for each in documents if each.doc_id in judged]
             others = [each for each in documents if each.doc_id not in judged]
             documents = first + others[: max(0, max_documents - len(first))]
-        return cls(corpus.name, documents, queries, qrels, len(documents) < n)
+        cut = len(documents) < n
+        return cls(corpus.name, documents, queries, qrels, cut, frozenset(itself), notes)
 
     @classmethod
     def held_out(cls, pairs: Pairs) -> EvaluationSet:
@@ -89,7 +106,16 @@ class EvaluationSet:
             for row, query in enumerate(queries)
         }
         documents = [Document(str(row), text) for row, text in enumerate(pairs.documents)]
-        return cls("held-out", documents, judged_queries(queries, qrels), qrels, cut=True)
+        qrels = {query_id: grades for query_id, grades in qrels.items() if grades}
+        texts = {query.query_id: query.text for query in queries if query.text.strip()}
+        return cls(
+            "held-out",
+            documents,
+            judged_queries(queries, qrels),
+            qrels,
+            cut=True,
+            notes=tuple(doubts("held-out", qrels, texts, frozenset())),
+        )
 
     @property
     def texts(self) -> list[str]:
@@ -151,10 +177,9 @@ def evaluate_model(
     used = np.diff(queries.tocsc().indptr) / max(queries.shape[0], 1)
     held = np.diff(documents.tocsc().indptr) / max(documents.shape[0], 1)
     run = _ranked(queries, documents, collection)
-    judged = {query.query_id: collection.qrels[query.query_id] for query in collection.queries}
     metrics = {
         name: float(np.mean(list(values.values())))
-        for name, values in measure(parse_metrics(METRICS), judged, run).items()
+        for name, values in measure(parse_metrics(METRICS), collection.qrels, run).items()
     }
     return SetFigures(collection.name, metrics, terms, float(used @ held))
 
@@ -224,10 +249,13 @@ def _encoded(
 def _ranked(queries: Any, documents: Any, collection: EvaluationSet) -> Run:
     """The best by score, then by doc_id."""
     by_id = np.argsort(np.argsort([document.doc_id for document in collection.documents]))
+    places = {document.doc_id: place for place, document in enumerate(collection.documents)}
     run: Run = {}
     transposed = documents.T.tocsr()
     for row, query in enumerate(collection.queries):
         scores = (queries[[row]] @ transposed).toarray()[0]
+        if query.query_id in collection.itself and query.query_id in places:
+            scores[places[query.query_id]] = 0
         best = np.lexsort((by_id, -scores))[:DEPTH]
         run[query.query_id] = [
             ScoredDoc(query.query_id, collection.documents[place].doc_id, float(scores[place]))

@@ -36,7 +36,13 @@ from lsr.training.models.warm_start import warm_start
 if TYPE_CHECKING:
     from lsr.training.data.tokens import AnyTokenizer
 
-__all__ = ["base_tokenizer", "initial_model", "is_sparse_encoder"]
+__all__ = [
+    "base_tokenizer",
+    "initial_model",
+    "is_sparse_encoder",
+    "networks_to_start",
+    "unstarted_model",
+]
 
 TOKENIZER_OPTIONS = (
     "do_lower_case",
@@ -120,10 +126,26 @@ def initial_model(
         idf = _corpus_idf(config.idf, training_data.tokenizer, progress)
     if is_sparse_encoder(config.encoder.base):
         return _finished_encoder(config, training_data, idf)
+    model = unstarted_model(config, training_data, idf)
+    return model, _warm_started(model, config, training_data, progress)
+
+
+def unstarted_model(
+    config: TrainConfig, training_data: TrainingData, idf: NDArray[np.float32] | None = None
+) -> SparseEncoder:
+    """The initial model before its head is started, or its table drawn towards the documents.
+
+    Args:
+        idf: of a corpus, in place of the documents'.
+
+    Raises:
+        InputError: the base cannot be loaded, or contradicts the config.
+    """
+    if is_sparse_encoder(config.encoder.base):
+        return obeying(open_model(base_folder(config.encoder.base)), config.encoder)
     mean = float(training_data.document_tokens.lengths.mean())
     table = training_data.idf() if idf is None else idf
-    model = make_model(config.encoder, table, average_length=mean)
-    return model, _warm_started(model, config, training_data, progress)
+    return make_model(config.encoder, table, average_length=mean)
 
 
 def _corpus_idf(corpus: str, tokenizer: AnyTokenizer, progress: Progress) -> NDArray[np.float32]:
@@ -136,7 +158,7 @@ def _corpus_idf(corpus: str, tokenizer: AnyTokenizer, progress: Progress) -> NDA
 def _finished_encoder(
     config: TrainConfig, training_data: TrainingData, idf: NDArray[np.float32] | None
 ) -> tuple[SparseEncoder, str | None]:
-    model = obeying(open_model(base_folder(config.encoder.base)), config.encoder)
+    model = unstarted_model(config, training_data)
     table, wanted = query_table(model), config.encoder.query
     if table is None:
         return model, None
@@ -157,35 +179,40 @@ def _finished_encoder(
     return model, f"the query table was drawn towards the idf of {n_documents:,} documents"
 
 
-def _warm_started(
-    model: SparseEncoder, config: TrainConfig, training_data: TrainingData, progress: Progress
-) -> str | None:
+def networks_to_start(model: SparseEncoder, config: TrainConfig) -> list[Transformer]:
+    """Networks of a new model whose masked-LM heads are to be started; perhaps none."""
     wanted = config.warm_start
-    heads = [module for module in model.modules() if isinstance(module, Head)]
     transformers = [
         module
         for module in model.modules()
         if isinstance(module, Transformer) and module.transformer_task == "fill-mask"
     ]
-    if wanted == "auto":
-        queries = routes(model).get("query")
-        own = config.encoder.query_base
-        bases = {id(part): own for part in queries or () if own is not None}
-        transformers = [
-            each
-            for each in transformers
-            if not has_trained_head(bases.get(id(each), config.encoder.base))
-        ]
     if isinstance(wanted, WarmStart) and is_decoder(config.encoder.base):
         raise InputError(
             "warm_start grows a masked-LM head on a checkpoint without one, and the base "
             f"{config.encoder.base!r} is a decoder, which has its own; leave it out"
         )
-    if not heads or not transformers or wanted == "never":
-        return None
+    if wanted == "never" or not any(isinstance(module, Head) for module in model.modules()):
+        return []
+    if wanted != "auto":
+        return transformers
+    queries = routes(model).get("query")
+    own = config.encoder.query_base
+    bases = {id(part): own for part in queries or () if own is not None}
+    return [
+        each
+        for each in transformers
+        if not has_trained_head(bases.get(id(each), config.encoder.base))
+    ]
+
+
+def _warm_started(
+    model: SparseEncoder, config: TrainConfig, training_data: TrainingData, progress: Progress
+) -> str | None:
+    wanted = config.warm_start
     settings = wanted if isinstance(wanted, WarmStart) else WarmStart()
     note = None
-    for transformer in transformers:
+    for transformer in networks_to_start(model, config):
         decoder = transformer.model.get_output_embeddings()
         result = warm_start(
             transformer,

@@ -9,13 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import PartialState
 from sentence_transformers import SparseEncoder
 
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.progress import Progress, no_progress
+from lsr.training.checks.reach import target_notes
+from lsr.training.checks.requirements import (
+    check_cache_room,
+    check_config,
+    check_output_room,
+    check_stage_files,
+)
 from lsr.training.config.train import StageConfig, TrainConfig
 from lsr.training.data.run_data import RunData
 from lsr.training.data.supervision import (
@@ -28,27 +34,35 @@ from lsr.training.data.supervision import (
 from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.evaluator import EvaluationSet, SetFigures, evaluate_model, top_terms
-from lsr.training.loop.initial_model import base_tokenizer, initial_model, is_sparse_encoder
+from lsr.training.loop.initial_model import (
+    base_tokenizer,
+    initial_model,
+    is_sparse_encoder,
+    unstarted_model,
+)
 from lsr.training.loop.metrics_log import plot_curves
 from lsr.training.loop.model_card import write_model_card
-from lsr.training.loop.run_folder import RunFolder
+from lsr.training.loop.run_folder import RunFolder, has_run
 from lsr.training.loop.run_state import RunState
 from lsr.training.loop.stage import run_stage
 from lsr.training.loop.stage_context import StageContext
 from lsr.training.losses.distributed import is_main_process, main_process_first
 from lsr.training.models.checkpoint import base_folder
 from lsr.training.models.sparse_encoder import open_model, save_model
-from lsr.training.regularizers.controller import SparsityController
 
-__all__ = ["Notice", "TrainingResult", "estimate", "train_model"]
+__all__ = [
+    "Notice",
+    "TrainingResult",
+    "check_run",
+    "evaluation_sets",
+    "held_out",
+    "stage_notes",
+    "supervised",
+    "train_model",
+]
 
 Notice = Callable[[str], None]
 """Called with what people should know before a stage is trained, in a sentence."""
-
-CPU_TOKENS_PER_SECOND = 2800
-"""Measured with all-MiniLM-L6-v2, whole steps, bf16, two cores with AVX512-bf16."""
-_ENOUGH_CHANGE = 1_000.0
-"""Lambda that can change by this factor comes to most targets from most beginnings."""
 
 
 @dataclass(frozen=True)
@@ -88,36 +102,39 @@ def train_model(
     """Do the run, or go on with it.
 
     Args:
-        notice: told what was noted of a stage's rows, before it is trained; it is among the notes
-            of the result too.
+        notice: told what was noted of a stage and its rows, before it is trained; it is among the
+            notes of the result too.
         training_data: rows made elsewhere, in place of the first stage's data.
 
     Raises:
-        InputError, DataError: something in the config or data is wrong, or a loss has nothing to
-            learn from; nothing was trained.
+        InputError, DataError: something in the config or data is wrong, a model is not there, or
+            a loss has nothing to learn from; nothing was made.
+        UnavailableError: a package that the config asks for is not installed.
         ModelError: training stopped because it went wrong; checkpoints are kept.
         StorageError: the run folder cannot be written.
     """
     if training_data is None and config.stages[0].data is None:
         raise InputError("the first stage has no data; give stages.0.data.sources")
-    sets = [
-        EvaluationSet.read(each, config.evaluation.max_documents)
-        for each in config.evaluation.sources
-    ]
+    is_new = not has_run(Path(config.output), config)
+    if is_new:
+        check_config(config)
+    sets = evaluation_sets(config)
     tokenizer = (
         base_tokenizer(config.encoder.base) if training_data is None else training_data.tokenizer
     )
     PartialState()  # joins the other processes, where there are any
     data = RunData(config, tokenizer, progress, first=training_data)
-    if not (Path(config.output) / "config.yaml").exists():
-        _check(config, data)
+    if is_new:
+        check_run(config, data)
     with main_process_first():
         folder = RunFolder(Path(config.output), config)
     state = RunState.read(folder, config.stages)
     for number in state.stages_left:
         rows = data.of(number)
-        stage = _supervised(config.stages[number - 1], rows)
-        for note in state.begin_stage(rows, _notes(config, stage, rows)):
+        stage = supervised(config.stages[number - 1], rows)
+        judged = [*sets, *held_out(rows)]
+        doubts = [note for each in judged for note in each.notes]
+        for note in state.begin_stage(rows, [*stage_notes(config, stage, rows), *doubts]):
             notice(note)
         with main_process_first():
             model = open_model(
@@ -127,7 +144,7 @@ def train_model(
             config,
             stage,
             rows,
-            evaluation_sets=[*sets, *_held_out(rows)],
+            evaluation_sets=judged,
             run_folder=folder,
             checkpoints=state.stage_folder(number).path,
             progress=progress,
@@ -135,37 +152,20 @@ def train_model(
         )
         steps, notes = run_stage(model, context)
         state.finish_stage(model, steps, notes)
-    judged = [*sets, *_held_out(data.of(len(config.stages)))]
+    judged = [*sets, *held_out(data.of(len(config.stages)))]
     return _finished(config, state, judged, progress)
 
 
-def estimate(config: TrainConfig, progress: Progress = no_progress) -> list[str]:
-    """Estimate of a run, in lines: rows, lengths, steps, and the cost of its forward passes."""
-    data = RunData(config, base_tokenizer(config.encoder.base), progress)
-    _check(config)
-    lines: list[str] = []
-    notes: dict[str, None] = {}
-    for number, given in enumerate(config.stages, start=1):
-        rows = data.of(number)
-        stage = _supervised(given, rows)
-        if stage.data is None:
-            lines.append(f"stage {stage.name}: the data of the stage before")
-        else:
-            lines += _stage_estimate(stage, rows, config.encoder.max_document_tokens)
-        if stage.teachers:
-            lines.append(f"  teachers: {', '.join(each.kind for each in stage.teachers)}")
-        notes |= dict.fromkeys(_notes(config, stage, rows))
-    return lines + [f"note: {note}" for note in notes]
-
-
-def _check(config: TrainConfig, data: RunData | None = None) -> None:
-    """Refuse what cannot be done, before anything is made.
+def check_run(config: TrainConfig, data: RunData, *, with_model: bool = True) -> None:
+    """Refuse what cannot be done with these rows and this base, before anything is made.
 
     Args:
-        data: rows of all stages are read and checked too; the first ones last, which stay.
+        data: rows of all stages are read and checked; the first ones last, which stay.
+        with_model: whether the base is at hand, and is opened and checked too.
 
     Raises:
         InputError, DataError: see `train_model`.
+        StorageError: there is too little room on disk.
     """
     for stage in config.stages:
         check_stage(stage)
@@ -176,13 +176,27 @@ def _check(config: TrainConfig, data: RunData | None = None) -> None:
                 f"stage {stage.name}: the loss term_recall needs a table on the query side; "
                 "set encoder.query to {kind: table}, or take another loss"
             )
-    if data is not None:
-        for number in range(len(config.stages), 0, -1):
-            rows = data.of(number)
-            check_rows(config.stages[number - 1], rows.pairs, rows.validation)
+    for number in range(len(config.stages), 0, -1):
+        rows = data.of(number)
+        check_rows(config.stages[number - 1], rows.pairs, rows.validation)
+        check_stage_files(config, config.stages[number - 1], rows)
+        check_cache_room(config, config.stages[number - 1], rows)
+    check_output_room(config)
+    if with_model:
+        unstarted_model(config, data.of(1))
 
 
-def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
+def evaluation_sets(config: TrainConfig) -> list[EvaluationSet]:
+    """The judged collections that the config names.
+
+    Raises:
+        InputError, DataError: one cannot be read, or has nothing to measure by.
+    """
+    most = config.evaluation.max_documents
+    return [EvaluationSet.read(each, most) for each in config.evaluation.sources]
+
+
+def supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
     """The stage with the rows' own scores among its teachers.
 
     Raises:
@@ -192,54 +206,18 @@ def _supervised(stage: StageConfig, rows: TrainingData) -> StageConfig:
     return with_row_scores(stage, rows.pairs)
 
 
-def _notes(config: TrainConfig, stage: StageConfig, rows: TrainingData) -> list[str]:
-    """Sentences on fields not understood, rows that teach nothing, documents not as expected."""
+def stage_notes(config: TrainConfig, stage: StageConfig, rows: TrainingData) -> list[str]:
+    """Sentences on rows and documents not as expected, and on targets out of reach."""
     return [
         *rows.pairs.notes,
         *expansion_notes(config.preset, stage),
         *supervision_notes(stage, rows.pairs),
+        *target_notes(stage),
     ]
 
 
-def _stage_estimate(stage: StageConfig, rows: TrainingData, max_tokens: int) -> list[str]:
-    optim = stage.optim
-    lengths = np.minimum(rows.lengths, max_tokens)
-    documents = optim.queries * optim.candidates
-    tokens = optim.steps * documents * float(lengths.mean())
-    counts = ", ".join(f"{name} {n:,}" for name, n in rows.counts().items())
-    lines = [
-        f"stage {stage.name}: {len(rows.pairs):,} rows ({counts}), "
-        f"{len(rows.pairs.documents):,} documents of {lengths.mean():.0f} tokens",
-        f"  {optim.steps:,} steps of {optim.queries} queries and about {documents} documents: "
-        f"{tokens / 1e6:,.1f} million tokens, about "
-        f"{tokens / CPU_TOKENS_PER_SECOND / 60:,.0f} minutes for a network of 22 million "
-        "parameters on two cores",
-    ]
-    lines += _sparsity_estimate(stage)
-    if rows.overlap is not None:
-        lines.append(f"  {rows.overlap.sentence()}")
-    return lines
-
-
-def _sparsity_estimate(stage: StageConfig) -> list[str]:
-    """A line where lambda has too few steps to come to a target from afar."""
-    settings, steps = stage.regularizer, stage.optim.steps
-    target = settings.target_terms or settings.target_flops
-    if target is None:
-        return []
-    warmup = round(settings.warmup * steps)
-    controller = SparsityController(settings.weight, target, warmup_steps=warmup)
-    change = controller.most_change(steps)
-    if change >= _ENOUGH_CHANGE:
-        return []
-    return [
-        f"  lambda can change by a factor of {change:,.0f} at most in the {steps - warmup:,} steps "
-        f"after its warm-up, so that the target of {target:g} may be out of reach; give more "
-        "steps, less warm-up, or a weight to begin with that is nearer"
-    ]
-
-
-def _held_out(rows: TrainingData) -> list[EvaluationSet]:
+def held_out(rows: TrainingData) -> list[EvaluationSet]:
+    """The rows that are kept from training, as a set; none where there are none."""
     return [EvaluationSet.held_out(rows.validation)] if len(rows.validation) else []
 
 

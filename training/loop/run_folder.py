@@ -17,10 +17,34 @@ from typing import Any
 
 from lsr.errors import InputError, StorageError
 from lsr.files import UNFINISHED, write_atomically
+from lsr.training.checks.requirements import cache_of
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of, written_config
 
-__all__ = ["RunFolder", "StageFolder"]
+__all__ = ["RunFolder", "StageFolder", "has_run"]
+
+
+CONFIG = "config.yaml"
+
+
+def has_run(path: Path, config: TrainConfig) -> bool:
+    """Whether a folder holds a run of this config; an empty one, or none, does not.
+
+    Raises:
+        InputError: it holds a run of another config (names what differs), or something else.
+    """
+    file = path / CONFIG
+    if not file.exists():
+        if path.is_dir() and any(not each.name.endswith(UNFINISHED) for each in path.iterdir()):
+            raise InputError(f"{path} holds something other than a run; choose another output")
+        return False
+    text, before = written_config(config), file.read_text(encoding="utf-8")
+    if _as_today(before, str(file)) != text:
+        raise InputError(
+            f"{path} holds a run of another config ({_difference(before, text)}); choose "
+            "another output, or delete that folder"
+        )
+    return True
 
 
 @dataclass(frozen=True)
@@ -60,25 +84,13 @@ class RunFolder:
 
     def __init__(self, path: Path, config: TrainConfig) -> None:
         self.path = path
-        self._cache = path / "cache" if config.cache is None else Path(config.cache)
-        text = written_config(config)
-        file = path / "config.yaml"
+        self._cache = cache_of(config)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
-                if any(not each.name.endswith(UNFINISHED) for each in path.iterdir()):
-                    raise InputError(
-                        f"{path} holds something other than a run; choose another output"
-                    )
-                write_atomically(file, text)
+            if not has_run(path, config):
+                write_atomically(path / CONFIG, written_config(config))
         except OSError as error:
             raise StorageError(f"{path} cannot be written ({error.strerror or error})") from error
-        before = file.read_text(encoding="utf-8")
-        if _as_today(before, str(file)) != text:
-            raise InputError(
-                f"{path} holds a run of another config ({_difference(before, text)}); choose "
-                "another output, or delete that folder"
-            )
 
     def stage(self, number: int, name: str) -> StageFolder:
         """The folder of a stage, made if there is none; numbers start at 1."""

@@ -17,7 +17,12 @@ from transformers import PreTrainedModel
 from lsr.errors import InputError
 from lsr.training.config.train import StageConfig
 from lsr.training.data.batches import BatchPlan
-from lsr.training.data.training_data import lexical_rows, queries_by_document, term_share
+from lsr.training.data.training_data import (
+    TrainingData,
+    lexical_rows,
+    queries_by_document,
+    term_share,
+)
 from lsr.training.loop.best_model import BestModel
 from lsr.training.loop.callbacks import TrainingCallback
 from lsr.training.loop.evaluator import evaluate_model
@@ -34,7 +39,7 @@ from lsr.training.teachers.dense import DenseScorer
 from lsr.training.teachers.mining import neighbour_groups
 from lsr.training.teachers.protocol import Teacher
 
-__all__ = ["run_stage"]
+__all__ = ["documents_cut", "freeze", "run_stage", "stage_loss"]
 
 
 def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[str]]:
@@ -52,7 +57,7 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
     _prepare(model, stage, config.seed)
     student = Student.of(model)
     steps = _step_dataset(student, context)
-    loss = _loss(context, student.n_terms)
+    loss = stage_loss(stage, context.training_data, student.n_terms)
     callback = TrainingCallback(
         loss,
         context.run_folder.metrics,
@@ -73,7 +78,7 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
         best=BestModel(folder),
     )
     checkpoint = last_checkpoint(folder)
-    with _documents_cut(model, stage.optim.max_document_tokens):
+    with documents_cut(model, stage.optim.max_document_tokens):
         trainer.train(None if checkpoint is None else str(checkpoint))
         if callback.failed:
             callback.raise_reason(folder)
@@ -87,7 +92,7 @@ def run_stage(model: SparseEncoder, context: StageContext) -> tuple[int, list[st
 
 
 @contextmanager
-def _documents_cut(model: nn.Module, max_tokens: int | None) -> Iterator[None]:
+def documents_cut(model: nn.Module, max_tokens: int | None) -> Iterator[None]:
     """Let networks read no more tokens of a document than these."""
     networks = [module for module in model.modules() if isinstance(module, Transformer)]
     before = [network.document_length for network in networks]
@@ -136,8 +141,12 @@ def _step_dataset(student: Student, context: StageContext) -> StepDataset:
     )
 
 
-def _loss(context: StageContext, n_terms: int) -> CandidateLoss:
-    stage, training_data = context.stage, context.training_data
+def stage_loss(stage: StageConfig, training_data: TrainingData, n_terms: int) -> CandidateLoss:
+    """The loss of a stage over its rows.
+
+    Args:
+        n_terms: the width of the model's vectors.
+    """
     return CandidateLoss(
         stage.losses,
         stage.regularizer,
@@ -164,13 +173,8 @@ def _padded(table: NDArray[np.float32], n_terms: int) -> NDArray[np.float32]:
     return np.pad(table, (0, n_terms - len(table)))
 
 
-def _prepare(model: nn.Module, stage: StageConfig, seed: int) -> None:
-    """Freeze what the stage does not train, set its dropout, and put its adapters in.
-
-    Raises:
-        InputError: the network has no such adapters, or no gradient checkpointing.
-        UnavailableError: peft is not installed.
-    """
+def freeze(model: nn.Module, stage: StageConfig) -> None:
+    """Freeze what the stage does not train, and set its dropout."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = stage.optim.dropout
@@ -181,6 +185,16 @@ def _prepare(model: nn.Module, stage: StageConfig, seed: int) -> None:
             network.requires_grad_(False)
         if stage.optim.freeze_embeddings:
             network.get_input_embeddings().requires_grad_(False)
+
+
+def _prepare(model: nn.Module, stage: StageConfig, seed: int) -> None:
+    """Freeze what the stage does not train, and put its adapters in.
+
+    Raises:
+        InputError: the network has no such adapters, or no gradient checkpointing.
+        UnavailableError: peft is not installed.
+    """
+    freeze(model, stage)
     if stage.optim.gradient_checkpointing:
         checkpoint_gradients(model)
     if stage.optim.lora is not None:

@@ -30,7 +30,7 @@ from lsr.training.teachers.mining import mine_once
 from lsr.training.teachers.protocol import PairTeacher, Teacher
 from lsr.training.teachers.row_scores import RowScores
 
-__all__ = ["mined_candidates", "prepared_teachers"]
+__all__ = ["mined_candidates", "miners", "open_teacher", "pairs_to_score", "prepared_teachers"]
 
 
 def prepared_teachers(context: StageContext, n_terms: int) -> list[Teacher]:
@@ -46,17 +46,26 @@ def prepared_teachers(context: StageContext, n_terms: int) -> list[Teacher]:
     pairs = training_data.pairs
     teachers: list[Teacher] = []
     for config in context.stage.teachers:
-        teacher = _opened(config, training_data, n_terms, cache)
+        teacher = open_teacher(config, training_data, n_terms, cache)
         teacher.prepare(pairs.queries, pairs.documents, context.progress)
         if isinstance(teacher, PairTeacher):
-            teacher.prepare_pairs(*_pairs_to_score(pairs), context.progress)
+            teacher.prepare_pairs(*pairs_to_score(pairs), context.progress)
         teachers.append(teacher)
     return teachers
 
 
-def _opened(
+def open_teacher(
     config: TeacherConfig, training_data: TrainingData, n_terms: int, cache: Path
 ) -> Teacher:
+    """A teacher of a stage, not prepared.
+
+    Args:
+        n_terms: the width of the model's vectors.
+        cache: for what it makes of texts.
+
+    Raises:
+        InputError: its model cannot be loaded.
+    """
     match config:
         case Bm25Teacher():
             queries, documents = (
@@ -100,7 +109,7 @@ def _opened(
             return RowScores(rows, scored.rows, scores)
 
 
-def _pairs_to_score(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs_to_score(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of every query with its positive and with the candidates that its row brings."""
     candidates_of = row_candidates(pairs)
     queries: list[int] = []
@@ -132,13 +141,13 @@ def mined_candidates(
 
         student = SparseScorer(model, cache, name="student")
         student.prepare(pairs.queries, pairs.documents, progress)
-        miners: list[Teacher] = [student]
+        by: list[Teacher] = [student]
         weights = [1.0]
     else:
-        miners, weights = _miners(teachers, stage)
+        by, weights = miners(teachers, stage)
     mined = mine_once(
         cache / "mined",
-        miners,
+        by,
         pairs.queries,
         pairs.documents,
         pairs.positives,
@@ -155,7 +164,7 @@ def mined_candidates(
     return candidates_of
 
 
-def _miners(teachers: Sequence[Teacher], stage: StageConfig) -> tuple[list[Teacher], list[float]]:
+def miners(teachers: Sequence[Teacher], stage: StageConfig) -> tuple[list[Teacher], list[float]]:
     """The teachers that negatives are mined by, and their weights."""
     places = miner_places(stage)
     weights = [stage.teachers[place].weight for place in places]

@@ -27,7 +27,7 @@ from lsr.training.config.train import MiningConfig
 from lsr.training.teachers.nearest import nearest_rows
 from lsr.training.teachers.protocol import Teacher
 
-__all__ = ["Mined", "mine", "mine_once", "neighbour_groups"]
+__all__ = ["Mined", "mine", "mine_once", "mined_path", "neighbour_groups"]
 
 RANKED_AT_ONCE = 1024
 SCORED_AT_ONCE = 16
@@ -142,15 +142,16 @@ def mine_once(
         InputError: as `mine`.
         StorageError: the file cannot be written.
     """
-    described = [config.model_dump(), seed, _shares(teachers, weights).tolist()]
-    described += [teacher.identity for teacher in teachers]
-    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for texts in (queries, documents):
-        key.update(f"\n{len(texts)}\n".encode())
-        for text in texts:
-            key.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-    key.update(np.asarray(positives, "<i8").tobytes())
-    path = folder / f"negatives-{key.hexdigest()[:32]}.npz"
+    path = mined_path(
+        folder,
+        [teacher.identity for teacher in teachers],
+        queries,
+        documents,
+        positives,
+        config,
+        weights=weights,
+        seed=seed,
+    )
     found = _read(path)
     if found is None:
         found = mine(
@@ -165,6 +166,33 @@ def mine_once(
         )
         _write(found, path)
     return found
+
+
+def mined_path(
+    folder: Path,
+    identities: Sequence[str],
+    queries: Sequence[str],
+    documents: Sequence[str],
+    positives: NDArray[np.integer],
+    config: MiningConfig,
+    *,
+    weights: Sequence[float] | None = None,
+    seed: int = 0,
+) -> Path:
+    """The file in which `mine_once` keeps what it mines, by a hash of all that depends on.
+
+    Args:
+        identities: of the teachers.
+    """
+    described = [config.model_dump(), seed, _shares(identities, weights).tolist()]
+    described += list(identities)
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for texts in (queries, documents):
+        key.update(f"\n{len(texts)}\n".encode())
+        for text in texts:
+            key.update(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+    key.update(np.asarray(positives, "<i8").tobytes())
+    return folder / f"negatives-{key.hexdigest()[:32]}.npz"
 
 
 def neighbour_groups(
@@ -215,7 +243,7 @@ def neighbour_groups(
     return groups
 
 
-def _shares(teachers: Sequence[Teacher], weights: Sequence[float] | None) -> NDArray[np.float64]:
+def _shares(teachers: Sequence[object], weights: Sequence[float] | None) -> NDArray[np.float64]:
     if not teachers:
         raise InputError("hard negatives need a teacher that ranks; name one, such as bm25")
     shares = np.ones(len(teachers)) if weights is None else np.asarray(weights, np.float64)

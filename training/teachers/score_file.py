@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,9 @@ from lsr.training.teachers.score_pickle import pickled_scores
 __all__ = ["ScoreFile"]
 
 REPORT_LINES = 100_000
+
+CHECKED = 200_000
+"""Scores that `check` reads at most."""
 
 
 class ScoreFile:
@@ -63,6 +66,21 @@ class ScoreFile:
                 digest.update(part)
         return digest.hexdigest()
 
+    def check(self) -> None:
+        """Read the first scores of the file, and refuse it as `prepare` would.
+
+        Of a file that has more, one of the first must be of this run.
+
+        Raises:
+            DataError, InputError: as `prepare`.
+        """
+        query_ids, document_ids = set(self._query_ids), set(self._document_ids)
+        n_read = n_matched = 0
+        for _, query_id, doc_id, _ in islice(self._records(), CHECKED):
+            n_read += 1
+            n_matched += query_id in query_ids and doc_id in document_ids
+        self._refuse_foreign(n_read, n_matched, is_part=n_read == CHECKED)
+
     def prepare(
         self,
         queries: Sequence[str],
@@ -83,12 +101,10 @@ class ScoreFile:
                 f"{len(documents):,} documents; every text needs an id"
             )
         query_rows, document_rows = _rows_by_id(self._query_ids), _rows_by_id(self._document_ids)
-        is_pickle = plain_suffix(self._path) in (".pkl", ".pickle")
-        records = _pickled(self._path) if is_pickle else _lines(self._path)
         found: dict[tuple[str, str], float] = {}
         chosen: list[tuple[int, int, float]] = []
         self.n_read = self.n_matched = 0
-        for number, query_id, doc_id, score in records:
+        for number, query_id, doc_id, score in self._records():
             self.n_read += 1
             if self.n_read % REPORT_LINES == 0:
                 progress(self.name, self.n_read, None)
@@ -105,12 +121,7 @@ class ScoreFile:
             self.n_matched += 1
             chosen += [(q, d, score) for q, d in pairs]
         progress(self.name, self.n_read, self.n_read)
-        enough = self.n_matched > 0 if is_pickle else self.n_matched * 2 >= self.n_read > 0
-        if not enough:
-            raise InputError(
-                f"{self._path}: {self.n_matched:,} of {self.n_read:,} scores are of a query and a "
-                "document of this run; give the file made for these texts, with their ids"
-            )
+        self._refuse_foreign(self.n_read, self.n_matched)
         table = PairTable(len(documents))
         rows = np.array([pair[:2] for pair in chosen], np.int64).reshape(-1, 2)
         scores = np.array([pair[2] for pair in chosen], np.float32)
@@ -126,6 +137,21 @@ class ScoreFile:
     def best(self, query_rows: Rows, depth: int) -> Ranking:  # noqa: ARG002
         """Always raises InputError: a file has chosen pairs only."""
         raise unranked(self.name)
+
+    @property
+    def _is_pickle(self) -> bool:
+        return plain_suffix(self._path) in (".pkl", ".pickle")
+
+    def _records(self) -> Iterator[Record]:
+        return _pickled(self._path) if self._is_pickle else _lines(self._path)
+
+    def _refuse_foreign(self, n_read: int, n_matched: int, *, is_part: bool = False) -> None:
+        some = self._is_pickle or is_part
+        if not (n_matched > 0 if some else n_matched * 2 >= n_read > 0):
+            raise InputError(
+                f"{self._path}: {n_matched:,} of {n_read:,} scores are of a query and a "
+                "document of this run; give the file made for these texts, with their ids"
+            )
 
 
 Record = tuple[int | None, str, str, float]

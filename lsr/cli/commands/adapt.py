@@ -34,7 +34,7 @@ def adapt(
     from lsr.training.loop.adapt import adapt_model
 
     run_training(
-        lambda progress, report, _: adapt_model(
+        lambda progress, report, notice: adapt_model(
             model,
             corpus,
             out,
@@ -43,6 +43,7 @@ def adapt(
             settings=settings or (),
             progress=progress,
             report=report,
+            notice=notice,
         ),
         as_json,
     )

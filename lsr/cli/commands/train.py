@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            help="Print the whole config, counts and an estimate of the cost, and do not train."
+            help="Print the whole config, check what it names, estimate the time, and do not train."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -39,14 +40,17 @@ def train(
     from lsr.training.config.yaml_file import read_config, written_config
 
     wanted = read_config(config, settings or ())
-    from lsr.training.loop.run import estimate, train_model  # seconds of imports
-
     if dry_run:
+        from lsr.training.planning.estimate import estimate_run  # seconds of imports
+
         typer.echo(written_config(wanted), nl=False)
         with shown_progress() as progress:
-            for line in estimate(wanted, progress):
-                complain(line)
+            found = estimate_run(wanted, progress, started_s=time.process_time())
+        for line in found.lines():
+            complain(line)
         return
+    from lsr.training.loop.run import train_model
+
     run_training(
         lambda progress, report, notice: train_model(wanted, progress, report, notice=notice),
         as_json,

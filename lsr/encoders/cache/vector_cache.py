@@ -127,6 +127,34 @@ class VectorCache:
         self._gather("pair", pairs, _pair_bytes, made, gathered, progress)
         return gathered.rows(())
 
+    def missing(self, side: Side, texts: Sequence[str]) -> list[str]:
+        """Different texts whose vectors the folder does not have."""
+        return [texts[place] for place in self._missing(side, texts, _text_bytes)]
+
+    def missing_pairs(self, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Different pairs of query and document whose numbers the folder does not have."""
+        return [pairs[place] for place in self._missing("pair", pairs, _pair_bytes)]
+
+    def _missing(self, side: str, items: Sequence[T], as_bytes: Callable[[T], bytes]) -> list[int]:
+        places = self._places(side, items, as_bytes)
+        for name in self._folder.names():
+            shard = self._folder.open(name)
+            for key in () if shard is None else shard.keys:
+                places.pop(key, None)
+        return [found[0] for found in places.values()]
+
+    def _places(
+        self, side: str, items: Sequence[T], as_bytes: Callable[[T], bytes]
+    ) -> dict[bytes, list[int]]:
+        """Places of equal items, by the key of their row."""
+        places: dict[bytes, list[int]] = {}
+        start = hashlib.sha256(f"{self._identity}\n{side}\n".encode())
+        for place, item in enumerate(items):
+            digest = start.copy()
+            digest.update(as_bytes(item))
+            places.setdefault(digest.digest(), []).append(place)
+        return places
+
     def _gather(
         self,
         side: str,
@@ -137,12 +165,7 @@ class VectorCache:
         progress: Progress,
     ) -> None:
         """Hand every item's row to `gathered`: first what the folder has, then what is made."""
-        places: dict[bytes, list[int]] = {}
-        start = hashlib.sha256(f"{self._identity}\n{side}\n".encode())
-        for place, item in enumerate(items):
-            digest = start.copy()
-            digest.update(as_bytes(item))
-            places.setdefault(digest.digest(), []).append(place)
+        places = self._places(side, items, as_bytes)
         total = len(places)
         seen: set[str] = set()
         stage = f"{self.name}: {side}"

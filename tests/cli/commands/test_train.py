@@ -66,9 +66,10 @@ def test_a_wrong_key_is_told_before_torch_is_imported(tmp_path: Path) -> None:
     path.write_text("ouput: here\n")
     code = (
         "import sys; from typer.testing import CliRunner; from lsr.cli.app import app\n"
-        "found = CliRunner().invoke(app, ['train', sys.argv[1]])\n"
-        "assert (found.exit_code, 'torch' in sys.modules) == (2, False), found.output\n"
-        "assert \"did you mean 'output'\" in found.output, found.output"
+        "for dry in ([], ['--dry-run']):\n"
+        "    found = CliRunner().invoke(app, ['train', sys.argv[1], *dry])\n"
+        "    assert (found.exit_code, 'torch' in sys.modules) == (2, False), found.output\n"
+        "    assert \"did you mean 'output'\" in found.output, found.output"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
 
@@ -81,8 +82,26 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(config: Path, tmp_path:
     assert "max_document_tokens: 32" in result.stdout
     assert f"{len(TEXTS)} rows (pairs {len(TEXTS)})" in result.stderr
     assert "7 steps of 4 queries" in result.stderr
-    assert "minutes" in result.stderr
+    assert "on this machine (" in result.stderr
+    assert "  training: " in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "stages.0.losses=[{kind: infonec}]",
+            "'stages.0.losses.0.kind' is 'infonec'; did you mean",
+        ),
+        ("encoder.document={kind: mlpp}", "did you mean 'mlp'? known here: table, mlp, mlm"),
+        ("regularizer.kind=flop", "did you mean 'flops'?"),
+        ("stages.0.teachers=[{model: a}]", "it says no kind"),
+    ],
+)
+def test_a_misspelt_kind_is_told_with_the_nearest(config: Path, setting: str, said: str) -> None:
+    for dry in ((), ("--dry-run",)):
+        assert said in refused("train", config, "--set", setting, *dry)
 
 
 def test_training_from_a_file(config: Path, tmp_path: Path) -> None:
@@ -149,7 +168,7 @@ def test_adapting_reads_as_much_of_documents_as_it_is_told(
 ) -> None:
     given: list[TrainingData] = []
 
-    def kept(*_: object, training_data: TrainingData) -> None:
+    def kept(*_: object, training_data: TrainingData, notice: object) -> None:
         given.append(training_data)
 
     monkeypatch.setattr("lsr.training.loop.adapt.train_model", kept)

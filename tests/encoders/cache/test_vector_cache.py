@@ -307,3 +307,16 @@ def test_a_second_writer_waits_and_finds_what_the_first_made(tmp_path: Path) -> 
     waiting.join()
     np.testing.assert_array_equal(found[0], expected(["one"]))
     assert second.n_found == 1
+
+
+def test_what_is_missing_is_told_without_making_it(tmp_path: Path) -> None:
+    cache = cache_at(tmp_path)
+    assert cache.missing("query", TEXTS) == list(dict.fromkeys(TEXTS))
+    assert not list(tmp_path.iterdir())
+    cache.dense("query", TEXTS[:3], Letters())
+    assert cache.missing("query", TEXTS) == ["eleven", "seventeen", "ø", "two"]
+    assert len(cache.missing("document", TEXTS)) == DISTINCT
+    pairs = [("a", "b"), ("a", "c"), ("a", "b")]
+    assert cache.missing_pairs(pairs) == pairs[:2]
+    cache.numbers(pairs[:1], lambda some, _: np.zeros(len(some), np.float32))
+    assert cache.missing_pairs(pairs) == [("a", "c")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,35 @@ def test_a_cut_set_keeps_the_judged_documents(tmp_path: Path) -> None:
     assert few.cut
     judged = {doc_id for relevant in QRELS.values() for doc_id in relevant}
     assert judged <= {document.doc_id for document in few.documents}
+
+
+def test_judged_queries_without_text_count_as_in_lsr_eval(base: Path, tmp_path: Path) -> None:
+    """As 0, and named; where none has text there is nothing to measure."""
+    without = [*QUERIES, Query("q90", " "), Query("q91", "")]
+    judged = QRELS | {"q90": {"d20": 1}, "q91": {"d20": 1}, "q92": {"d20": 1}, "q93": {}}
+    write_beir(tmp_path / "set", DOCUMENTS, without, {"test": judged})
+    given = EvaluationSet.read(tmp_path / "set")
+    (note,) = given.notes
+    assert note == "set: 3 judged queries (q90, q91, q92) have no text: counted as 0"
+    model = make_model(EncoderConfig(base=str(base)), np.ones(183, np.float32))
+    whole = EvaluationSet("whole", DOCUMENTS, QUERIES, QRELS, cut=False)
+    share = len(QUERIES) / (len(QUERIES) + 3)
+    expected = evaluate_model(model, whole).metrics["nDCG@10"] * share
+    assert evaluate_model(model, given).metrics["nDCG@10"] == pytest.approx(expected)
+    write_beir(tmp_path / "none", DOCUMENTS, without[-2:], {"test": {"q90": {"d20": 1}}})
+    with pytest.raises(InputError, match="no judged query has text"):
+        EvaluationSet.read(tmp_path / "none")
+
+
+def test_a_query_that_is_a_document_is_no_answer_to_itself(base: Path, tmp_path: Path) -> None:
+    queries = [Query("d20", f"the {DOCUMENTS[0].text}")]
+    write_beir(tmp_path / "set", DOCUMENTS, queries, {"test": {"d20": {"d23": 1}}})
+    given = EvaluationSet.read(tmp_path / "set")
+    assert given.itself == {"d20"}
+    model = make_model(EncoderConfig(base=str(base)), np.ones(183, np.float32))
+    counted = replace(given, itself=frozenset())
+    found, with_itself = (evaluate_model(model, each) for each in (given, counted))
+    assert found.metrics["nDCG@10"] > with_itself.metrics["nDCG@10"]
 
 
 def test_terms_of_a_text_heaviest_first(base: Path) -> None:

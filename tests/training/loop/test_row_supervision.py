@@ -124,6 +124,16 @@ REFUSED: dict[str, tuple[Rows, dict[str, Any], str]] = {
         "the loss margin_mse needs scores to learn from",
     ),
     "equal scores": ([FLAT], {}, "their scores are all equal"),
+    "scores that are not finite": (
+        [{"query": "cat dog", "docs": ["cat", "dog"], "scores": [1, 1e39]}],
+        {},
+        "1e+39 is not a finite number",
+    ),
+    "scores of another length": (
+        [PAIR, {"query": "cat dog", "docs": ["cat", "dog", "cow"], "scores": [1, 2]}],
+        {},
+        "rows.jsonl, line 2",
+    ),
     "labels": (
         [{"query": "cat dog", "docs": ["cat", "dog"], "scores": [1, 2]}],
         {"losses": [{"kind": "infonce"}]},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SparseEncoder
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.recommended import SearchDefaults
@@ -19,7 +19,7 @@ from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.loop.adapt import adapt_model
 from lsr.training.loop.metrics_log import read_metrics
-from lsr.training.loop.run import estimate, train_model
+from lsr.training.loop.run import train_model
 from lsr.training.loop.run_folder import RunFolder
 from lsr.training.models.sparse_encoder import open_model
 from tests.support.tiny_models import WORDS, tiny_base
@@ -85,6 +85,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def logged(run: Path) -> list[dict[str, float | str]]:
+    """Lines of a run's metrics, without how long they took."""
+    lines = read_metrics(run / "metrics.jsonl")
+    return [{k: v for k, v in line.items() if k != "steps_per_second"} for line in lines]
+
+
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
@@ -129,6 +135,7 @@ def test_resumed_it_ends_with_the_same_model(
         "regularizer": {"target_terms": 20, "weight": 0.01},
         "optim": {"candidates": 3, "steps": 8},
     }
+    monkeypatch.setattr("lsr.training.loop.callbacks.EVERY", 2)
     straight = train_model(config(base, pairs, tmp_path / "straight", stage=stage))
     broken = config(base, pairs, tmp_path / "broken", stage=stage)
 
@@ -139,10 +146,32 @@ def test_resumed_it_ends_with_the_same_model(
     with pytest.raises(KeyboardInterrupt):
         train_model(broken, report=interrupt)
     again = train_model(broken)
-    metrics = read_metrics(tmp_path / "broken/metrics.jsonl")
-    assert [line["step"] for line in metrics] == [8], "no step twice"
+    metrics = logged(tmp_path / "broken")
+    assert [line["step"] for line in metrics] == [1, 2, 4, 6, 8], "no step twice"
+    assert metrics == logged(tmp_path / "straight")
+    assert float(metrics[0]["loss"]) > 0
     assert same(weights(straight.model), weights(again.model))
     assert not same(weights(straight.model), weights(tmp_path / "broken/0-start/encoder"))
+
+
+def test_resumed_it_is_as_patient_as_before(
+    base: Path, pairs: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluations without a better score are counted over the interruption."""
+    scores = iter([0.5, 0.4, 0.3, 0.2])
+    monkeypatch.setattr("lsr.training.loop.stage._figures", lambda *_: {"score": next(scores)})
+    evaluation = {"sets": [str(collection)], "every": 1, "patience": 2}
+    given = config(base, pairs, tmp_path / "run", evaluation=evaluation, checkpoint_every=2)
+
+    def interrupt(stage: str, done: int, total: int, figures: object) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_model(given, report=interrupt)
+    outcome = train_model(given)
+    assert outcome.steps == 3
+    assert "no better score in 2 evaluations, at step 3" in outcome.notes[0]
 
 
 def test_resumed_in_its_second_stage_it_ends_with_the_same_model(
@@ -170,22 +199,6 @@ def test_resumed_in_its_second_stage_it_ends_with_the_same_model(
     assert (straight.steps, straight.notes) == (again.steps, again.notes)
     assert straight.figures == again.figures
     assert same(weights(straight.model), weights(again.model))
-
-
-def test_an_estimate_of_training_a_finished_encoder_opens_no_network(
-    base: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = train_model(config(base, pairs, tmp_path / "first", stage={"optim": {"steps": 1}}))
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a network is loaded")
-
-    monkeypatch.setattr(SparseEncoder, "_load_with_module_classes", refuse)
-    monkeypatch.setattr(PreTrainedModel, "from_pretrained", refuse)
-    lines = estimate(config(first.model, pairs, tmp_path / "second"))
-    assert any("60 rows (pairs 60)" in line for line in lines)
-    assert lines == estimate(config(base, pairs, tmp_path / "second"))
-    assert not (tmp_path / "second").exists()
 
 
 def test_the_tokenizer_is_opened_once(
@@ -238,15 +251,16 @@ def test_a_target_that_is_missed_is_told(
 ) -> None:
     settings = {"kind": kind, "target_terms": target, "warmup": 0.0}
     wanted = config(base, pairs, tmp_path / "run", stage={"regularizer": settings})
-    lines = [line for line in estimate(wanted) if "lambda can change by a factor of" in line]
-    outcome = train_model(wanted)
-    logged = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8")
-    assert ("lambda" in logged) == (kind != "none")
+    told: list[str] = []
+    outcome = train_model(wanted, notice=told.append)
+    written = (tmp_path / "run/metrics.jsonl").read_text(encoding="utf-8")
+    assert ("lambda" in written) == (kind != "none")
     if target is None:
-        assert (lines, outcome.notes) == ([], [])
+        assert (told, outcome.notes) == ([], [])
         return
-    assert f"target of {target:g} may be out of reach" in lines[0]
-    (note,) = outcome.notes
+    assert f"target of {target:g} may be out of reach" in told[0], "at the start"
+    beginning, note = outcome.notes
+    assert [beginning] == told
     assert note.startswith("stage train missed its target: documents had ")
     assert f"where {target:.4g} were asked for, " in note
     assert note.endswith("more" if target == 1.0 else "fewer")

@@ -98,3 +98,16 @@ def test_numbers_may_be_ids(tmp_path: Path) -> None:
     teacher = ScoreFile(path, ["7"], ["12"])
     teacher.prepare(["x"], ["d"])
     assert teacher.scores(np.array([0]), np.array([0])).tolist() == [[0.25]]
+
+
+def test_a_check_reads_no_more_than_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses what `prepare` would, and of a long file reads the beginning."""
+    path = written(tmp_path / "scores.jsonl", [*RECORDS, ("q1", "c", "no number")])
+    with pytest.raises(DataError, match="score is missing"):
+        ScoreFile(path, ["q1", "q2"], ["a", "b"]).check()
+    monkeypatch.setattr("lsr.training.teachers.score_file.CHECKED", 4)
+    ScoreFile(path, ["q9"], ["a"]).check()
+    with pytest.raises(InputError, match="0 of 4 scores are of a query and a document of this"):
+        ScoreFile(path, ["q7"], ["a"]).check()

@@ -1,0 +1,1 @@
+"""Cost of a run on this machine, measured with its own networks."""
