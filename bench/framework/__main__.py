@@ -91,7 +91,7 @@ def _page(given: argparse.Namespace) -> int:
 
 def _expansion_note(*, rows_expanded: bool) -> list[str]:
     if rows_expanded:
-        return ["expanded: by the heaviest terms of this run's tilde that a document lacks"]
+        return ["expanded: by the heaviest terms of this run's splade-doc that a document lacks"]
     return [
         "not expanded: unicoil-tilde, deepimpact and tildev2 weigh the documents' own words, as "
         "only the collections of --data are expanded here"
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--teacher", action="append", help="KIND[:MODEL or FILE]; more than once for an ensemble")
     add("--dense", default="all-MiniLM-L6-v2", help="dense model measured beside the methods")
-    add("--max-documents", type=int, default=1500, help="of each collection of --data")
+    add("--max-documents", type=int, default=1000, help="of each collection of --data")
     add("--train-queries", type=int, default=400, help="of each source of --data")
     add("--timed-queries", type=int, default=1000, help="at least, of each collection")
     return parser

@@ -15,8 +15,9 @@ from lsr.errors import InputError
 
 __all__ = ["COMPONENTS", "EXPANDER", "METHODS", "PAIRS", "Method", "Pair", "chosen_methods"]
 
-EXPANDER = "tilde"
-"""The method whose model expands documents for those that weigh expanded ones."""
+EXPANDER = "splade-doc"
+"""The method whose model expands documents for those that weigh expanded ones: after few steps its
+terms are near the text's, where TILDE's, of one token alone, are not yet."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,13 @@ def _regularized(**regularizer: Any) -> dict[str, Any]:
     return {"regularizer": regularizer}
 
 
+_FIRST_TOKEN = {"kind": "cls_mlm", "activation": "softplus"}
+"""TILDE's head without relu: a head that was started to copy words is silent at [CLS], and relu
+has no gradient there."""
+
 METHODS: dict[str, Method] = {
-    EXPANDER: Method("tilde"),
+    EXPANDER: Method("splade-doc"),
+    "tilde": Method("tilde", encoder={"document": _FIRST_TOKEN, "max_active": 400}),
     "deepct": Method("deepct", "3"),
     "unicoil": Method("unicoil", "3"),
     "unicoil-tilde": Method("unicoil", "3", expanded=True),
@@ -102,7 +108,6 @@ METHODS: dict[str, Method] = {
         encoder={"max_active": 200},
         stage={**_regularized(kind="none", top_k=200), "optim": {"full_head": True}},
     ),
-    "splade-doc": Method("splade-doc"),
     "splade-v3-doc": Method("splade-v3-doc"),
     "efficient-splade": Method("efficient-splade"),
     "doc-v2": Method("doc-v2"),

@@ -36,7 +36,7 @@ class Limits:
         queries: of each source that is trained on.
     """
 
-    documents: int = 1500
+    documents: int = 1000
     queries: int = 400
 
 

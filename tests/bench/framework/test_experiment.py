@@ -141,20 +141,20 @@ def test_a_method_that_fails_is_a_row(
         raise ModelError("its weights ran away\nat step 2")
 
     monkeypatch.setattr(experiment, "train_model", fails)
-    assert main(words(data, base, done, "--only", "splade-doc,mlm-binary")) == 1
+    assert main(words(data, base, done, "--only", "sparta,mlm-binary")) == 1
     rows = {row["name"]: row for row in page(done)["methods"]}
-    assert rows["splade-doc"]["failure"] == "its weights ran away"
-    assert rows["splade-doc"]["mean"] is None
+    assert rows["sparta"]["failure"] == "its weights ran away"
+    assert rows["sparta"]["mean"] is None
     assert rows["mlm-binary"]["mean"]["ndcg"] >= 0, "the rest goes on"
     text = (done / "page.md").read_text("utf-8")
-    assert "- splade-doc: its weights ran away" in text
+    assert "- sparta: its weights ran away" in text
     assert len({line.count("|") for line in text.splitlines() if line.startswith("| ")}) <= 3
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--only", "splade-dok"], "there is no method splade-dok; choose from tilde, deepct"),
+        (["--only", "splade-dok"], "there is no method splade-dok; choose from splade-doc, tilde"),
         (["--data", "nowhere"], "--data nowhere: no such folder; give one that has eval/NAME"),
         (["--eval", "scifakt"], "--eval scifakt: there is no such collection"),
         (["--teacher", "oracle"], "--teacher oracle: give one of bm25, dense"),
