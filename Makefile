@@ -15,7 +15,7 @@ SCHEMATHESIS := 4.32.5
 INDEX ?= .lsr/demo
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid serve clean setup setup-core
+.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -93,6 +93,10 @@ report-hybrid: $(ALL)  ## The figures of fusion, feedback and explanations besid
 
 report-encoder: $(ALL)  ## The shipped sparse model on seven collections: about twenty minutes at first
 	$(BIN)/python -m bench.relevance.encoder_report --model doc-mini
+
+report-framework: export OMP_NUM_THREADS = 2
+report-framework: $(ALL)  ## Thirty methods of learned sparse retrieval under one budget (LSR_DATA: folder of eval/): about an hour at first
+	$(BIN)/python -m bench.framework --data $(LSR_DATA) --work runs/framework --json runs/framework.json
 
 setup: $(ALL)  ## Install everything, without running anything
 

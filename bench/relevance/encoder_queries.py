@@ -31,7 +31,7 @@ from lsr.evaluation.systems import SystemOptions, Systems
 from lsr.progress import no_progress
 from lsr.types import Query
 
-__all__ = ["main"]
+__all__ = ["main", "medians_us"]
 
 SETS = "scifact,nfcorpus,cranfield,medline,vaswani,cacm,time"
 
@@ -60,7 +60,7 @@ def main() -> None:
                 systems = Systems(collection, specs, models, options, Path(work), progress)
                 both = [systems.make(spec) for spec in specs]
             asked = list(islice(cycle(queries), max(given.queries, len(queries))))
-            passes = [_medians(both, asked, given.depth) for _ in range(given.passes)]
+            passes = [medians_us(both, asked, given.depth) for _ in range(given.passes)]
             systems.close()
         ratio = statistics.median(ours / bm25 for bm25, ours in passes)
         bm25_us, ours_us = (statistics.median(side) for side in zip(*passes, strict=True))
@@ -69,7 +69,7 @@ def main() -> None:
     print(f"| mean | | | {statistics.mean(ratios):.2f} |")
 
 
-def _medians(systems: Sequence[System], queries: Sequence[Query], depth: int) -> list[float]:
+def medians_us(systems: Sequence[System], queries: Sequence[Query], depth: int) -> list[float]:
     """Microseconds of a query in the middle, by system, on one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
