@@ -98,6 +98,17 @@ def test_every_batch_keeps_its_promises(
             possible = n_documents - len(answers - {positive})
             assert usable >= min(candidates, possible)
         assert len(batch.document_rows) <= queries * candidates
+        assert batch.candidates.shape == (len(batch.query_rows), candidates)
+        assert np.array_equal(
+            np.unique(batch.candidates[batch.candidates >= 0]), np.arange(len(batch.document_rows))
+        )
+        for place in range(len(batch.query_rows)):
+            brought = batch.candidates[place]
+            brought = brought[brought >= 0]
+            assert len(set(brought.tolist())) == len(brought)
+            assert not batch.masked[place, brought].any(), "no other answer is a candidate"
+            if batch.positives[place] >= 0:
+                assert brought[0] == batch.positives[place]
 
 
 @settings(max_examples=60, deadline=None)
@@ -211,6 +222,8 @@ def test_fewer_documents_than_wanted() -> None:
         other = pairs.documents.index("c" if row == 0 else "a")
         hidden = batch.document_rows[batch.masked[place]].tolist()
         assert hidden == [other]
+        assert (batch.candidates[place] >= 0).sum() == 2, "its own and b"
+        assert (batch.candidates[place, 2:] == -1).all()
 
 
 def test_what_a_plan_refuses() -> None:

@@ -91,8 +91,10 @@ def made(
     return model, loss, steps
 
 
-def value_and_gradients(base: Path, **optim: Any) -> Outcome:
-    model, loss, steps = made(base, **optim)
+def value_and_gradients(
+    base: Path, regularizer: Regularizer | None = None, **optim: Any
+) -> Outcome:
+    model, loss, steps = made(base, regularizer, **optim)
     parts = loss(model, steps[2])
     torch.stack(list(parts.values())).sum().backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -149,6 +151,47 @@ def test_the_penalty_of_queries_is_flops_or_l1(base: Path) -> None:
         queries = model(dict(steps[2]["query"]))["sentence_embedding"]
         means = {"flops": queries.mean(0).square().sum(), "l1": queries.sum(1).mean()}
         assert parts[f"query_{kind}"].item() == pytest.approx(0.2 * means[kind].item())
+
+
+CANDIDATES = Regularizer(weight=0.3, warmup=0.0, flops_over="candidates")
+
+
+def test_flops_by_candidates_is_the_reference_of_the_batch(base: Path) -> None:
+    """Value and gradient, against documents in the order of their queries, position by position."""
+    model, loss, steps = made(base, CANDIDATES, full_head=True)
+    middle = int((loss._documents(model, steps[2]) != 0).sum(1).median())
+    masked = CANDIDATES.model_copy(update={"free_terms": middle})
+    for settings in (CANDIDATES, masked, CANDIDATES.model_copy(update={"kind": "idf_flops"})):
+        model, loss, steps = made(base, settings, full_head=True)
+        batch = steps[2]
+        loss.losses = ()
+        found = loss(model, batch)["flops"]
+        documents = loss._documents(model, batch)[batch["candidates"].flatten()]
+        if settings.free_terms is not None:
+            free = (documents != 0).sum(1) <= settings.free_terms
+            assert 0 < int(free.sum()) < len(free)
+            documents = documents * ~free[:, None]
+        if settings.kind == "idf_flops":
+            documents = documents / loss.idf
+        expected = 0.3 * documents.reshape(6, 2, -1).mean(0).square().sum()
+        assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+        parameters = [each for each in model.parameters() if each.requires_grad]
+        got = torch.autograd.grad(found, parameters, allow_unused=True)
+        for one, other in zip(
+            got, torch.autograd.grad(expected, parameters, allow_unused=True), strict=True
+        ):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_flops_by_candidates_does_not_hang_on_parts_or_columns(base: Path) -> None:
+    whole = value_and_gradients(base, CANDIDATES, full_head=True)
+    parts = {"micro_batch": 5, "recompute": True, "sampled_columns": 10_000}
+    assert_same(whole, value_and_gradients(base, CANDIDATES, **parts))
+    plain = value_and_gradients(base, full_head=True)[0]
+    assert 2 * plain["flops"] < whole[0]["flops"] < 4 * plain["flops"]
+    assert whole[0]["kl"] == pytest.approx(plain["kl"], rel=1e-6)
 
 
 def test_all_columns_sampled_are_the_whole_vocabulary(base: Path) -> None:
@@ -235,8 +278,8 @@ torch.set_num_threads(1)
 from accelerate import PartialState
 from torch.nn.parallel import DistributedDataParallel
 state = PartialState(cpu=True)
-from tests.training.losses.test_candidate_loss import made
-model, loss, steps = made(Path(sys.argv[1]))
+from tests.training.losses.test_candidate_loss import CANDIDATES, made
+model, loss, steps = made(Path(sys.argv[1]), CANDIDATES if sys.argv[2] == "candidates" else None)
 assert state.num_processes == 2
 wrapped = DistributedDataParallel(model)
 parts = loss(wrapped, steps[2])
@@ -249,14 +292,14 @@ state.destroy_process_group()
 """
 
 
-def run(base: Path, processes: int) -> list[dict[str, float]]:
+def run(base: Path, processes: int, flops_over: str) -> list[dict[str, float]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(base)],
+            [sys.executable, "-c", PROGRAM, str(base), flops_over],
             env={**os.environ, **common, "PYTHONPATH": ".", "RANK": rank, "LOCAL_RANK": rank},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -270,10 +313,13 @@ def run(base: Path, processes: int) -> list[dict[str, float]]:
     return found
 
 
-def test_two_processes_are_one(base: Path) -> None:
+@pytest.mark.parametrize("flops_over", ["batch", "candidates"])
+def test_two_processes_are_one(base: Path, flops_over: str) -> None:
     """Loss, lambda's meaning and gradients: each process encodes half of the documents."""
-    values, gradients = value_and_gradients(base)
-    two = run(base, 2)
+    values, gradients = value_and_gradients(
+        base, CANDIDATES if flops_over == "candidates" else None
+    )
+    two = run(base, 2, flops_over)
     assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6)
     assert len(two[1]) > 3
     for name, total in two[1].items():
