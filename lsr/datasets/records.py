@@ -17,7 +17,7 @@ from lsr.datasets.lines import numbered_lines, plain_suffix
 from lsr.errors import DataError, InputError
 from lsr.types import Document
 
-__all__ = ["Columns", "JsonLines", "Table", "parse_json_object"]
+__all__ = ["Columns", "JsonLines", "Table", "parse_json", "parse_json_object"]
 
 ID_NAMES = ("_id", "doc_id", "docid", "id")
 TEXT_NAMES = ("text", "contents", "content", "body", "abstract")
@@ -133,17 +133,27 @@ def parse_json_object(line: str, path: Path, number: int) -> dict[str, object]:
     Raises:
         DataError: the line is not JSON, or is another kind of value.
     """
-    try:
-        record = json.loads(line, parse_constant=_no_constant)
-    except ValueError as error:
-        raise DataError(f"not valid JSON ({error})", path=path, line=number) from error
-    except RecursionError as error:
-        raise DataError("JSON nested too deeply", path=path, line=number) from error
+    record = parse_json(line, path, number)
     if not isinstance(record, dict):
         raise DataError(
             f"a JSON object is needed and this is a {type(record).__name__}", path=path, line=number
         )
     return record
+
+
+def parse_json(line: str, path: Path, number: int) -> object:
+    """The value on one line.
+
+    Raises:
+        DataError: the line is not JSON.
+    """
+    try:
+        value: object = json.loads(line, parse_constant=_no_constant)
+    except ValueError as error:
+        raise DataError(f"not valid JSON ({error})", path=path, line=number) from error
+    except RecursionError as error:
+        raise DataError("JSON nested too deeply", path=path, line=number) from error
+    return value
 
 
 def _no_constant(name: str) -> object:

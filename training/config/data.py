@@ -16,14 +16,16 @@ class Source(Strict):
 
     Attributes:
         path: pairs, triples or scored lists as JSON lines (also .gz, .zst) or TSV, a BEIR folder,
-            `irds:ID` of ir_datasets, or `hf:ID` of the Hugging Face hub.
+            `irds:ID` of ir_datasets, `hf:ID` or `hf:ID:SUBSET` of the Hugging Face hub, or
+            `hf:ID/FILE`, a file of a set there.
         limit: rows taken at most, evenly spread over the file.
         weight: how often its rows are drawn, beside others.
         where: of JSON lines, field to values: rows that have one of them in each field, such as
             those whose licence fits. The limit is of these.
-        queries, documents: files of id and text (TSV, or JSON lines), where rows hold ids in place
-            of texts, such as qidpidtriples; both or none.
+        queries, documents: files of id and text (TSV, or JSON lines; also `hf:ID/FILE`), where rows
+            hold ids in place of texts, such as qidpidtriples; both or none.
         expanded: whether its documents have been expanded, by `lsr expand` or elsewhere.
+        max_negatives: of a row, evenly spread over those it has; null: all.
     """
 
     path: str
@@ -34,6 +36,7 @@ class Source(Strict):
     queries: str | None = None
     documents: str | None = None
     expanded: bool = False
+    max_negatives: Count | None = None
 
     @model_validator(mode="after")
     def _both_texts(self) -> Self:

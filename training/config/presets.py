@@ -138,7 +138,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         _KL,
         teachers=_ENSEMBLE,
         ensemble={"scale": 30.0},
-        regularizer={"kind": "flops", "weight": 0.02},
+        regularizer={"kind": "flops", "weight": 0.02, "flops_over": "candidates"},
         optim={"lr": 2e-5},
     ),
     "doc-v3": _made(
@@ -147,7 +147,12 @@ PRESETS: dict[str, dict[str, Any]] = {
         _KL,
         teachers=_ENSEMBLE,
         ensemble={"scale": 30.0},
-        regularizer={"kind": "flops", "weight": 0.08, "free_terms": 150},
+        regularizer={
+            "kind": "flops",
+            "weight": 0.08,
+            "flops_over": "candidates",
+            "free_terms": 150,
+        },
         optim={"lr": 2e-5},
     ),
     "anchored": _made(

@@ -250,6 +250,9 @@ class Regularizer(Strict):
     Attributes:
         weight: lambda, of the mean over documents whatever the number of processes.
         warmup: share of the steps in which it rises, quadratically.
+        flops_over: batch: FLOPS of all documents of a batch together. candidates: the sum over
+            candidate positions of FLOPS of the documents there, as in OpenSearch's trainer, whose
+            published weights go with it.
         free_terms: documents with no more terms than this are not pushed (l0 mask).
         target_terms: mean active terms that a controller steers lambda to.
         target_flops: retrieval FLOPS, likewise.
@@ -264,6 +267,7 @@ class Regularizer(Strict):
 
     kind: Literal["flops", "idf_flops", "df_flops", "l1", "none"] = "flops"
     weight: NotNegative = 1e-3
+    flops_over: Literal["batch", "candidates"] = "batch"
     warmup: Share = 0.33
     free_terms: Count | None = None
     target_terms: Positive | None = None
@@ -282,6 +286,15 @@ class Regularizer(Strict):
             raise ValueError("lambda is steered by target_terms or target_flops, not by both")
         if targets and (self.kind == "none" or self.weight == 0):
             raise ValueError("a target needs a kind of regulariser, and a weight above 0 to start")
+        return self
+
+    @model_validator(mode="after")
+    def _positions_of_flops(self) -> Self:
+        if self.flops_over == "candidates" and self.kind not in ("flops", "idf_flops"):
+            raise ValueError(
+                f"regularizer.flops_over: candidates is for flops and idf_flops, and the kind is "
+                f"{self.kind}; leave flops_over out, or choose one of these"
+            )
         return self
 
 

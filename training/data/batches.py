@@ -32,16 +32,25 @@ class Batch:
         query_rows: int32 [Q].
         document_rows: int32 [D], different from each other.
         positives: int64 [Q]: column of the query's labelled document, -1 without a label.
+        candidates: int64 [Q, K]: columns of the documents that each query brought, the labelled one
+            first; -1 where there were no more. A document that two queries brought is there twice.
         masked: bool [Q, D]: documents that must not count as negatives of the query, since they
             are, or are suspected to be, other answers to it. Never the labelled one.
-        own: bool [Q, D]: the candidates that the query itself brought, its labelled one among them.
     """
 
     query_rows: NDArray[np.int32]
     document_rows: NDArray[np.int32]
     positives: NDArray[np.int64]
+    candidates: NDArray[np.int64]
     masked: NDArray[np.bool_]
-    own: NDArray[np.bool_]
+
+    @property
+    def own(self) -> NDArray[np.bool_]:
+        """Documents that the query itself brought, its labelled one among them: bool [Q, D]."""
+        own = np.zeros_like(self.masked)
+        queries, places = np.nonzero(self.candidates != NO_ROW)
+        own[queries, self.candidates[queries, places]] = True
+        return own
 
 
 def row_candidates(pairs: Pairs) -> CandidatesOf:
@@ -145,28 +154,26 @@ class BatchPlan(Sequence[Batch]):
     def _batch(self, query_rows: NDArray[np.int32], rng: np.random.Generator) -> Batch:
         column: dict[int, int] = {}
         positives = np.full(len(query_rows), NO_ROW, np.int64)
+        candidates = np.full((len(query_rows), self.candidates), NO_ROW, np.int64)
         answers = [self._answers(int(row)) for row in query_rows]
         for place, row in enumerate(query_rows):
             positive = int(self.pairs.positives[row])
             if positive != NO_ROW:
                 positives[place] = column.setdefault(positive, len(column))
-        brought: list[tuple[int, int]] = []
         for place, row in enumerate(query_rows):
-            wanted = self.candidates - (positives[place] != NO_ROW)
-            for document in self._drawn(int(row), int(wanted), answers[place], rng):
-                brought.append((place, column.setdefault(document, len(column))))
+            first = int(positives[place] != NO_ROW)
+            candidates[place, :first] = positives[place]
+            drawn = self._drawn(int(row), self.candidates - first, answers[place], rng)
+            for position, document in enumerate(drawn, start=first):
+                candidates[place, position] = column.setdefault(document, len(column))
         masked = np.zeros((len(query_rows), len(column)), np.bool_)
         for place, found in enumerate(answers):
             for document in found & column.keys():
                 masked[place, column[document]] = True
         labelled = np.flatnonzero(positives != NO_ROW)
         masked[labelled, positives[labelled]] = False
-        own = np.zeros_like(masked)
-        own[labelled, positives[labelled]] = True
-        for place, candidate in brought:
-            own[place, candidate] = True
         document_rows = np.fromiter(column, np.int32, len(column))
-        return Batch(query_rows.astype(np.int32), document_rows, positives, masked, own)
+        return Batch(query_rows.astype(np.int32), document_rows, positives, candidates, masked)
 
     def _answers(self, query_row: int) -> set[int]:
         answers = set(self._known.of(query_row).tolist())

@@ -1,9 +1,10 @@
 """Records as training rows: the names that public training sets have for what a row holds.
 
-Layouts are those of sentence-transformers (pairs, triples, n-tuples, margins, scored lists), of
-OpenSearch's trainer (`query`, `pos`, `negs`; `docs`, `scores`), of Tevatron (`positive_passages`,
-`negative_passages`: objects with docid, title and text) and of FlagEmbedding (`pos_scores`,
-`neg_scores`). A field that belongs to none of them is remembered by name.
+Layouts are those of sentence-transformers (pairs, triples, n-tuples, margins, scored lists; in its
+training files also arrays without names, and `set`: texts that say the same, of which the first is
+the query), of OpenSearch's trainer (`query`, `pos`, `negs`; `docs`, `scores`), of Tevatron
+(`positive_passages`, `negative_passages`: objects with docid, title and text) and of FlagEmbedding
+(`pos_scores`, `neg_scores`). A field that belongs to none of them is remembered by name.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from lsr.errors import DataError
 from lsr.files import is_text
 
-__all__ = ["Passage", "Row", "RowReader", "Where", "is_field", "is_score"]
+__all__ = ["Passage", "Row", "RowReader", "Where", "is_field", "is_score", "named"]
 
 QUERY_NAMES = ("query", "anchor", "question", "sentence1", "title")
 QUERY_ID_NAMES = ("query_id", "qid", "query-id")
@@ -28,6 +29,7 @@ PAIRED_NAMES = ("passage", "document", "answer", "sentence2", "abstract", "body"
 """Fields of the other text of a pair; with a score, it is that which says how good it is."""
 
 LIST_NAMES = ("documents", "docs")
+SET_NAME = "set"
 SCORE_NAMES = ("scores", "score", "labels", "label")
 MARGIN_NAMES = ("margins", "margin")
 SCORES_BY_SIDE = ("pos_scores", "neg_scores")
@@ -81,6 +83,18 @@ def is_score(name: str) -> bool:
     return name in (*SCORE_NAMES, *MARGIN_NAMES, *SCORES_BY_SIDE)
 
 
+def named(texts: list[object], where: Where) -> dict[str, object]:
+    """The record that an array without names stands for: query, positive, negatives.
+
+    Raises:
+        DataError: it is shorter, or holds something else than text.
+    """
+    if len(texts) < 2 or not all(isinstance(text, str) for text in texts):
+        raise where("an array is the texts of a query, a positive and perhaps negatives")
+    record: dict[str, object] = {"query": texts[0], "positive": texts[1]}
+    return record | {f"negative_{n}": text for n, text in enumerate(texts[2:], start=1)}
+
+
 class RowReader:
     """Reads the records of one source.
 
@@ -107,6 +121,8 @@ class RowReader:
                 many as its documents.
         """
         record = {name: value for name, value in record.items() if value is not None}
+        if SET_NAME in record and _first(record, QUERY_NAMES) is None:
+            record = _from_set(record, where)
         query_name = _first(record, QUERY_NAMES + (QUERY_ID_NAMES if self._by_id else ()))
         positive_name = _first(record, LABELLED_NAMES + PAIRED_NAMES)
         list_name = _first(record, LIST_NAMES)
@@ -189,6 +205,13 @@ class RowReader:
         doc_id = None if id_name is None else value[id_name]
         full = f"{title} {text}".strip() if title else text
         return Passage(full, str(doc_id) if isinstance(doc_id, str | int) else None)
+
+
+def _from_set(record: dict[str, object], where: Where) -> dict[str, object]:
+    texts = record.pop(SET_NAME)
+    if not isinstance(texts, list) or len(texts) < 2:
+        raise where("a set must be a list of two texts or more that say the same")
+    return {"query": texts[0], "positive": texts[1:], **record}
 
 
 def _negative_names(record: Mapping[str, object]) -> list[str]:

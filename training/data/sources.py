@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import Any
 from lsr.datasets.beir import BeirFolder
 from lsr.datasets.lines import numbered_lines, plain_suffix
 from lsr.datasets.open import IrDataset, JudgedCorpus
-from lsr.datasets.records import parse_json_object
+from lsr.datasets.records import parse_json
 from lsr.errors import DataError, UnavailableError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import Source
+from lsr.training.data.hub_files import is_hub_file, local_file
 from lsr.training.data.pairs import NO_ROW, Pairs, PairsBuilder, joined
-from lsr.training.data.row_layouts import Row, RowReader, Where, is_field, is_score
+from lsr.training.data.row_layouts import Row, RowReader, Where, is_field, is_score, named
 from lsr.training.data.texts_by_id import TextsById
 
 __all__ = ["read_source", "read_sources"]
@@ -65,11 +67,12 @@ def read_source(
     """The rows of one source.
 
     JSON lines and columns of a hub set have the layouts of `row_layouts`; a list of positives is
-    as many rows. TSV holds two columns, or a third with a negative; a first line of field names is
-    no row. With `source.queries` and `source.documents` the rows hold ids, and a line of TSV has a
-    query's, a positive's and any number of negatives'. Of a judged collection each grade above 0 is
-    a row, grade 0 a negative, and documents without judgement come along. `source.split` is that of
-    a judged collection or hub set, `source.where` chooses among JSON lines.
+    as many rows. `hf:OWNER/NAME/FILE` is a file of a hub set, which is fetched. TSV holds two
+    columns, or a third with a negative; a first line of field names is no row. With
+    `source.queries` and `source.documents` the rows hold ids, and a line of TSV has a query's, a
+    positive's and any number of negatives'. Of a judged collection each grade above 0 is a row,
+    grade 0 a negative, and documents without judgement come along. `source.split` is that of a
+    judged collection or hub set, `source.where` chooses among JSON lines.
 
     Args:
         label: the name of its rows' source; by default its file's or folder's. A row with a field
@@ -85,21 +88,26 @@ def read_source(
         raise DataError("brings its own texts; leave out queries and documents", path=path)
     if path.startswith("irds:"):
         pairs = _judged(IrDataset(path.removeprefix("irds:")), source, label, progress)
-    elif path.startswith("hf:"):
+    elif path.startswith("hf:") and not is_hub_file(path):
         pairs = _from_records(*_hub_records(source), source, label, progress)
     elif Path(path).is_dir():
         if not BeirFolder.recognises(Path(path)):
             raise DataError("a folder of training data needs a corpus.jsonl (BEIR)", path=path)
         pairs = _judged(BeirFolder(Path(path)), source, label, progress)
     elif plain_suffix(Path(path)) in (".jsonl", ".ndjson"):
-        pairs = _from_records(*_lines(Path(path), source), source, label, progress)
+        pairs = _from_records(*_lines(local_file(path), source), source, label, progress)
     elif plain_suffix(Path(path)) == ".tsv":
-        pairs = _from_records(*_table(Path(path), source), source, label, progress)
+        pairs = _from_records(*_table(local_file(path), source), source, label, progress)
+    elif is_hub_file(path):
+        raise DataError(
+            "of a file on the hub, .jsonl and .tsv are read, also .gz and .zst", path=path
+        )
     elif not Path(path).exists():
         raise DataError("no such file or folder; check the path", path=path)
     else:
         raise DataError(
-            "cannot tell what this is; give a .jsonl or .tsv file, a BEIR folder, irds:ID or hf:ID",
+            "cannot tell what this is; give a .jsonl or .tsv file, a BEIR folder, irds:ID, hf:ID "
+            "or hf:ID/FILE",
             path=path,
         )
     if not len(pairs):
@@ -112,7 +120,7 @@ Records = Iterable[tuple[Mapping[str, object], Where]]
 
 
 def _label(path: str) -> str:
-    if path.startswith(("irds:", "hf:")):
+    if path.startswith(("irds:", "hf:")) and not is_hub_file(path):
         return path.partition(":")[2]
     name = Path(path).resolve().name
     return name if Path(path).is_dir() else name.split(".")[0]
@@ -133,6 +141,8 @@ def _from_records(
             name = label
         names.add(name)
         row = reader.read(record, where)
+        kept = _even(len(row.negatives), source.max_negatives)
+        row = replace(row, negatives=tuple(row.negatives[place] for place in kept))
         if source.queries is None:
             _add(builder, row, name)
         else:
@@ -140,7 +150,7 @@ def _from_records(
         if done % _LINES_BETWEEN_REPORTS == 0:
             progress("read", done, total)
     if source.queries is not None and source.documents is not None:
-        texts = TextsById(Path(source.queries), Path(source.documents))
+        texts = TextsById(local_file(source.queries), local_file(source.documents))
         for row, name, _ in texts.rows(with_ids, progress):
             _add(builder, row, name)
     return builder.build(notes=reader.notes(label))
@@ -203,13 +213,20 @@ def _lines(path: Path, source: Source) -> tuple[Records, int | None]:
         return (
             (number, line)
             for number, line in _filled(path)
-            if _is_wanted(parse_json_object(line, path, number), source.where)
+            if _is_wanted(_record(line, path, number), source.where)
         )
 
     lines, total = _picked(wanted, source.limit)
-    return (
-        (parse_json_object(line, path, number), _where(path, number)) for number, line in lines
-    ), total
+    return ((_record(line, path, number), _where(path, number)) for number, line in lines), total
+
+
+def _record(line: str, path: Path, number: int) -> Mapping[str, object]:
+    value, where = parse_json(line, path, number), _where(path, number)
+    if isinstance(value, list):
+        return named(value, where)
+    if not isinstance(value, dict):
+        raise where("a line must be a JSON object, or an array of texts")
+    return value
 
 
 def _is_wanted(record: Mapping[str, object], where: Mapping[str, Sequence[str]]) -> bool:

@@ -21,6 +21,7 @@ from lsr.training.config.train import (
 )
 from lsr.training.config.train import Teacher as TeacherConfig
 from lsr.training.data.batches import row_candidates
+from lsr.training.data.hub_files import local_file
 from lsr.training.data.pairs import NO_ROW, Pairs
 from lsr.training.data.supervision import miner_places
 from lsr.training.data.training_data import TrainingData
@@ -101,7 +102,7 @@ def open_teacher(
             from lsr.training.teachers.score_file import ScoreFile
 
             pairs = training_data.pairs
-            return ScoreFile(Path(config.path), pairs.query_ids, pairs.document_ids)
+            return ScoreFile(local_file(config.path), pairs.query_ids, pairs.document_ids)
         case RowsTeacher():
             scored = training_data.pairs.scored
             rows = np.repeat(np.arange(len(scored)), np.diff(scored.indptr))

@@ -112,13 +112,13 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):
     Item i is a dict: `step` (int), `query` (features), `documents` (a list of features, one for
     each micro-batch of this process), `order` (int64, where each encoded document stands among
     this process's), `columns` (int64 [C], or None for the whole vocabulary), `column_weights`
-    (float32 [C]), `n_query_columns` (int), `positives` (int64 [Q]), `allowed` (bool [Q, D]: no
-    other answers to the query), `own` (bool [Q, D]: candidates that the query brought), `known`
-    (bool [Q, D]: of the allowed what the teachers know or, without teachers, those of queries with
-    a label), `teacher` (float32 [Q, D]) and `target` (float32 [Q, D], each row a distribution);
-    and, for DeepCT's loss, `recall` (float32 [D, V]: the share of
-    a document's queries that have a term) and `present` (bool [D, V]: its own tokens; none where it
-    has no query); and, where lexical terms are scored, `lexical` (float32 [Q, D]).
+    (float32 [C]), `n_query_columns` (int), `candidates` (int64 [Q, K], see `Batch`), `positives`
+    (int64 [Q]), `allowed` (bool [Q, D]: no other answers to the query), `own` (bool [Q, D]:
+    candidates that the query brought), `known` (bool [Q, D]: of the allowed what the teachers know
+    or, without teachers, those of queries with a label), `teacher` (float32 [Q, D]) and `target`
+    (float32 [Q, D], each row a distribution); and, for DeepCT's loss, `recall` (float32 [D, V]: the
+    share of a document's queries that have a term) and `present` (bool [D, V]: its own tokens; none
+    where it has no query); and, where lexical terms are scored, `lexical` (float32 [Q, D]).
 
     Attributes:
         student: makes features of texts.
@@ -159,6 +159,7 @@ class StepDataset(torch.utils.data.Dataset[dict[str, Any]]):
             "query": query,
             "documents": [self._documents(mine[part]) for part in parts],
             "order": torch.from_numpy(order),
+            "candidates": torch.from_numpy(batch.candidates),
             **self._columns(query, batch, step),
             **self.supervision.of(batch),
         }

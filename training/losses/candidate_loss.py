@@ -205,13 +205,14 @@ class CandidateLoss(nn.Module):
         pushed = documents
         if settings.free_terms is not None:
             pushed = free_terms(documents, sample, settings.free_terms)
+        positions = batch["candidates"] if settings.flops_over == "candidates" else None
         parts: dict[str, Tensor] = {}
         match settings.kind:
             case "flops":
-                parts["flops"] = weight * flops(pushed, sample)
+                parts["flops"] = weight * flops(pushed, sample, positions=positions)
             case "idf_flops":
                 idf = self.idf if columns is None else self.idf[columns]
-                parts["flops"] = weight * idf_flops(pushed, idf, sample)
+                parts["flops"] = weight * idf_flops(pushed, idf, sample, positions=positions)
             case "df_flops":
                 assert self.frequencies is not None
                 if self.training:

@@ -3,7 +3,8 @@
 Weights are [D, C]: documents by columns, 0 or more. C is the vocabulary or a sample of it;
 `column_weights` [C] make a sum over columns an estimate of the sum over the vocabulary (a column
 drawn with probability p weighs 1 / p), and None stands for ones. Every penalty is of the mean
-over documents, so lambda means the same at every batch size.
+over documents, so lambda means the same at every batch size; FLOPS of candidate positions is of
+means over queries, and grows with the number of positions.
 
 A batch in parts, of one process or of several: with `n_documents` of the whole batch,
 `mean_activations` of the parts add up to the whole's, [C], and `flops_of_mean` of that sum is the
@@ -22,6 +23,7 @@ from lsr.training.regularizers.flops import (
     flops_of_mean,
     free_terms,
     mean_activations,
+    position_means,
     retrieval_flops,
     with_others,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "inverse_mass",
     "lp",
     "mean_activations",
+    "position_means",
     "retrieval_flops",
     "top_k",
     "with_others",

@@ -11,10 +11,12 @@ from torch import Tensor
 
 __all__ = [
     "active_terms",
+    "column_means",
     "flops",
     "flops_of_mean",
     "free_terms",
     "mean_activations",
+    "position_means",
     "retrieval_flops",
     "with_others",
 ]
@@ -33,6 +35,23 @@ def mean_activations(weights: Tensor, n_documents: int | None = None) -> Tensor:
     return weights.abs().sum(dim=0, dtype=dtype) / max(n, 1)
 
 
+def position_means(weights: Tensor, positions: Tensor) -> Tensor:
+    """Mean absolute weight of each column at each candidate position, [K, C], float32 or float64.
+
+    Args:
+        weights: [D, C].
+        positions: int64 [Q, K]: the document at each position of each query, -1 where there is
+            none, which counts as an empty one. A document may be at several places.
+    """
+    dtype = torch.promote_types(weights.dtype, torch.float32)
+    there = positions >= 0
+    share = weights.new_zeros((positions.shape[1], len(weights)), dtype=dtype)
+    each = torch.full_like(positions[there], 1, dtype=dtype) / max(len(positions), 1)
+    share.index_put_((there.nonzero()[:, 1], positions[there]), each, accumulate=True)
+    with torch.autocast(weights.device.type, enabled=False):
+        return share @ weights.abs().to(dtype)
+
+
 def with_others(own: Tensor, whole: Tensor) -> Tensor:
     """`whole` by value, with the gradient of `own` alone.
 
@@ -44,25 +63,37 @@ def with_others(own: Tensor, whole: Tensor) -> Tensor:
 
 
 def flops_of_mean(mean: Tensor, column_weights: Tensor | None = None) -> Tensor:
-    """FLOPS from `mean_activations`: sum_t cw_t mean_t^2, a scalar."""
+    """FLOPS from means, [C] or [K, C]: the sum of cw_t mean_t^2, a scalar."""
     squares = mean.square()
     return (squares if column_weights is None else squares * column_weights).sum()
 
 
 def flops(
-    weights: Tensor, column_weights: Tensor | None = None, *, n_documents: int | None = None
+    weights: Tensor, column_weights: Tensor | None = None, *, positions: Tensor | None = None
 ) -> Tensor:
     """FLOPS of a batch: sum_t cw_t (mean_d |w_dt|)^2.
+
+    With `positions` it is the sum over candidate positions of FLOPS of the documents there, as
+    OpenSearch's trainer takes it: sum_k sum_t cw_t (mean_q |w_qkt|)^2. Where no document is in the
+    batch twice, that is between K and K^2 times the value without: K where all positions have the
+    same means, K^2 where no two have a term in common.
 
     Args:
         weights: [D, C].
         column_weights: [C]; None for ones.
-        n_documents: see `mean_activations`. Parts do not add up here, as it is a square of a sum.
+        positions: int64 [Q, K], see `position_means`; None for the whole batch at once.
 
     Returns:
         A scalar, float32 or float64.
     """
-    return flops_of_mean(mean_activations(weights, n_documents), column_weights)
+    return flops_of_mean(column_means(weights, positions), column_weights)
+
+
+def column_means(weights: Tensor, positions: Tensor | None) -> Tensor:
+    """`position_means` [K, C], or without positions `mean_activations` [C]."""
+    if positions is None:
+        return mean_activations(weights)
+    return position_means(weights, positions)
 
 
 def active_terms(weights: Tensor, column_weights: Tensor | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lsr.training.regularizers.flops import flops_of_mean, mean_activations
+from lsr.training.regularizers.flops import column_means, flops_of_mean
 
 __all__ = ["idf_flops"]
 
@@ -21,7 +21,7 @@ def idf_flops(
     idf: Tensor,
     column_weights: Tensor | None = None,
     *,
-    n_documents: int | None = None,
+    positions: Tensor | None = None,
 ) -> Tensor:
     """IDF-aware FLOPS of documents that hold their IDF: sum_t cw_t (mean_d u_dt / idf_t)^2.
 
@@ -31,10 +31,10 @@ def idf_flops(
         scaled_weights: u = idf * w, [D, C].
         idf: [C], 0 or more; a term of IDF 0 is taken as it is, as of IDF 1.
         column_weights: [C]; None for ones.
-        n_documents: see `lsr.training.regularizers.flops.mean_activations`.
+        positions: int64 [Q, K], see `lsr.training.regularizers.flops`.
 
     Returns:
         A scalar, float32 or float64.
     """
     divisor = torch.where(idf > 0, idf, torch.ones_like(idf))
-    return flops_of_mean(mean_activations(scaled_weights, n_documents) / divisor, column_weights)
+    return flops_of_mean(column_means(scaled_weights, positions) / divisor, column_weights)

@@ -47,6 +47,12 @@ def test_what_is_not_said_has_defaults_and_is_written_out(tmp_path: Path) -> Non
         (PLAIN + "encoder: {document: {kind: mml}}\n", "encoder.document"),
         (PLAIN + "    regularizer: {target_terms: 9, target_flops: 1}\n", "not by both"),
         (PLAIN + "    regularizer: {kind: none, target_terms: 9}\n", "a target needs a kind"),
+        (
+            PLAIN + "    regularizer: {kind: l1, flops_over: candidates}\n",
+            "the kind is l1",
+        ),
+        (PLAIN + "    regularizer: {kind: none, flops_over: candidates}\n", "leave flops_over out"),
+        (PLAIN + "    regularizer: {flops_over: candidate}\n", "'batch' or 'candidates'"),
         (PLAIN + "    regularizer: {top_k: 9}\n", "top_k keeps .* set optim.full_head to true"),
         (
             PLAIN + "    losses: [{kind: infonce, candidates: own}]\n    optim: {candidates: 1}\n",

@@ -25,7 +25,7 @@ def plain(n: int, source: str = "a") -> Pairs:
 def same(one: Batch, other: Batch) -> bool:
     return all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for name in ("query_rows", "document_rows", "positives", "masked", "own")
+        for name in ("query_rows", "document_rows", "positives", "candidates", "masked")
     )
 
 
@@ -102,6 +102,17 @@ def test_every_batch_keeps_its_promises(
             assert positive < 0 or batch.own[place, column]
         assert batch.own.any(axis=0).all(), "each document was brought by a query"
         assert len(batch.document_rows) <= queries * candidates
+        assert batch.candidates.shape == (len(batch.query_rows), candidates)
+        assert np.array_equal(
+            np.unique(batch.candidates[batch.candidates >= 0]), np.arange(len(batch.document_rows))
+        )
+        for place in range(len(batch.query_rows)):
+            brought = batch.candidates[place]
+            brought = brought[brought >= 0]
+            assert len(set(brought.tolist())) == len(brought)
+            assert not batch.masked[place, brought].any(), "no other answer is a candidate"
+            if batch.positives[place] >= 0:
+                assert brought[0] == batch.positives[place]
 
 
 @settings(max_examples=60, deadline=None)
@@ -215,6 +226,8 @@ def test_fewer_documents_than_wanted() -> None:
         other = pairs.documents.index("c" if row == 0 else "a")
         hidden = batch.document_rows[batch.masked[place]].tolist()
         assert hidden == [other]
+        assert (batch.candidates[place] >= 0).sum() == 2, "its own and b"
+        assert (batch.candidates[place, 2:] == -1).all()
 
 
 def test_what_a_plan_refuses() -> None:

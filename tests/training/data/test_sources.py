@@ -124,6 +124,12 @@ WRONG: dict[str, tuple[str, str]] = {
     "scores missing": ('{"query": "q", "documents": ["a"], "scores": []}', "one number for each"),
     "score no number": ('{"query": "q", "documents": ["a"], "scores": ["1"]}', "not a number"),
     "not JSON": ("{", "line 1: not valid JSON"),
+    "a number": ("3", "line 1: a line must be a JSON object, or an array of texts"),
+    "an array of one": ('["q", "p"]\n["q"]', "line 2: an array is the texts of a query"),
+    "an array of numbers": ('["q", 3]', "an array is the texts of a query"),
+    "empty text in an array": ('["q", ""]', "field positive must hold text"),
+    "a set of one": ('{"set": ["q"]}', "a set must be a list of two texts or more"),
+    "a set that is a text": ('{"set": "q p"}', "a set must be a list of two texts or more"),
     "empty": ("\n", "holds no rows"),
 }
 

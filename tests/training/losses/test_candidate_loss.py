@@ -93,8 +93,10 @@ def made(
     return model, loss, steps
 
 
-def value_and_gradients(base: Path, **optim: Any) -> Outcome:
-    model, loss, steps = made(base, **optim)
+def value_and_gradients(
+    base: Path, regularizer: Regularizer | None = None, **optim: Any
+) -> Outcome:
+    model, loss, steps = made(base, regularizer, **optim)
     parts = loss(model, steps[2])
     torch.stack(list(parts.values())).sum().backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
@@ -151,6 +153,47 @@ def test_the_penalty_of_queries_is_flops_or_l1(base: Path) -> None:
         queries = model(dict(steps[2]["query"]))["sentence_embedding"]
         means = {"flops": queries.mean(0).square().sum(), "l1": queries.sum(1).mean()}
         assert parts[f"query_{kind}"].item() == pytest.approx(0.2 * means[kind].item())
+
+
+CANDIDATES = Regularizer(weight=0.3, warmup=0.0, flops_over="candidates")
+
+
+def test_flops_by_candidates_is_the_reference_of_the_batch(base: Path) -> None:
+    """Value and gradient, against documents in the order of their queries, position by position."""
+    model, loss, steps = made(base, CANDIDATES, full_head=True)
+    middle = int((loss._documents(model, steps[2]) != 0).sum(1).median())
+    masked = CANDIDATES.model_copy(update={"free_terms": middle})
+    for settings in (CANDIDATES, masked, CANDIDATES.model_copy(update={"kind": "idf_flops"})):
+        model, loss, steps = made(base, settings, full_head=True)
+        batch = steps[2]
+        loss.losses = ()
+        found = loss(model, batch)["flops"]
+        documents = loss._documents(model, batch)[batch["candidates"].flatten()]
+        if settings.free_terms is not None:
+            free = (documents != 0).sum(1) <= settings.free_terms
+            assert 0 < int(free.sum()) < len(free)
+            documents = documents * ~free[:, None]
+        if settings.kind == "idf_flops":
+            documents = documents / loss.idf
+        expected = 0.3 * documents.reshape(6, 2, -1).mean(0).square().sum()
+        assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+        parameters = [each for each in model.parameters() if each.requires_grad]
+        got = torch.autograd.grad(found, parameters, allow_unused=True)
+        for one, other in zip(
+            got, torch.autograd.grad(expected, parameters, allow_unused=True), strict=True
+        ):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_flops_by_candidates_does_not_hang_on_parts_or_columns(base: Path) -> None:
+    whole = value_and_gradients(base, CANDIDATES, full_head=True)
+    parts = {"micro_batch": 5, "recompute": True, "sampled_columns": 10_000}
+    assert_same(whole, value_and_gradients(base, CANDIDATES, **parts))
+    plain = value_and_gradients(base, full_head=True)[0]
+    assert 2 * plain["flops"] < whole[0]["flops"] < 4 * plain["flops"]
+    assert whole[0]["kl"] == pytest.approx(plain["kl"], rel=1e-6)
 
 
 def test_all_columns_sampled_are_the_whole_vocabulary(base: Path) -> None:
@@ -268,8 +311,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 state = PartialState(cpu=True)
-from tests.training.losses.test_candidate_loss import made
-model, loss, steps = made(Path(sys.argv[1]))
+from tests.training.losses.test_candidate_loss import CANDIDATES, made
+model, loss, steps = made(Path(sys.argv[1]), CANDIDATES if sys.argv[2] == "candidates" else None)
 assert state.num_processes == 2
 if sys.argv[2] == "sharded":
     layers = [part for part in model.modules() if type(part).__name__ == "BertLayer"]
@@ -313,13 +356,13 @@ def run(base: Path, processes: int, how: str) -> list[dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("how", ["replicated", "sharded"])
+@pytest.mark.parametrize("how", ["replicated", "sharded", "candidates"])
 def test_two_processes_are_one(base: Path, how: str) -> None:
     """Loss, lambda's meaning and gradients: each process encodes half of the documents.
 
     Sharded is by FSDP2, whose layers and whole hold half of each parameter.
     """
-    values, gradients = value_and_gradients(base)
+    values, gradients = value_and_gradients(base, CANDIDATES if how == "candidates" else None)
     two = run(base, 2, how)
     assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6)
     assert len(two[1]) > 3

@@ -22,6 +22,7 @@ from lsr.training.regularizers import (
     inverse_mass,
     lp,
     mean_activations,
+    position_means,
     retrieval_flops,
     top_k,
     with_others,
@@ -192,6 +193,61 @@ def test_document_frequencies_find_the_share() -> None:
 
 
 # Gradients, parts, order, samples
+
+
+# Candidate positions
+
+
+def by_reshape(documents: Tensor, idf: Tensor, n_positions: int) -> Tensor:
+    """The published formula: FLOPS of each column of candidates, documents query by query."""
+    groups = (documents.abs() / idf).reshape(-1, n_positions, documents.shape[1])
+    return (groups.mean(dim=0).square() * COLUMNS.double()).sum()
+
+
+@pytest.mark.parametrize("n_positions", [1, 2, 3])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_flops_of_positions_is_the_published_one(n_positions: int, scaled: bool) -> None:
+    w = random_weights(6, n_documents=4 * n_positions - 1)
+    rows = torch.arange(4 * n_positions).reshape(4, n_positions)
+    rows[-1, -1] = 1  # a document that two queries brought
+    idf = IDF.double() if scaled else torch.ones(3, dtype=torch.float64)
+    expected = by_reshape(w[rows.flatten()], idf, n_positions)
+    if scaled:
+        found = idf_flops(w, idf, COLUMNS.double(), positions=rows)
+    else:
+        found = flops(w, COLUMNS.double(), positions=rows)
+    assert number(found) == pytest.approx(number(expected), rel=1e-6)
+    (gradient,) = torch.autograd.grad(found, w)
+    assert torch.allclose(gradient, torch.autograd.grad(expected, w)[0], atol=1e-6)
+    if n_positions == 1:
+        whole = flops(w[rows.flatten()] / idf, COLUMNS.double())
+        assert number(found) == pytest.approx(number(whole), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flops_of_positions_is_k_to_k_squared_times_that_of_the_batch(seed: int) -> None:
+    w = random_weights(seed, n_documents=12).detach()
+    rows = torch.arange(12).reshape(4, 3)
+    ratio = number(flops(w, positions=rows)) / number(flops(w))
+    assert 3 <= ratio <= 9
+    alike = w[:4].repeat_interleave(3, dim=0)
+    assert number(flops(alike, positions=rows)) == pytest.approx(3 * number(flops(alike)))
+    apart = torch.eye(3, dtype=torch.float64).repeat(4, 1)
+    assert number(flops(apart, positions=rows)) == pytest.approx(9 * number(flops(apart)))
+
+
+def test_a_position_without_a_document_counts_as_an_empty_one() -> None:
+    w = torch.tensor([[1.0, 0.0], [3.0, 2.0], [0.0, 4.0]])
+    means = position_means(w, torch.tensor([[0, 1], [2, -1]]))
+    assert means.tolist() == [[0.5, 2.0], [1.5, 1.0]]
+
+
+def test_means_of_positions_are_single_precision_under_autocast() -> None:
+    w = torch.rand(48, 5, generator=torch.Generator().manual_seed(0))
+    rows = torch.arange(48).reshape(24, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = flops(w, positions=rows)
+    assert number(found) == pytest.approx(number(flops(w, positions=rows)), rel=1e-7)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
