@@ -52,7 +52,7 @@ def test_what_is_not_said_has_defaults_and_is_written_out(tmp_path: Path) -> Non
             "the kind is l1",
         ),
         (PLAIN + "    regularizer: {kind: none, flops_over: candidates}\n", "leave flops_over out"),
-        (PLAIN + "    regularizer: {flops_over: candidate}\n", "'batch' or 'candidates'"),
+        (PLAIN + "    regularizer: {flops_over: candidate}\n", "did you mean 'candidates'"),
         (PLAIN + "    regularizer: {top_k: 9}\n", "top_k keeps .* set optim.full_head to true"),
         (
             PLAIN + "    losses: [{kind: infonce, candidates: own}]\n    optim: {candidates: 1}\n",
