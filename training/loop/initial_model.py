@@ -23,7 +23,7 @@ from lsr.training.data.training_data import TrainingData
 from lsr.training.export.idf_table import table_of
 from lsr.training.models.base_network import is_decoder
 from lsr.training.models.finished_base import is_plain_table, obeying
-from lsr.training.models.mlm_head import Head, routes
+from lsr.training.models.mlm_head import ClsMlmHead, Head, routes
 from lsr.training.models.sparse_encoder import (
     base_folder,
     has_trained_head,
@@ -41,6 +41,7 @@ __all__ = [
     "initial_model",
     "is_sparse_encoder",
     "networks_to_start",
+    "reads_first_token",
     "unstarted_model",
 ]
 
@@ -206,6 +207,18 @@ def networks_to_start(model: SparseEncoder, config: TrainConfig) -> list[Transfo
     ]
 
 
+def reads_first_token(model: SparseEncoder, transformer: Transformer) -> bool:
+    """Whether all heads after a network read its first token alone."""
+    heads = [
+        module
+        for modules in routes(model).values()
+        if any(module is transformer for module in modules)
+        for module in modules
+        if isinstance(module, Head)
+    ]
+    return bool(heads) and all(isinstance(head, ClsMlmHead) for head in heads)
+
+
 def _warm_started(
     model: SparseEncoder, config: TrainConfig, training_data: TrainingData, progress: Progress
 ) -> str | None:
@@ -219,6 +232,7 @@ def _warm_started(
             decoder,
             training_data.pairs.documents,
             settings,
+            first_token=reads_first_token(model, transformer),
             seed=config.seed,
             progress=progress,
         )

@@ -1,13 +1,14 @@
 """Growing a masked-LM head on a checkpoint that was not trained as one.
 
 The head's transform starts as the identity and learns to give back the token itself, with the
-network frozen; then the bias is lowered until documents have about as many active terms as wanted.
+network frozen; then the bias is shifted until documents have about as many active terms as wanted.
 A stage of masked-LM, which lets a word's neighbours in meaning score too, may follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import WarmStart
+from lsr.training.models.mlm_head import first_tokens
 from lsr.training.models.precision import computing_in
 
 __all__ = ["warm_start"]
@@ -42,6 +44,7 @@ def warm_start(
     texts: Sequence[str],
     settings: WarmStart,
     *,
+    first_token: bool = False,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, float]:
@@ -52,6 +55,8 @@ def warm_start(
             decoder would be given.
         decoder: its last step, a linear layer from hidden states to the vocabulary.
         texts: documents of the run.
+        first_token: documents are weighed by their first token alone, so its logits are what the
+            bias is shifted by; else the largest of all words'.
 
     Returns:
         `accuracy` of copying in the last steps, and `shift` of the bias.
@@ -73,15 +78,18 @@ def warm_start(
     }
     for parameter in frozen:
         parameter.requires_grad_(False)
+    calibrated = partial(
+        _calibrate, transformer, decoder, texts, settings.active_terms, generator, first_token
+    )
     try:
         accuracy = _learn_to_copy(transformer, decoder, head, texts, settings, generator, progress)
-        shift = _calibrate(transformer, decoder, texts, settings.active_terms, generator)
+        shift = calibrated()
     finally:
         for parameter, trained in frozen.items():
             parameter.requires_grad_(trained)
     if settings.masked_lm_steps:
         _masked_lm(transformer, decoder, texts, settings, generator, progress)
-        shift += _calibrate(transformer, decoder, texts, settings.active_terms, generator)
+        shift += calibrated()
     return {"accuracy": accuracy, "shift": shift}
 
 
@@ -176,13 +184,21 @@ def _calibrate(
     texts: Sequence[str],
     active_terms: float,
     generator: torch.Generator,
+    first_token: bool,
 ) -> float:
     """Shift the bias so that a document's `active_terms`-th largest logit is 0 on average."""
     transformer.eval()
     rank = min(round(active_terms), decoder.out_features)
     found = []
     for text in _drawn(texts, TEXTS, generator):
-        states, _ = _states(transformer, dict(transformer.preprocess([text])))
+        features = dict(transformer.preprocess([text]))
+        if first_token:
+            device = next(transformer.parameters()).device
+            given = {k: v.to(device) if hasattr(v, "to") else v for k, v in features.items()}
+            mask = given["attention_mask"]
+            states = first_tokens(transformer(given)["token_embeddings"], mask)
+        else:
+            states, _ = _states(transformer, features)
         if len(states):
             logits = functional.linear(states, decoder.weight, decoder.bias).float().amax(0)
             found.append(logits.topk(rank).values[-1])

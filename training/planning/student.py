@@ -18,7 +18,7 @@ from lsr.training.config.train import OptimConfig, StageConfig, TrainConfig, War
 from lsr.training.data.batches import BatchPlan
 from lsr.training.data.training_data import TrainingData, queries_by_document
 from lsr.training.loop.evaluator import EvaluationSet, evaluate_model
-from lsr.training.loop.initial_model import networks_to_start, unstarted_model
+from lsr.training.loop.initial_model import networks_to_start, reads_first_token, unstarted_model
 from lsr.training.loop.stage import documents_cut, freeze, stage_loss
 from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.losses.candidate_loss import CandidateLoss
@@ -92,7 +92,9 @@ class MeasuredStudent:
             short = settings.model_copy(update={"steps": few, "masked_lm_steps": masked})
             marks = Marks(clock)
             decoder = network.model.get_output_embeddings()
-            warm_start(network, decoder, rows.pairs.documents, short, progress=marks)
+            first = reads_first_token(self.model, network)
+            documents = rows.pairs.documents
+            warm_start(network, decoder, documents, short, first_token=first, progress=marks)
             calibration = (clock() - marks.last) * (2 if masked else 1)
             copying, predicting = marks.step("copying head"), marks.step("masked language model")
             self.warm_start_s += (

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lsr.errors import InputError
-from lsr.training.config.train import EncoderConfig, WarmStart
+from lsr.training.config.train import ClsMlm, EncoderConfig, WarmStart
+from lsr.training.loop.initial_model import reads_first_token
 from lsr.training.models.sparse_encoder import make_model
 from lsr.training.models.warm_start import _hidden_words, warm_start
 from tests.support.tiny_models import WORDS, tiny_base, tiny_tokenizer
@@ -44,6 +45,24 @@ def test_it_learns_to_copy_and_documents_have_the_terms_asked_for(model: Any) ->
     after = dict(transformer.model.base_model.named_parameters())
     assert all(torch.equal(network[name], after[name]) for name in network), "it was frozen"
     assert all(parameter.requires_grad for parameter in after.values())
+
+
+def test_documents_of_the_first_token_have_the_terms_asked_for(tmp_path: Path) -> None:
+    """TILDE's head is silent, and has no gradient, by a bias that is made for all tokens."""
+    base = tiny_base(tmp_path / "base", masked_lm=False)
+    torch.manual_seed(1)
+    config = EncoderConfig(base=str(base), document=ClsMlm())
+    model = make_model(config, np.ones(183, np.float32))
+    transformer, decoder = parts(model)
+    assert reads_first_token(model, transformer)
+    settings = WarmStart(steps=60, learning_rate=0.05, active_terms=30)
+    warm_start(transformer, decoder, TEXTS, settings)
+    silent = model.encode_document(TEXTS, convert_to_sparse_tensor=False)
+    warm_start(transformer, decoder, TEXTS, settings, first_token=True)
+    weights = model.encode_document(TEXTS, convert_to_sparse_tensor=False)
+    n_terms = (weights > 0).sum(1).float()
+    assert float(n_terms.mean()) == pytest.approx(30, rel=0.3)
+    assert float((silent > 0).sum(1).float().mean()) < 15
 
 
 def test_it_is_the_same_every_time(tmp_path: Path) -> None:
