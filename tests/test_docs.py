@@ -62,7 +62,7 @@ LINKED = [
     *(Page.read(ROOT / f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
 ]
 WIDTH = 100
-PROGRAMS = {".", "cp", "curl", "lsr", "make", "pip", "python"}
+PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python"}
 """What blocks of shell commands may call."""
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -470,5 +470,7 @@ def test_links_resolve(page: Page) -> None:
 
 def test_every_page_is_linked_from_the_readme() -> None:
     linked = set(README.links())
+    papers = Page.read(ROOT / "docs/reproduce/README.md")
+    linked |= {f"docs/reproduce/{link}" for link in papers.links()}
     assert {page.name for page in DOCS.values()} <= linked
     assert {"ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"} <= linked

@@ -75,8 +75,10 @@ class Page:
 
 
 def pages() -> list[Page]:
-    """The README and the pages in docs/, without the experiments."""
-    return [Page.read(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    """The README and the pages in docs/ and docs/reproduce/, without the experiments."""
+    docs = ROOT / "docs"
+    paths = [ROOT / "README.md", *sorted(docs.glob("*.md")), *sorted(docs.glob("reproduce/*.md"))]
+    return [Page.read(path) for path in paths]
 
 
 def _without_comment(line: str) -> str:
