@@ -36,6 +36,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except LsrError as error:
         complain(f"error: {error}")
         return 2
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on where it stopped")
+        return 130
 
 
 def _page(given: argparse.Namespace) -> int:
