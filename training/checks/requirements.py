@@ -125,11 +125,13 @@ def _check_models(config: TrainConfig, absent: Absent) -> None:
     wanted = [("the base", config.encoder.base)]
     if config.encoder.query_base is not None:
         wanted.append(("the base of queries", config.encoder.query_base))
-    for stage in config.stages:
+    made: set[Path] = set()  # by the stages before
+    for place, stage in enumerate(config.stages, start=1):
         for number, teacher in enumerate(stage.teachers, start=1):
             model = getattr(teacher, "model", None)
-            if model is not None:
+            if model is not None and Path(model).absolute() not in made:
                 wanted.append((teacher_name(config, stage, number), model))
+        made.add(Path(config.output, f"{place}-{stage.name}", "encoder").absolute())
     for what, model in wanted:
         if (reason := check_model_files(model, what)) is not None:
             absent(reason)

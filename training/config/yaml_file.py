@@ -209,7 +209,7 @@ def _complaint(error: ValidationError) -> str:
         inside = [other["loc"] for other in found if len(other["loc"]) > len(each["loc"])]
         if any(loc[: len(each["loc"])] == each["loc"] for loc in inside):
             continue  # what holds a wrong value is wrong by it
-        where = ".".join(str(part) for part in each["loc"])
+        where = ".".join(str(part) for part in each["loc"] if part not in TAGS.values())
         if each["type"] == "extra_forbidden":
             key = str(each["loc"][-1])
             known = sorted(set(_keys_at(TrainConfig, [str(part) for part in each["loc"][:-1]])))
@@ -226,9 +226,8 @@ def _complaint(error: ValidationError) -> str:
         elif each["type"] == "union_tag_not_found":
             said.append(f"{where!r} is {each['input']!r}: it says no kind, such as kind: NAME")
         else:
-            said.append(
-                f"{where!r} is {each['input']!r}: {each['msg'][:1].lower()}{each['msg'][1:]}"
-            )
+            message = each["msg"].removeprefix("Value error, ")
+            said.append(f"{where!r} is {each['input']!r}: {message[:1].lower()}{message[1:]}")
     return "; ".join(said)
 
 

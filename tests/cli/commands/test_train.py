@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(config: Path, tmp_path:
     [
         (
             "stages.0.losses=[{kind: infonec}]",
-            "'stages.0.losses.0.kind' is 'infonec'; did you mean",
+            "'stages.0.losses.0.kind' is 'infonec': there is no loss of that kind; did you mean",
         ),
         ("encoder.document={kind: mlpp}", "did you mean 'mlp'? known here: table, mlp, mlm"),
         ("regularizer.kind=flop", "did you mean 'flops'?"),
