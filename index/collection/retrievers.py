@@ -295,8 +295,9 @@ def open_model(identity: EncoderIdentity, onnx: Path | None) -> DenseEncoder:
 
     Raises:
         IndexVersionError: the model of that name has other weights now, or makes its vectors in
-            another way.
-        UnavailableError: the packages it needs are not installed.
+            another way, or by other code of its own.
+        UnavailableError: the packages it needs are not installed, or it runs code of its own that
+            this user has not trusted.
     """
     encoder = open_dense_encoder(
         identity.name,

@@ -75,6 +75,8 @@ def dense_options(
     document_prompt: str | None,
     dimensions: int | None,
     max_tokens: int | None,
+    *,
+    trust_remote_code: bool = False,
 ) -> DenseOptions:
     """Options as they were typed. Raises InputError for what there is not, or is out of range."""
     for name, value in (("dimensions", dimensions), ("max-tokens", max_tokens)):
@@ -87,4 +89,5 @@ def dense_options(
         document_prompt=document_prompt,
         dimensions=dimensions,
         max_tokens=max_tokens,
+        trust_remote_code=trust_remote_code,
     )

@@ -65,6 +65,6 @@ TrustRemoteCode = Annotated[
     bool,
     typer.Option(
         "--trust-remote-code",
-        help="Learned model: run the Python code that the model brings along; read it first.",
+        help="Learned or dense model: run the Python code that it brings along; read it first.",
     ),
 ]

@@ -67,13 +67,14 @@ def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
         **dict.fromkeys(_OF_TUNED, any(is_tuned(kind) for kind in kinds)),
         **dict.fromkeys(_OF_FEEDBACK, any(has_dense_feedback(kind) for kind in kinds)),
         **dict.fromkeys(_OF_DENSE, any(needs_dense(kind) for kind in kinds)),
+        "trust-remote-code": any(is_learned(kind) or needs_dense(kind) for kind in kinds),
     }
     learned = any(is_learned(kind) for kind in kinds)
     for name in given:
         if not used.get(name, learned):
             needed = next(
                 (what for what, names in _OF.items() if name in names),
-                "bm25" if name in used else "learned",
+                "bm25" if name in ("k1", "b", "language") else "learned",
             )
             raise InputError(
                 f"--{name} is of systems like {needed}, and there is none among "

@@ -10,13 +10,20 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense_model import load_model, model_recipe, module_options, packaged_folder
+from lsr.encoders.dense_model import (
+    load_model,
+    model_recipe,
+    module_options,
+    packaged_folder,
+    trusted_code,
+)
 from lsr.encoders.dense_onnx import (
     OnnxDescription,
     OnnxEncoder,
@@ -57,7 +64,9 @@ class SentenceTransformerEncoder:
 
     Raises:
         UnavailableError: sentence-transformers is not installed.
-        InputError: there is no such model, it cannot be loaded, or it cannot be as asked.
+        InputError: there is no such model, it cannot be loaded, or it cannot be as asked; it
+            brings code along and is not trusted, or brings none and is.
+        IndexVersionError, UnavailableError: as `lsr.encoders.dense_model.trusted_code`.
     """
 
     def __init__(
@@ -70,8 +79,10 @@ class SentenceTransformerEncoder:
         options = options or DenseOptions()
         self.name = model
         self._batch_size = batch_size
-        self._model = load_model(model, options)
-        self.recipe = model_recipe(self._model, model, options)
+        code = trusted_code(model, options)
+        self._model = load_model(model, options, code)
+        recipe = model_recipe(self._model, model, options)
+        self.recipe = recipe if code is None else replace(recipe, code_sha256=code.sha256)
         self._sha256 = _identity_hash(self._model, self.recipe)
 
     @property
@@ -141,8 +152,8 @@ def open_dense_encoder(
     in the user's cache, when ONNX Runtime is installed; `SentenceTransformerEncoder`.
 
     An export in the cache is passed over when it may be of other vectors: when its hash differs
-    from `sha256` or, where that is not given, when it was made by other options, or `name` is a
-    folder, whose weights may have changed since.
+    from `sha256` or, where that is not given, when it was made by other options, `name` is a
+    folder, whose weights may have changed since, or the model's own code is trusted, and so run.
 
     Args:
         name: as for `SentenceTransformerEncoder`, or a folder that `lsr export-onnx` wrote.
@@ -174,6 +185,8 @@ def _cached(name: str, options: DenseOptions, sha256: str | None) -> Path | None
     )
     if has_torch and not has_onnx:
         return None
+    if sha256 is None and options.trust_remote_code:
+        return None  # its code is to run
     if sha256 is not None:
         fit = (each for each in cached_exports(name) if OnnxDescription.read(each).sha256 == sha256)
         return next(fit, None)

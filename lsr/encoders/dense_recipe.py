@@ -72,10 +72,14 @@ class DenseOptions:
         query_prompt, document_prompt: put before every query, every document.
         dimensions: how many of a vector's first components are kept (Kusupati et al., 2022).
         max_tokens: a longer text is truncated, prompt included.
+        trust_remote_code: run the code that the model brings along, and remember that for this
+            user and this very code.
         is_recorded: of an identity: where the model's folder contradicts, it is opened as the
             folder has it, and the hash tells that it is another.
         is_old: as lsr 0.1 made vectors: of unit length, with the model's default prompt alone
             before queries and documents. Indexes of that time are searched so.
+        code_sha256: of an identity: hash of the model's own code that made the vectors, or empty;
+            it is run again where the user trusted it.
 
     Raises:
         InputError: a value is out of its range.
@@ -92,8 +96,10 @@ class DenseOptions:
     document_prompt: str | None = None
     dimensions: int | None = None
     max_tokens: int | None = None
+    trust_remote_code: bool = False
     is_recorded: bool = False
     is_old: bool = False
+    code_sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.is_recorded:
@@ -133,12 +139,15 @@ class DenseOptions:
             dimensions=recipe.dimension,
             max_tokens=recipe.max_tokens or None,
             is_recorded=True,
+            code_sha256=recipe.code_sha256,
         )
 
     def given(self) -> dict[str, str | int]:
         """Those that are given, by name."""
         told = {name: value for name, value in asdict(self).items() if value is not None}
-        del told["is_recorded"], told["is_old"]
+        del told["is_recorded"], told["is_old"], told["code_sha256"]
+        if not self.trust_remote_code:
+            del told["trust_remote_code"]
         return told
 
 
@@ -153,6 +162,7 @@ class DenseRecipe:
         pooling: one of `POOLINGS`, several joined by a plus sign, or empty where there is none.
         query_prompt, document_prompt: put before every query, every document.
         is_old: see `DenseOptions`; the identity then names dimension and max_tokens alone.
+        code_sha256: of the model's own code, where that was run; else empty.
     """
 
     dimension: int
@@ -162,12 +172,15 @@ class DenseRecipe:
     query_prompt: str = ""
     document_prompt: str = ""
     is_old: bool = False
+    code_sha256: str = ""
 
     @property
     def parameters(self) -> dict[str, str | int | float | bool]:
         """The recipe as an identity tells it."""
         told: dict[str, str | int | float | bool] = asdict(self)
         del told["is_old"]
+        if not self.code_sha256:
+            del told["code_sha256"]
         if self.is_old:
             return {"dimension": self.dimension, "max_tokens": self.max_tokens}
         return told
@@ -183,9 +196,10 @@ class DenseRecipe:
         dimension, max_tokens = (int(told.get(name, 0)) for name in ("dimension", "max_tokens"))
         if "similarity" not in told:
             return cls(dimension, max_tokens, is_old=True)
-        names = ("pooling", "query_prompt", "document_prompt")
-        pooling, query, document = (str(told.get(name, "")) for name in names)
-        return cls(dimension, max_tokens, similarity_of(identity), pooling, query, document)
+        names = ("pooling", "query_prompt", "document_prompt", "code_sha256")
+        pooling, query, document, code = (str(told.get(name, "")) for name in names)
+        similarity = similarity_of(identity)
+        return cls(dimension, max_tokens, similarity, pooling, query, document, code_sha256=code)
 
 
 def similarity_of(identity: EncoderIdentity | None) -> Similarity:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lsr.encoders.bm25 import Bm25Encoder, Bm25Options
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BM25",
     "as_dense",
+    "coded_models",
     "learned_options",
     "load_encoder",
     "open_dense",
@@ -150,6 +152,27 @@ def open_dense(name: str, options: DenseOptions | None = None) -> DenseEncoder |
     from lsr.encoders.dense import open_dense_encoder
 
     return open_dense_encoder(name, options=options)
+
+
+def coded_models(names: Sequence[str]) -> frozenset[str]:
+    """The models, of those that a command names beside `--trust-remote-code`, that it is for.
+
+    Args:
+        names: of learned and dense models; `BM25` and "none" bring nothing.
+
+    Raises:
+        InputError: none brings code of its own along.
+    """
+    from lsr.encoders.model_code import brings_code
+
+    coded = frozenset(filter(brings_code, names))
+    if not coded:
+        told = [name for name in names if name != "none"]
+        raise InputError(
+            f"no model that is named ({', '.join(told)}) brings code of its own along, so there is "
+            "none to trust; leave --trust-remote-code out, or check the names"
+        )
+    return coded
 
 
 def as_dense(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lsr.encoders.dense import open_dense_encoder
+from lsr.encoders.model_code import brings_code
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.encoders.registry import BM25, open_learned
+from lsr.encoders.registry import BM25, coded_models, open_learned
 from lsr.errors import InputError, UnavailableError
 from lsr.types import EncoderIdentity
 
@@ -25,7 +27,8 @@ class Models:
 
     Args:
         learned_options: how learned sparse models are used.
-        dense_options: how dense models make vectors.
+        dense_options: how dense models make vectors. Where either trusts models' own code, those
+            that bring none are opened without that word.
 
     Attributes:
         unavailable: name of a model to what is not installed for it.
@@ -46,8 +49,11 @@ class Models:
         """Open each, and let each encode a few words.
 
         Raises:
-            InputError: there is no such model, it is damaged, or it is of another kind.
+            InputError: there is no such model, it is damaged, or it is of another kind; or code
+                is trusted, and no model brings any.
         """
+        if self._options is not None and self._options.trust_remote_code:
+            coded_models([*sparse, *dense, self._options.query_model or BM25])
         for name in sparse:
             if name == BM25:
                 raise InputError(
@@ -67,12 +73,19 @@ class Models:
 
     def sparse(self, name: str) -> Encoder:
         """A learned model that has seen no collection. Raises InputError as `open_learned`."""
-        return open_learned(name, self._options)
+        options = self._options
+        if options is not None and options.trust_remote_code:
+            coded = any(map(brings_code, (name, options.query_model or BM25)))
+            options = replace(options, trust_remote_code=coded)
+        return open_learned(name, options)
 
     def dense(self, name: str) -> DenseEncoder:
         """A dense model. Raises as `open_dense_encoder`."""
         if name not in self._dense:
-            self._dense[name] = open_dense_encoder(name, options=self._dense_options)
+            options = self._dense_options
+            if options is not None and options.trust_remote_code:
+                options = replace(options, trust_remote_code=brings_code(name))
+            self._dense[name] = open_dense_encoder(name, options=options)
         return self._dense[name]
 
     def identity(self, side: str, name: str) -> dict[str, object]:

@@ -9,7 +9,37 @@ from typing import Any
 
 from tests.support.tiny_models import tiny_base
 
-__all__ = ["KINDS", "dense_model_folder"]
+__all__ = ["DENSE_CODE", "KINDS", "dense_model_folder", "dense_with_own_code", "naming_own_code"]
+
+DENSE_CODE = """
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
+
+
+class NewConfig(BertConfig):
+    model_type = "new-and-small"
+
+
+class NewModel(BertModel):
+    config_class = NewConfig
+
+    def forward(self, *args, **kwargs):
+        found = super().forward(*args, **kwargs)
+        found.last_hidden_state = found.last_hidden_state * 2
+        return found
+
+
+class NewForMaskedLM(BertForMaskedLM):
+    config_class = NewConfig
+
+    def forward(self, *args, **kwargs):
+        found = super().forward(*args, **kwargs)
+        found.logits = found.logits * 2
+        return found
+
+
+class NewForSequenceClassification(BertForSequenceClassification):
+    config_class = NewConfig
+"""
 
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "prompts": {"prompts": {"query": "find ", "document": "read this . "}, "similarity": "dot"},
@@ -42,6 +72,29 @@ def dense_model_folder(folder: Path, kind: str) -> Path:
         device="cpu",
     ).save(str(folder / "model"))
     return folder / "model"
+
+
+def dense_with_own_code(folder: Path) -> Path:
+    """A model whose network's code lies beside it, and doubles vectors; they meet by dot."""
+    return naming_own_code(dense_model_folder(folder, "dot"))
+
+
+def naming_own_code(model: Path) -> Path:
+    """A folder with a BERT, which now names classes of its own, in `modeling.py` beside it."""
+    config = json.loads((model / "config.json").read_text())
+    (architecture,) = config["architectures"]
+    heads = ("Model", "ForMaskedLM", "ForSequenceClassification")
+    config |= {
+        "model_type": "new-and-small",
+        "architectures": [architecture.replace("Bert", "New")],
+        "auto_map": {
+            "AutoConfig": "modeling.NewConfig",
+            **{f"AutoModel{head.removeprefix('Model')}": f"modeling.New{head}" for head in heads},
+        },
+    }
+    (model / "config.json").write_text(json.dumps(config))
+    (model / "modeling.py").write_text(DENSE_CODE)
+    return model
 
 
 def config_of(folder: Path) -> dict[str, Any]:

@@ -20,8 +20,16 @@ from transformers.integrations.integration_utils import (
 from lsr.datasets.open import open_corpus
 from lsr.errors import InputError, UnavailableError
 from lsr.training.checks.disk_space import check_room, check_writable, run_bytes, vector_bytes
+from lsr.training.checks.model_code import check_model_code
 from lsr.training.checks.model_files import check_model_files
-from lsr.training.config.train import ScoreFileTeacher, StageConfig, TrainConfig
+from lsr.training.config.train import (
+    CrossEncoderTeacher,
+    DenseTeacher,
+    ScoreFileTeacher,
+    SparseTeacher,
+    StageConfig,
+    TrainConfig,
+)
 from lsr.training.data.training_data import TrainingData
 from lsr.training.teachers.score_file import ScoreFile
 
@@ -125,16 +133,25 @@ def _check_models(config: TrainConfig, absent: Absent) -> None:
     wanted = [("the base", config.encoder.base)]
     if config.encoder.query_base is not None:
         wanted.append(("the base of queries", config.encoder.query_base))
+    coded: list[tuple[str, str, bool]] = []
     made: set[Path] = set()  # by the stages before
     for place, stage in enumerate(config.stages, start=1):
         for number, teacher in enumerate(stage.teachers, start=1):
-            model = getattr(teacher, "model", None)
-            if model is not None and Path(model).absolute() not in made:
-                wanted.append((teacher_name(config, stage, number), model))
+            if not isinstance(teacher, DenseTeacher | SparseTeacher | CrossEncoderTeacher):
+                continue
+            if Path(teacher.model).absolute() not in made:
+                what = teacher_name(config, stage, number)
+                wanted.append((what, teacher.model))
+                coded.append((what, teacher.model, teacher.trust_remote_code))
         made.add(Path(config.output, f"{place}-{stage.name}", "encoder").absolute())
+    away = set()
     for what, model in wanted:
         if (reason := check_model_files(model, what)) is not None:
+            away.add(model)
             absent(reason)
+    for what, model, trusts in coded:
+        if model not in away:
+            check_model_code(model, what, trusts=trusts)
 
 
 def _check_reporter(name: str) -> None:

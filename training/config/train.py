@@ -91,6 +91,7 @@ class DenseTeacher(Strict):
         max_tokens: a longer text is cut there, or sooner where the model cuts it sooner.
         similarity, pooling, query_prompt, document_prompt, dimensions: as in `DenseOptions`.
         precision: of its network; auto is bfloat16 where the machine computes in it.
+        trust_remote_code: run the code that the model brings along.
     """
 
     kind: Literal["dense"] = "dense"
@@ -108,22 +109,28 @@ class DenseTeacher(Strict):
     document_prompt: str | None = None
     dimensions: Count | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    trust_remote_code: bool = False
 
 
 class SparseTeacher(Strict):
-    """Any SparseEncoder."""
+    """Any SparseEncoder; `trust_remote_code` runs the code that it brings along."""
 
     kind: Literal["sparse"] = "sparse"
     model: str
     weight: Positive = 1.0
+    trust_remote_code: bool = False
 
 
 class CrossEncoderTeacher(Strict):
-    """Any cross-encoder; it knows the pairs of a query and its own candidates."""
+    """Any cross-encoder; it knows the pairs of a query and its own candidates.
+
+    `trust_remote_code` runs the code that the model brings along.
+    """
 
     kind: Literal["cross_encoder"] = "cross_encoder"
     model: str
     weight: Positive = 1.0
+    trust_remote_code: bool = False
 
 
 class ScoreFileTeacher(Strict):

@@ -86,6 +86,7 @@ def open_teacher(
                     query_prompt=config.query_prompt,
                     document_prompt=config.document_prompt,
                     dimensions=config.dimensions,
+                    trust_remote_code=config.trust_remote_code,
                 ),
                 max_tokens=config.max_tokens,
                 precision=config.precision,
@@ -93,11 +94,13 @@ def open_teacher(
         case SparseTeacher():
             from lsr.training.teachers.sparse import open_sparse
 
-            return open_sparse(config.model, cache)
+            return open_sparse(config.model, cache, trust_remote_code=config.trust_remote_code)
         case CrossEncoderTeacher():
             from lsr.training.teachers.cross_encoder import open_crossencoder
 
-            return open_crossencoder(config.model, cache)
+            return open_crossencoder(
+                config.model, cache, trust_remote_code=config.trust_remote_code
+            )
         case ScoreFileTeacher():
             from lsr.training.teachers.score_file import ScoreFile
 

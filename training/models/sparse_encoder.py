@@ -111,7 +111,9 @@ def make_model(
     )
 
 
-def open_model(name: str | Path, *, device: str | None = None) -> SparseEncoder:
+def open_model(
+    name: str | Path, *, device: str | None = None, trust_remote_code: bool = False
+) -> SparseEncoder:
     """Any `SparseEncoder`: a folder, one that comes with this package, or a hub id while online.
 
     A stock masked-LM head (SPLADE, OpenSearch) becomes our `MlmHead`, of the same values and much
@@ -136,6 +138,7 @@ def open_model(name: str | Path, *, device: str | None = None) -> SparseEncoder:
             known,
             device=device,
             local_files_only=Path(found).is_dir(),
+            trust_remote_code=trust_remote_code,
             model_kwargs={"attn_implementation": attention()},
         )
     for route, modules in routes(model).items():

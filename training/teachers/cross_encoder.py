@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.retriever import Ranking
 from lsr.training.teachers.identity import model_sha256
-from lsr.training.teachers.loading import loaded
+from lsr.training.teachers.loading import code_of, loaded
 from lsr.training.teachers.pair_table import PairTable
 from lsr.training.teachers.protocol import Rows, Scores, unprepared, unranked
 
@@ -35,13 +36,20 @@ class CrossEncoderScorer:
         cache: folder of the cache.
         name: for people.
         batch_size: pairs scored at once.
+        code_sha256: of the model's own code, where that is run.
 
     Raises:
         InputError: the model has more outputs than one.
     """
 
     def __init__(
-        self, model: CrossEncoder, cache: Path, *, name: str = "cross_encoder", batch_size: int = 32
+        self,
+        model: CrossEncoder,
+        cache: Path,
+        *,
+        name: str = "cross_encoder",
+        batch_size: int = 32,
+        code_sha256: str = "",
     ) -> None:
         if model.num_labels != 1:
             raise InputError(
@@ -49,7 +57,7 @@ class CrossEncoderScorer:
                 "that gives a single score"
             )
         self.name = name
-        self.identity = model_sha256(model)
+        self.identity = model_sha256(model, code_sha256)
         self.cache = VectorCache(cache, self.identity, name=name)
         self._model = model
         self._batch_size = batch_size
@@ -109,11 +117,22 @@ class CrossEncoderScorer:
         return logits
 
 
-def open_crossencoder(model: str, cache: Path, *, name: str | None = None) -> CrossEncoderScorer:
+def open_crossencoder(
+    model: str, cache: Path, *, name: str | None = None, trust_remote_code: bool = False
+) -> CrossEncoderScorer:
     """A cross-encoder teacher from a folder or a hub id.
 
+    Args:
+        trust_remote_code: run the code that it brings along.
+
     Raises:
-        InputError: there is no such model, it cannot be loaded, or it has several outputs.
+        InputError: there is no such model, it cannot be loaded, it has several outputs, or no code
+            to trust.
     """
-    encoder = loaded(CrossEncoder, model, "cross-encoder")
-    return CrossEncoderScorer(encoder, cache, name=name or model)
+    what = "cross-encoder"
+    if not trust_remote_code:
+        return CrossEncoderScorer(loaded(CrossEncoder, model, what), cache, name=name or model)
+    code = code_of(model, what)
+    trusting = partial(CrossEncoder, trust_remote_code=True, local_files_only=True)
+    encoder = loaded(trusting, str(code.folder), what, runs_code=True)
+    return CrossEncoderScorer(encoder, cache, name=name or model, code_sha256=code.sha256)

@@ -14,7 +14,7 @@ OF_THE_FOLDER = ("_name_or_path", "transformers_version")
 OF_THE_LAST_CALL = ("truncation", "padding")
 
 
-def model_sha256(model: nn.Module) -> str:
+def model_sha256(model: nn.Module, code_sha256: str = "") -> str:
     """SHA-256 of a model's weights, modules with their options, tokenizer and prompts.
 
     Weights alone are not enough: pooling, activation and truncation have none. A difference that
@@ -22,8 +22,9 @@ def model_sha256(model: nn.Module) -> str:
 
     Args:
         model: a SentenceTransformer, SparseEncoder or CrossEncoder.
+        code_sha256: of code of its own that it runs; empty for none.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(code_sha256.encode())
     for name, module in model.named_modules():
         described = [name, type(module).__qualname__, module.extra_repr(), *_options(module)]
         digest.update(json.dumps(described, sort_keys=True, default=str).encode())

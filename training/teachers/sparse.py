@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR
 from lsr.training.models.sparse_encoder import open_model
 from lsr.training.teachers.identity import model_sha256
-from lsr.training.teachers.loading import loaded
+from lsr.training.teachers.loading import code_of, loaded
 from lsr.training.teachers.protocol import Rows, Scores, unprepared
 from lsr.training.teachers.sparse_matrix import SparseRows
 
@@ -33,13 +34,20 @@ class SparseScorer:
         cache: folder of the cache.
         name: for people.
         batch_size: texts encoded at once.
+        code_sha256: of the model's own code, where that is run.
     """
 
     def __init__(
-        self, model: SparseEncoder, cache: Path, *, name: str = "sparse", batch_size: int = 32
+        self,
+        model: SparseEncoder,
+        cache: Path,
+        *,
+        name: str = "sparse",
+        batch_size: int = 32,
+        code_sha256: str = "",
     ) -> None:
         self.name = name
-        self.identity = model_sha256(model)
+        self.identity = model_sha256(model, code_sha256)
         self.cache = VectorCache(cache, self.identity, name=name)
         self._model = model
         self._batch_size = batch_size
@@ -114,11 +122,21 @@ class SparseScorer:
         )
 
 
-def open_sparse(model: str, cache: Path, *, name: str | None = None) -> SparseScorer:
+def open_sparse(
+    model: str, cache: Path, *, name: str | None = None, trust_remote_code: bool = False
+) -> SparseScorer:
     """A sparse teacher from a folder or a hub id.
 
+    Args:
+        trust_remote_code: run the code that it brings along.
+
     Raises:
-        InputError: there is no such model, or it cannot be loaded.
+        InputError: there is no such model, it cannot be loaded, or it has no code to trust.
     """
-    encoder = loaded(open_model, model, "sparse encoder")
-    return SparseScorer(encoder, cache, name=name or model)
+    what = "sparse encoder"
+    if not trust_remote_code:
+        return SparseScorer(loaded(open_model, model, what), cache, name=name or model)
+    code = code_of(model, what)
+    trusting = partial(open_model, trust_remote_code=True)
+    encoder = loaded(trusting, str(code.folder), what, runs_code=True)
+    return SparseScorer(encoder, cache, name=name or model, code_sha256=code.sha256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -206,6 +207,7 @@ def evaluate(
         dense_dimensions,
         dense_max_tokens,
     )
+    trusting = replace(asked, trust_remote_code=trust_remote_code)
     given: dict[str, object] = {
         "precision": None if precision == "auto" else precision,
         "max-active": max_active,
@@ -248,7 +250,7 @@ def evaluate(
         benchmark = Benchmark(
             specs,
             runs,
-            Models(chosen, asked),
+            Models(chosen, trusting),
             options,
             baseline,
             None if results is None else ResultsFolder(results),

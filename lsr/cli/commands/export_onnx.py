@@ -17,6 +17,7 @@ from lsr.cli.dense_options import (
     Similarity,
     dense_options,
 )
+from lsr.cli.encoder_options import TrustRemoteCode
 from lsr.cli.index_options import AsJson
 
 __all__ = ["export_onnx"]
@@ -41,6 +42,7 @@ def export_onnx(
     dense_document_prompt: DocumentPrompt = None,
     dense_dimensions: Dimensions = None,
     dense_max_tokens: MaxTokens = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Export a dense model to ONNX, for use without torch and with the same vectors.
@@ -58,6 +60,7 @@ def export_onnx(
         dense_document_prompt,
         dense_dimensions,
         dense_max_tokens,
+        trust_remote_code=trust_remote_code,
     )
     done = export.export_onnx(model, folder or cached_export(model, asked), asked)
     if as_json:

@@ -49,12 +49,13 @@ def model_classes(folder: Path) -> dict[str, type]:
 def has_own_code(folders: Iterable[Path]) -> bool:
     """Whether a model of these modules names code that no package which is installed brings."""
     for folder in folders:
-        if _holds(folder / "config.json", "auto_map"):
-            return True
+        for name in ("config.json", "tokenizer_config.json"):
+            if _holds(folder / name, "auto_map"):
+                return True
         for file in (folder / "modules.json", folder / "router_config.json"):
             if not file.is_file():
                 continue
-            named = re.findall(r'"([\w.]+\.[A-Z]\w*)"', file.read_text("utf-8"))
+            named = re.findall(r'"([\w./-]+\.[A-Z]\w*)"', file.read_text("utf-8"))
             if any(not path.startswith(("sentence_transformers.", "lsr.")) for path in named):
                 return True
     return False

@@ -44,7 +44,12 @@ from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_forma
 from lsr.datasets.open import open_corpus
 from lsr.datasets.records import Columns
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.registry import learned_options, open_dense, open_sparse
+from lsr.encoders.registry import (
+    coded_models,
+    learned_options,
+    open_dense,
+    open_sparse,
+)
 from lsr.errors import InputError
 from lsr.types import Document
 
@@ -120,6 +125,11 @@ def build(
 
     how = chosen_blocks(blocks, postings, centroids, summary, neighbours)
     limits = build_limits(threads, max_memory)
+    trusts_sparse, trusts_dense = trust_remote_code, False
+    if trust_remote_code and dense != "none":
+        learned = [each for each in (sparse or DEFAULT_MODEL, sparse_query) if each]
+        coded = coded_models([*learned, dense])
+        trusts_sparse, trusts_dense = not coded.isdisjoint(learned), dense in coded
     asked = dense_options(
         dense_similarity,
         dense_pooling,
@@ -127,6 +137,7 @@ def build(
         dense_document_prompt,
         dense_dimensions,
         dense_max_tokens,
+        trust_remote_code=trusts_dense,
     )
     check_vector_format(vectors, vector_format)
     if index is None and vectors is None:
@@ -137,7 +148,7 @@ def build(
     if corpus is not None:
         documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
     options = learned_options(
-        precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trust_remote_code
+        precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
     )
     if vectors is not None and sparse is None:
         sparse = "bm25"
