@@ -21,7 +21,8 @@ from lsr.moved import MovedModules
 if TYPE_CHECKING:
     from lsr.client.async_client import AsyncClient
     from lsr.client.client import Client
-    from lsr.collection import Collection, read_documents
+    from lsr.collection import Collection
+    from lsr.documents import read_documents
     from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
@@ -81,7 +82,7 @@ _PLACES = {
     "SparseVector": "lsr.sparse",
     "load_encoder": "lsr.encoders.registry",
     "plan_from": "lsr.retrieval.plan",
-    "read_documents": "lsr.collection",
+    "read_documents": "lsr.documents",
 }
 _METHODS = {"build", "open"}
 """Of `Collection`, as functions."""

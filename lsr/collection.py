@@ -9,16 +9,16 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.datasets.open import open_corpus
+from lsr.documents import Documents, read_documents, source_name
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import as_dense, open_sparse
 from lsr.errors import NotFoundError
 from lsr.index.blocks.config import BlockSettings
+from lsr.index.collection import update
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.tuned_plan import TunedPlan
-from lsr.index.collection.update import Change, add_documents, delete_documents, merge_segments
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.live.settling import settle
 from lsr.index.search.calibration_file import Calibration
@@ -30,10 +30,7 @@ from lsr.retrieval.plan import Mode, SearchPlan
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Document, Qrels, Query
 
-__all__ = ["Collection", "Documents", "read_documents"]
-
-Documents = Iterable[Document] | str | Path
-"""Documents, or a source of them as `lsr index build` takes it: a folder, a file, `irds:ID`."""
+__all__ = ["Collection"]
 
 
 class Collection:
@@ -136,11 +133,10 @@ class Collection:
             vectors=vectors,
             blocks=blocks,
             limits=limits,
-            source=str(documents) if isinstance(documents, (str, Path)) else "",
+            source=source_name(documents),
             progress=progress,
         )
-        reader = CollectionReader.open(Path(path), verify=False, dense=model)
-        return cls(Path(path), reader)
+        return cls(Path(path), CollectionReader.open(Path(path), verify=False, dense=model))
 
     @property
     def reader(self) -> CollectionReader:
@@ -207,7 +203,7 @@ class Collection:
         vectors: CSR | None = None,
         limits: BuildLimits | None = None,
         progress: Progress = no_progress,
-    ) -> Change:
+    ) -> update.Change:
         """Add documents; one whose doc_id is there replaces the older version.
 
         Args and errors are those of `lsr.index.collection.update.add_documents`.
@@ -219,18 +215,48 @@ class Collection:
             1
         """
         settle(self.path, progress)
-        change = add_documents(
+        change = update.add_documents(
             self.path,
             read_documents(documents),
             vectors=vectors,
             dense=self._reader.loaded_dense,
-            source=str(documents) if isinstance(documents, (str, Path)) else "",
+            source=source_name(documents),
             limits=limits,
             progress=progress,
         )
         return self._followed(change)
 
-    def delete(self, doc_ids: Iterable[str], *, ignore_missing: bool = False) -> Change:
+    def sync(
+        self,
+        documents: Documents,
+        *,
+        allow_empty: bool = False,
+        limits: BuildLimits | None = None,
+        progress: Progress = no_progress,
+    ) -> update.Change:
+        """Hold exactly these documents: add, replace and delete; what is unchanged is not encoded.
+
+        Args and errors are those of `lsr.index.collection.update.sync_documents`.
+
+        Example:
+            >>> import lsr
+            >>> index = lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
+            >>> index.sync([lsr.Document("b", "Doors.")]).difference.deleted
+            ('a',)
+        """
+        settle(self.path, progress)
+        change = update.sync_documents(
+            self.path,
+            read_documents(documents),
+            allow_empty=allow_empty,
+            dense=self._reader.loaded_dense,
+            source=source_name(documents),
+            limits=limits,
+            progress=progress,
+        )
+        return self._followed(change)
+
+    def delete(self, doc_ids: Iterable[str], *, ignore_missing: bool = False) -> update.Change:
         """Delete documents by id: all of them, or none when one is not there.
 
         Raises:
@@ -243,15 +269,15 @@ class Collection:
             1
         """
         if isinstance(doc_ids, str):
-            raise NotFoundError(
-                f"doc_ids is the text {doc_ids!r}; give a list, such as [{doc_ids!r}]"
-            )
+            raise NotFoundError(f"doc_ids is the text {doc_ids!r}; give a list: [{doc_ids!r}]")
         settle(self.path)
-        return self._followed(delete_documents(self.path, doc_ids, ignore_missing=ignore_missing))
+        return self._followed(
+            update.delete_documents(self.path, doc_ids, ignore_missing=ignore_missing)
+        )
 
     def merge(
         self, *, limits: BuildLimits | None = None, progress: Progress = no_progress
-    ) -> Change:
+    ) -> update.Change:
         """Write all segments into one, without what was deleted.
 
         Example:
@@ -262,7 +288,7 @@ class Collection:
             2
         """
         settle(self.path, progress)
-        return self._followed(merge_segments(self.path, limits=limits, progress=progress))
+        return self._followed(update.merge_segments(self.path, limits=limits, progress=progress))
 
     def calibrate(
         self,
@@ -347,11 +373,10 @@ class Collection:
 
     def _follow(self) -> None:
         # one assignment, so that a search has all of the old generation or all of the new one
-        self._reader = CollectionReader.open(
-            self.path, verify=False, dense=self._reader.loaded_dense
-        )
+        dense = self._reader.loaded_dense
+        self._reader = CollectionReader.open(self.path, verify=False, dense=dense)
 
-    def _followed(self, change: Change) -> Change:
+    def _followed(self, change: update.Change) -> update.Change:
         if change.manifest.generation != self._reader.manifest.generation:
             self._follow()
         return change
@@ -373,20 +398,3 @@ class Collection:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def read_documents(documents: Documents) -> Iterable[Document]:
-    """Documents of a source, as `lsr index build` reads it; documents are handed on.
-
-    Raises:
-        DataError: the source cannot be read.
-
-    Example:
-        >>> import lsr, pathlib
-        >>> _ = pathlib.Path("notes.jsonl").write_text('{"_id": "a", "text": "Keys rotate."}')
-        >>> [document.doc_id for document in lsr.read_documents("notes.jsonl")]
-        ['a']
-    """
-    if isinstance(documents, (str, Path)):
-        return open_corpus(str(documents)).documents()
-    return documents

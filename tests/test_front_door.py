@@ -66,7 +66,12 @@ def test_what_is_loaded(statement: str, unloaded: str) -> None:
 def _examples() -> list[doctest.DocTest]:
     finder = doctest.DocTestFinder()
     cases = []
-    front = ("lsr.collection", "lsr.encoders.registry", "lsr.encoders.dense_recipe")
+    front = (
+        "lsr.collection",
+        "lsr.documents",
+        "lsr.encoders.registry",
+        "lsr.encoders.dense_recipe",
+    )
     for name in (*front, "lsr.index.sparse_index", "lsr.client.client", "lsr.client.async_client"):
         cases += finder.find(importlib.import_module(name), name)
     for place in ("lsr.types", "lsr.sparse", "lsr.retrieval.plan", "lsr.index.blocks.config"):

@@ -90,7 +90,12 @@ class SegmentWriter:
         """
         for n_read in self._store.add_documents(readable(documents, source), versions):
             self._progress("read", n_read, None)
-        if self._store.n_documents == 0 and not allow_empty:
+        if not allow_empty:
+            self.refuse_empty(source)
+
+    def refuse_empty(self, source: str) -> None:
+        """Raises InputError where no documents were read from the source."""
+        if self._store.n_documents == 0:
             raise InputError(
                 f"{source or 'the source'} holds no documents; there is nothing to build or to add"
             )

@@ -21,12 +21,35 @@ from lsr.index.collection.retrievers import open_model
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.collection.transaction import Transaction, transaction
 from lsr.index.indexer.limits import BuildLimits
+from lsr.index.storage.known_documents import KnownDocuments
 from lsr.index.storage.manifest import Manifest
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["Change", "add_documents", "delete_documents", "merge_segments"]
+__all__ = [
+    "Change",
+    "Difference",
+    "add_documents",
+    "delete_documents",
+    "merge_segments",
+    "sync_documents",
+]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Ids of the documents that a source and a collection differ in.
+
+    Attributes:
+        added: of the source alone, in its order.
+        replaced: of both, with other content in the source.
+        deleted: of the collection alone.
+    """
+
+    added: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,8 @@ class Change:
         n_replaced: documents that stand in place of an older version.
         n_deleted: documents that cannot be found any more.
         n_merged: segments whose documents were written into a new one.
+        n_unchanged: documents that were given and are there already as they are.
+        difference: of `sync_documents`: which documents these are.
     """
 
     manifest: Manifest
@@ -46,6 +71,8 @@ class Change:
     n_replaced: int = 0
     n_deleted: int = 0
     n_merged: int = 0
+    n_unchanged: int = 0
+    difference: Difference = Difference()
 
 
 def add_documents(
@@ -64,9 +91,11 @@ def add_documents(
 ) -> Change:
     """Add documents; one whose doc_id is there replaces the older version.
 
-    They are encoded by the collection's own models; vectors that an interrupted addition had ready
-    are used by the next. An encoder with corpus statistics learns from the documents first; those
-    that are there keep their vectors, until `merge_segments`.
+    A document that is there with the same content is passed over; where all are, nothing is
+    published. With `vectors` or `versions` all are written. They are encoded by the collection's
+    own models; vectors that an interrupted addition had ready are used by the next. An encoder with
+    corpus statistics learns from the documents first; those that are there keep their vectors,
+    until `merge_segments`.
 
     Args:
         collection: the collection's folder.
@@ -90,33 +119,92 @@ def add_documents(
     with (
         transaction(collection, progress) as change,
         SegmentWriter(change.staging, progress) as draft,
-        ExitStack() as kept,
     ):
-        draft.read(documents, source, versions)
+        known = _known(change)
+        if vectors is None and versions is None:
+            documents = known.changed(documents)
+        draft.read(documents, source, versions, allow_empty=True)
+        if draft.n_documents == 0 and known.n_unchanged:
+            return Change(change.before, n_unchanged=known.n_unchanged)
+        draft.refuse_empty(source)
         n_new = draft.n_documents
-        change.check(change.before.files_below(change.before.encoder))
-        encoder = load_encoder(collection, change.before)
-        if sparse is not None:
-            encoder = _extended(encoder, sparse)
-        if vectors is None:
-            kept.enter_context(resumable(encoder, collection))
-        draft.encode_sparse(encoder, vectors)
-        folder = change.save_encoder(encoder)
-        if change.before.dense is not None:
-            draft.encode_dense(_model(collection, change, dense), change.staging.kept)
-        replaced = change.delete(draft.doc_ids())
-        merged = (policy or MergePolicy()).chosen(change.records(), n_new)
-        change.merge(merged, draft, with_sparse=True)
-        new = draft.finish(
-            encoder.n_terms,
-            is_exact=False,
-            blocks=change.had_blocks(),
-            settings=change.block_settings(),
-            limits=limits,
+        new = _NewDocuments(draft, vectors, sparse, dense)
+        manifest, replaced, merged = _publish(
+            change, collection, new, [], policy=policy, limits=limits, log_seq=log_seq
         )
-        manifest = change.commit(new, (encoder, folder), forget_kept=True, log_seq=log_seq)
     n_replaced = len(replaced)
-    return Change(manifest, n_new - n_replaced, n_replaced, n_merged=len(merged))
+    return Change(
+        manifest,
+        n_new - n_replaced,
+        n_replaced,
+        n_merged=merged,
+        n_unchanged=known.n_unchanged,
+    )
+
+
+def sync_documents(
+    collection: Path,
+    documents: Iterable[Document],
+    *,
+    allow_empty: bool = False,
+    dry_run: bool = False,
+    dense: DenseEncoder | None = None,
+    source: str = "",
+    policy: MergePolicy | None = None,
+    limits: BuildLimits | None = None,
+    progress: Progress = no_progress,
+) -> Change:
+    """Make a collection hold exactly these documents: some are added, replaced, deleted, in one.
+
+    What is there with the same content is neither encoded nor written again; where all is as it
+    should be, nothing is published. Otherwise as `add_documents`.
+
+    Args:
+        documents: read once; each doc_id once.
+        allow_empty: no documents at all delete everything; otherwise they are refused, as a source
+            that is empty is most often one that is not there.
+        dry_run: say what would be done, and change nothing.
+
+    Returns:
+        With the ids of `Difference`.
+
+    Raises:
+        InputError: no documents, an id that is empty or repeated, a dense model that is not the
+            collection's, or too little memory for blocks.
+        IndexStateError: there is no index, it is damaged, or its dense model has changed.
+        StorageError: the disk is full, there is no permission, or another writer is at work.
+    """
+    with (
+        transaction(collection, progress) as change,
+        SegmentWriter(change.staging, progress) as draft,
+    ):
+        known = _known(change)
+        draft.read(known.changed(documents), source, allow_empty=True)
+        if not known.n_read and not allow_empty:
+            raise InputError(
+                f"{source or 'the source'} holds no documents, and {collection.name} would lose "
+                "all that it has; check the source, or allow an empty one"
+            )
+        missing = known.missing()
+        difference = Difference(tuple(known.added), tuple(known.replaced), tuple(missing))
+        manifest, merged = change.before, 0
+        if draft.n_documents and not dry_run:
+            new = _NewDocuments(draft, dense=dense)
+            manifest, _, merged = _publish(
+                change, collection, new, missing, policy=policy, limits=limits
+            )
+        elif missing and not dry_run:
+            change.delete(missing)
+            manifest = change.commit()
+    return Change(
+        manifest,
+        len(difference.added),
+        len(difference.replaced),
+        len(missing),
+        merged,
+        known.n_unchanged,
+        difference,
+    )
 
 
 def delete_documents(
@@ -194,6 +282,63 @@ def merge_segments(
             )
             manifest = change.commit(new, (encoder, folder))
     return Change(manifest, n_merged=len(before.segments))
+
+
+@dataclass(frozen=True)
+class _NewDocuments:
+    """Documents that were read into a draft, and what encodes them; see `add_documents`."""
+
+    draft: SegmentWriter
+    vectors: CSR | None = None
+    sparse: Encoder | None = None
+    dense: DenseEncoder | None = None
+
+
+def _publish(
+    change: Transaction,
+    collection: Path,
+    new: _NewDocuments,
+    deleted: list[str],
+    *,
+    policy: MergePolicy | None,
+    limits: BuildLimits | None,
+    log_seq: int | None = None,
+) -> tuple[Manifest, set[str], int]:
+    """Encode new documents and publish them without their older versions, and those `deleted`.
+
+    Returns:
+        The manifest, the ids of older versions, and the number of segments merged.
+    """
+    draft = new.draft
+    n_new = draft.n_documents
+    change.check(change.before.files_below(change.before.encoder))
+    encoder = load_encoder(collection, change.before)
+    if new.sparse is not None:
+        encoder = _extended(encoder, new.sparse)
+    with ExitStack() as kept:
+        if new.vectors is None:
+            kept.enter_context(resumable(encoder, collection))
+        draft.encode_sparse(encoder, new.vectors)
+        folder = change.save_encoder(encoder)
+        if change.before.dense is not None:
+            draft.encode_dense(_model(collection, change, new.dense), change.staging.kept)
+        replaced = change.delete(draft.doc_ids())
+        change.delete(deleted)
+        merged = (policy or MergePolicy()).chosen(change.records(), n_new)
+        change.merge(merged, draft, with_sparse=True)
+        segment = draft.finish(
+            encoder.n_terms,
+            is_exact=False,
+            blocks=change.had_blocks(),
+            settings=change.block_settings(),
+            limits=limits,
+        )
+        manifest = change.commit(segment, (encoder, folder), forget_kept=True, log_seq=log_seq)
+    return manifest, replaced, len(merged)
+
+
+def _known(change: Transaction) -> KnownDocuments:
+    return KnownDocuments([(reader.store, reader.alive) for reader in change.readers])
 
 
 def _extended(own: Encoder, other: Encoder) -> Encoder:

@@ -25,7 +25,7 @@ from lsr.retrieval.scalar import canonical, flat_values
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["StoreWriter", "readable"]
+__all__ = ["StoreWriter", "readable", "repeated_id", "stored_fields"]
 
 _SCHEMA = f"""
 PRAGMA user_version = {CHECKED_METADATA};
@@ -113,40 +113,11 @@ class StoreWriter:
     def _add(self, document: Document, version: int) -> None:
         row = self.n_documents
         place = f"document {row + 1} of the source"
-        for name in ("doc_id", "title", "text"):
-            value = getattr(document, name, None)
-            if not isinstance(value, str):
-                raise InputError(
-                    f"{place} is a {type(document).__name__} whose {name} is {str(value)[:40]!r}; "
-                    "give an lsr.Document, with text for doc_id, title and text"
-                )
-        if not document.doc_id:
-            raise InputError(f"{place} has an empty doc_id; give every document an id")
-        for field in document.metadata:
-            if not isinstance(field, str):
-                raise InputError(
-                    f"{place} ({document.doc_id!r}) has a metadata field named {field!r}; "
-                    "names must be text"
-                )
-        try:
-            metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
-            fields = (document.doc_id, document.title, document.text, metadata)
-            are_text = is_text("".join(fields))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
-            ) from error
-        if not are_text:
-            raise InputError(
-                f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
-            )
+        fields = stored_fields(document, place)
         try:
             self._execute(_INSERT["documents"], _summed("documents", (row, *fields, version)))
         except sqlite3.IntegrityError as error:
-            raise InputError(
-                f"{place} repeats the doc_id {document.doc_id!r} of an earlier one; "
-                "ids must be unique"
-            ) from error
+            raise repeated_id(document.doc_id, place) from error
         lines = {(field, canonical(value), row) for field, value in flat_values(document.metadata)}
         with _refusals():
             self._connection.executemany(_INSERT["metadata"], lines)
@@ -277,6 +248,52 @@ class StoreWriter:
     def _execute(self, statement: str, values: Sequence[object]) -> None:
         with _refusals():
             self._connection.execute(statement, values)
+
+
+def stored_fields(document: Document, place: str) -> tuple[str, str, str, str]:
+    """A document's doc_id, title, text and metadata as they are stored; metadata as JSON.
+
+    Args:
+        place: where it stands in its source, for the errors.
+
+    Raises:
+        InputError: something is no document, its id is empty, or its metadata cannot be JSON.
+    """
+    for name in ("doc_id", "title", "text"):
+        value = getattr(document, name, None)
+        if not isinstance(value, str):
+            raise InputError(
+                f"{place} is a {type(document).__name__} whose {name} is {str(value)[:40]!r}; "
+                "give an lsr.Document, with text for doc_id, title and text"
+            )
+    if not document.doc_id:
+        raise InputError(f"{place} has an empty doc_id; give every document an id")
+    for field in document.metadata:
+        if not isinstance(field, str):
+            raise InputError(
+                f"{place} ({document.doc_id!r}) has a metadata field named {field!r}; "
+                "names must be text"
+            )
+    try:
+        metadata = json.dumps(dict(document.metadata), ensure_ascii=False, allow_nan=False)
+        fields = (document.doc_id, document.title, document.text, metadata)
+        are_text = is_text("".join(fields))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{place} ({document.doc_id!r}) has metadata that JSON cannot hold: {error}"
+        ) from error
+    if not are_text:
+        raise InputError(
+            f"{place} ({document.doc_id!r}) holds half a surrogate pair, which is not text"
+        )
+    return fields
+
+
+def repeated_id(doc_id: str, place: str) -> InputError:
+    """The error of an id that was seen before."""
+    return InputError(
+        f"{place} repeats the doc_id {doc_id!r} of an earlier one; ids must be unique"
+    )
 
 
 def _summed(table: Table, line: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["print_change", "print_remote_change"]
 
 
-def print_change(index: Path, change: Change, as_json: bool) -> None:
-    """Print what was done and the new state of the index, as text or JSON."""
+def print_change(
+    index: Path,
+    change: Change,
+    as_json: bool,
+    documents: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Print what was done and the new state of the index, as text or JSON.
+
+    Args:
+        documents: ids of documents by what was done with them, for JSON.
+    """
     manifest = change.manifest
     counts = {
         "added": change.n_added,
         "replaced": change.n_replaced,
         "deleted": change.n_deleted,
         "segments merged": change.n_merged,
+        "unchanged": change.n_unchanged,
     }
     state = {
         "generation": manifest.generation,
@@ -32,7 +42,7 @@ def print_change(index: Path, change: Change, as_json: bool) -> None:
         "n_deleted": manifest.n_deleted,
         "n_segments": len(manifest.segments),
     }
-    _print(str(index), counts, state, as_json)
+    _print(str(index), counts, state, as_json, documents or {})
 
 
 def print_remote_change(
@@ -44,6 +54,7 @@ def print_remote_change(
     replaced: int = 0,
     deleted: int = 0,
     merged: int = 0,
+    unchanged: int = 0,
 ) -> None:
     """The same of a collection of a service."""
     counts = {
@@ -51,6 +62,7 @@ def print_remote_change(
         "replaced": replaced,
         "deleted": deleted,
         "segments merged": merged,
+        "unchanged": unchanged,
     }
     state = {
         "generation": info.generation,
@@ -58,13 +70,19 @@ def print_remote_change(
         "n_deleted": info.n_deleted,
         "n_segments": len(info.raw.get("segments", ())),
     }
-    _print(str(index), counts, state, as_json)
+    _print(str(index), counts, state, as_json, {})
 
 
-def _print(index: str, counts: Mapping[str, int], state: Mapping[str, int], as_json: bool) -> None:
+def _print(
+    index: str,
+    counts: Mapping[str, int],
+    state: Mapping[str, int],
+    as_json: bool,
+    documents: Mapping[str, Sequence[str]],
+) -> None:
     if as_json:
         done = {f"n_{name.split()[-1]}": count for name, count in counts.items()}
-        print_json({"index": index, "done": done, **state})
+        print_json({"index": index, "done": done, **documents, **state})
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     typer.echo(

@@ -15,7 +15,7 @@ from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.encoders.protocols import Encoder, ResumableEncoder
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
-from lsr.index.collection.update import add_documents
+from lsr.index.collection.update import add_documents, sync_documents
 from lsr.sparse import CSR
 from lsr.types import Document
 from tests.support.learned_models import inference_free
@@ -103,6 +103,24 @@ def test_an_addition_goes_on_too(model: Path, tmp_path: Path, network: Interrupt
     network.stop_at = None
     assert add_documents(target, DOCUMENTS[1:]).n_added == 7
     assert network.encoded == _texts(DOCUMENTS[1:])
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_a_sync_goes_on_and_encodes_no_more(
+    model: Path, tmp_path: Path, network: Interrupted
+) -> None:
+    target = tmp_path / "index"
+    build_collection(DOCUMENTS[:2], target, sparse=_encoder(model, 2.0))
+    network.encoded.clear()
+    network.stop_at = DOCUMENTS[7].text
+    with pytest.raises(KeyboardInterrupt):
+        sync_documents(target, DOCUMENTS[1:])
+    network.stop_at = None
+    change = sync_documents(target, DOCUMENTS[1:])
+    assert (change.n_added, change.n_deleted, change.n_unchanged) == (6, 1, 1)
+    assert network.encoded == _texts(DOCUMENTS[2:])
+    sync_documents(target, DOCUMENTS[1:])
+    assert network.encoded == _texts(DOCUMENTS[2:])
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 

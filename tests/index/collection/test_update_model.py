@@ -23,7 +23,13 @@ from lsr.errors import InputError, NotFoundError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.reader import CollectionReader
-from lsr.index.collection.update import add_documents, delete_documents, merge_segments
+from lsr.index.collection.update import (
+    Change,
+    add_documents,
+    delete_documents,
+    merge_segments,
+    sync_documents,
+)
 from lsr.index.storage.segment import Segment
 from lsr.types import Document
 from tests.support.changing_collection import (
@@ -96,9 +102,23 @@ class Changes(RuleBasedStateMachine):
     def add(self, batch: list[Document], most: int, share: float) -> None:
         policy = MergePolicy(segments_per_tier=most, first_tier=3, growth=2, max_deleted=share)
         change = add_documents(self.path, batch, policy=policy)
-        n_replaced = len(self.model.keys() & {document.doc_id for document in batch})
-        assert (change.n_added, change.n_replaced) == (len(batch) - n_replaced, n_replaced)
+        self.check_counts(change, batch)
         self.model |= {document.doc_id: document for document in batch}
+
+    @rule(batch=batches)
+    def sync(self, batch: list[Document]) -> None:
+        change = sync_documents(self.path, batch)
+        self.check_counts(change, batch)
+        gone = self.model.keys() - {document.doc_id for document in batch}
+        assert set(change.difference.deleted) == gone
+        self.model = {document.doc_id: document for document in batch}
+
+    def check_counts(self, change: Change, batch: list[Document]) -> None:
+        held = [document for document in batch if document.doc_id in self.model]
+        n_same = sum(repr(document) == repr(self.model[document.doc_id]) for document in held)
+        assert change.n_unchanged >= n_same
+        assert change.n_unchanged + change.n_replaced == len(held)
+        assert change.n_added == len(batch) - len(held)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())

@@ -13,6 +13,7 @@ from lsr.cli.commands.index.info import info
 from lsr.cli.commands.index.merge import merge
 from lsr.cli.commands.index.publish import publish
 from lsr.cli.commands.index.snapshot import app as snapshot_app
+from lsr.cli.commands.index.sync import sync
 from lsr.cli.commands.index.verify import verify
 
 __all__ = ["app"]
@@ -20,6 +21,6 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Build, change, describe and check an index."
 )
-for command in (build, info, verify, add, delete, merge, publish, calibrate, export):
+for command in (build, info, verify, add, sync, delete, merge, publish, calibrate, export):
     app.command(command.__name__)(command)
 app.add_typer(snapshot_app, name="snapshot")
