@@ -9,21 +9,30 @@ from typing import TYPE_CHECKING
 import typer
 
 from lsr.cli.console import print_json
+from lsr.datasets.open import Corpus, reading_of
 
 if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
     from lsr.index.collection.update import Change
 
-__all__ = ["print_change", "print_remote_change"]
+__all__ = ["print_change", "print_reading", "print_remote_change"]
+
+
+def print_reading(corpus: Corpus | None) -> None:
+    """Say what was passed over of a corpus, and which encodings were guessed; often nothing."""
+    reading = None if corpus is None else reading_of(corpus)
+    for line in () if reading is None else reading.lines():
+        typer.echo(line)
 
 
 def print_change(
     index: Path,
     change: Change,
     as_json: bool,
+    corpus: Corpus | None = None,
     documents: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Print what was done and the new state of the index, as text or JSON.
+    """Print what was done, the new state of the index and what was read, as text or JSON.
 
     Args:
         documents: ids of documents by what was done with them, for JSON.
@@ -42,7 +51,7 @@ def print_change(
         "n_deleted": manifest.n_deleted,
         "n_segments": len(manifest.segments),
     }
-    _print(str(index), counts, state, as_json, documents or {})
+    _print(str(index), counts, state, as_json, corpus, documents or {})
 
 
 def print_remote_change(
@@ -55,6 +64,7 @@ def print_remote_change(
     deleted: int = 0,
     merged: int = 0,
     unchanged: int = 0,
+    corpus: Corpus | None = None,
 ) -> None:
     """The same of a collection of a service."""
     counts = {
@@ -70,7 +80,7 @@ def print_remote_change(
         "n_deleted": info.n_deleted,
         "n_segments": len(info.raw.get("segments", ())),
     }
-    _print(str(index), counts, state, as_json, {})
+    _print(str(index), counts, state, as_json, corpus, {})
 
 
 def _print(
@@ -78,14 +88,18 @@ def _print(
     counts: Mapping[str, int],
     state: Mapping[str, int],
     as_json: bool,
+    corpus: Corpus | None,
     documents: Mapping[str, Sequence[str]],
 ) -> None:
     if as_json:
         done = {f"n_{name.split()[-1]}": count for name, count in counts.items()}
-        print_json({"index": index, "done": done, **documents, **state})
+        reading = None if corpus is None else reading_of(corpus)
+        read = {} if reading is None else {"reading": reading.to_dict()}
+        print_json({"index": index, "done": done, **documents, **state, **read})
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     typer.echo(
         f"{index}: {told or 'nothing to do'}; now generation {state['generation']}, "
         f"documents {state['n_documents']:,}, segments {state['n_segments']:,}"
     )
+    print_reading(corpus)

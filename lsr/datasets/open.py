@@ -12,7 +12,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from lsr.datasets.beir import BeirFolder, read_queries
 from lsr.datasets.beir import read_qrels as read_beir_qrels
+from lsr.datasets.files.records import JsonArray, ParquetTable
 from lsr.datasets.lines import numbered_lines, plain_suffix
+from lsr.datasets.reading import Reading, ReadOptions
 from lsr.datasets.records import Columns, JsonLines, Table
 from lsr.datasets.text_folder import TextFolder
 from lsr.datasets.trec import read_qrels as read_trec_qrels
@@ -22,12 +24,14 @@ from lsr.types import Document, Qrels, Query
 __all__ = [
     "IRDS_PREFIX",
     "Corpus",
+    "CountedCorpus",
     "IrDataset",
     "JudgedCorpus",
     "open_corpus",
     "open_judged_corpus",
     "open_qrels",
     "open_queries",
+    "reading_of",
 ]
 
 IRDS_PREFIX = "irds:"
@@ -40,6 +44,13 @@ class Corpus(Protocol):
     name: str
 
     def documents(self) -> Iterator[Document]: ...
+
+
+@runtime_checkable
+class CountedCorpus(Corpus, Protocol):
+    """A corpus that keeps an account of what it read."""
+
+    reading: Reading
 
 
 @runtime_checkable
@@ -115,41 +126,82 @@ class IrDataset:
             raise DataError(f"could not be fetched or read ({error})", path=self._id) from error
 
 
-def open_corpus(source: str, columns: Columns | None = None) -> Corpus:
+def open_corpus(
+    source: str, columns: Columns | None = None, options: ReadOptions | None = None
+) -> Corpus:
     """Find out what `source` is.
 
     Args:
-        source: a BEIR folder, a folder of text or Markdown files, a `.jsonl`, `.csv` or `.tsv`
-            file (each also `.gz` or `.zst`), or `irds:ID` for the ir_datasets catalogue.
+        source: a BEIR folder, a folder of files, a `.jsonl`, `.json`, `.csv` or `.tsv` file (each
+            also `.gz` or `.zst`), a `.parquet` file, or `irds:ID` for the ir_datasets catalogue.
         columns: which fields of a record file hold id, text and title.
+        options: encoding, delimiter, and how many bad records are skipped.
 
     Raises:
         DataError: nothing is there, or it is none of these.
-        InputError: columns are given for a source without columns.
+        InputError: columns or options are given for a source that has no use for them.
     """
+    options = options or ReadOptions()
     if source.startswith(IRDS_PREFIX):
-        corpus: Corpus = IrDataset(source.removeprefix(IRDS_PREFIX))
-    else:
-        path = Path(source)
-        if path.is_dir():
-            if BeirFolder.recognises(path):
-                corpus = BeirFolder(path)
-            else:
-                corpus = folder = TextFolder(path)
-                folder.check()
-        elif not path.exists():
-            raise DataError("no such file or folder; check the path", path=path)
-        elif plain_suffix(path) in (".jsonl", ".ndjson"):
-            return JsonLines(path, columns)
-        elif plain_suffix(path) in (".csv", ".tsv"):
-            return Table(path, columns)
-        else:
-            raise DataError(
-                "cannot tell what this is; give a folder, or a .jsonl, .csv or .tsv file", path=path
-            )
-    if columns not in (None, Columns()):
-        raise InputError(f"{source} has no columns to choose; leave the option out")
-    return corpus
+        _refuse(source, columns, encoding=options.encoding, skip_bad=options.skip_bad)
+        _refuse(source, None, delimiter=options.delimiter)
+        return IrDataset(source.removeprefix(IRDS_PREFIX))
+    path = Path(source)
+    kind = plain_suffix(path)
+    if kind not in (".csv",) or path.is_dir():
+        _refuse(source, None, delimiter=options.delimiter)
+    if path.is_dir():
+        if BeirFolder.recognises(path):
+            _refuse(source, columns)
+            beir = BeirFolder(path)
+            beir.corpus = JsonLines(beir.corpus.path, options=options)
+            return beir
+        _refuse(source, columns, skip_bad=options.skip_bad)
+        folder = TextFolder(path, options)
+        folder.check()
+        return folder
+    if not path.exists():
+        raise DataError("no such file or folder; check the path", path=path)
+    if kind in (".jsonl", ".ndjson"):
+        return JsonLines(path, columns, options)
+    if kind in (".csv", ".tsv"):
+        return Table(path, columns, options)
+    if kind == ".json":
+        return JsonArray(path, columns, options)
+    if path.suffix.lower() == ".parquet":
+        _refuse(source, None, encoding=options.encoding)
+        return ParquetTable(path, columns, options)
+    raise DataError(
+        "cannot tell what this is; give a folder, or a .jsonl, .json, .csv, .tsv or .parquet file",
+        path=path,
+    )
+
+
+def _refuse(
+    source: str,
+    columns: Columns | None,
+    *,
+    encoding: str | None = None,
+    skip_bad: int = 0,
+    delimiter: str | None = None,
+) -> None:
+    """Refuse options that would do nothing."""
+    lacks = {
+        "columns to choose": columns not in (None, Columns()),
+        "encoding to choose": encoding is not None,
+        "records to skip": skip_bad > 0,
+        "delimiter to choose": delimiter is not None,
+    }
+    for name, given in lacks.items():
+        if given:
+            raise InputError(f"{source} has no {name}; leave the option out")
+
+
+def reading_of(corpus: Corpus) -> Reading | None:
+    """The account of what was read of a corpus; None where it has none (ir_datasets)."""
+    if isinstance(corpus, BeirFolder):
+        return corpus.corpus.reading
+    return corpus.reading if isinstance(corpus, CountedCorpus) else None
 
 
 def open_queries(path: Path) -> list[Query]:

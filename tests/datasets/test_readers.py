@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lsr.datasets.open import open_corpus, reading_of
+from lsr.datasets.reading import ReadOptions
 from lsr.datasets.records import Columns, JsonLines, Table
 from lsr.datasets.text_folder import TextFolder
-from lsr.errors import InputError
+from lsr.errors import DataError, InputError
 from lsr.types import Document
 from tests.support.bad_files import refused, wrote
 
@@ -169,6 +172,79 @@ def test_bad_tables(
     refused(lambda: read_table(path), path, line, message)
 
 
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("id;title;text\n1;T;a, b\n", ReadOptions()),
+        ("id\ttitle\ttext\n1\tT\ta, b\n", ReadOptions()),
+        ("sep=;\nid;title;text\n1;T;a, b\n", ReadOptions()),
+        ("sep=;\r\nid;title;text\r\n1;T;a, b\r\n", ReadOptions()),
+        ("id#title#text\n1#T#a, b\n", ReadOptions(delimiter="#")),
+        ("id\ttitle\ttext\n1\tT\ta, b\n", ReadOptions(delimiter="tab")),
+        ('id,title,text\n1,T,"a, b"\n', ReadOptions()),
+    ],
+)
+def test_delimiters(tmp_path: Path, content: str, options: ReadOptions) -> None:
+    path = wrote(tmp_path / "a.csv", content)
+    assert list(Table(path, None, options).documents()) == [Document("1", "a, b", "T")]
+
+
+def test_a_table_without_id_shows_its_header(tmp_path: Path) -> None:
+    path = wrote(tmp_path / "a.csv", "sep=;\nname;text\n1;x\n")
+    refused(lambda: read_table(path), path, 3, "the fields are: name, text")
+    path = wrote(tmp_path / "a.jsonl", '{"id": 1.0, "text": "x"}')
+    refused(lambda: read_jsonl(path), path, 1, "id is 1.0")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv", "a.json"])
+def test_bad_records_are_skipped_up_to_a_number(tmp_path: Path, name: str) -> None:
+    contents = {
+        "a.jsonl": b'{"id": 1, "text": "x"}\n{broken\n{"id": 2, "text": "\xe9"}\n'
+        b'{"id": 3, "text": "y"}\n',
+        "a.csv": b'id,text\n1,x\n2,"z" y\n2,\xe9\n3,y\n',
+        "a.tsv": b"id\ttext\n1\tx\n2\n2\t\xe9\n3\ty\n",
+        "a.json": b'[{"id": 1, "text": "x"}, 7, {"text": "z"}, {"id": 3, "text": "y"}]',
+    }
+    path = wrote(tmp_path / name, contents[name])
+    corpus = open_corpus(str(path), None, ReadOptions(skip_bad=2))
+    assert list(corpus.documents()) == [Document("1", "x"), Document("3", "y")]
+    reading = reading_of(corpus)
+    assert reading is not None
+    (group,) = reading.passed.values()
+    assert (group.unit, group.n, len(group.examples)) == ("record", 2, 2)
+    assert (reading.n_documents, reading.n_files) == (2, 1)
+    with pytest.raises(DataError, match="record 2 of those that are bad; at most 1"):
+        list(open_corpus(str(path), None, ReadOptions(skip_bad=1)).documents())
+    with pytest.raises(DataError):
+        list(open_corpus(str(path)).documents())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+def test_records_in_other_encodings(tmp_path: Path, encoding: str) -> None:
+    options = ReadOptions(encoding=None if encoding == "utf-16" else encoding)
+    path = wrote(tmp_path / "a.csv", "id,text\r\n1,café\r\n".encode(encoding))
+    assert list(Table(path, None, options).documents()) == [Document("1", "café")]
+    path = wrote(tmp_path / "a.jsonl", '{"id": 1, "text": "café"}\n'.encode(encoding))
+    assert list(JsonLines(path, None, options).documents()) == [Document("1", "café")]
+    path = wrote(tmp_path / "b.csv", b"id,text\n1,\xff\xfe\xff")
+    with pytest.raises(DataError, match="b.csv, line . *: this is not utf-8"):
+        list(Table(path, None, ReadOptions(encoding="utf-8")).documents())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encoding": "latin-99"}, "no encoding 'latin-99'"),
+        ({"encoding": "base64"}, "no encoding 'base64'"),
+        ({"delimiter": ";;"}, "cannot be between fields"),
+        ({"skip_bad": -1}, "give 0 or more"),
+    ],
+)
+def test_options_that_say_nothing(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ReadOptions(**options)
+
+
 # folders of text
 
 
@@ -202,7 +278,7 @@ def test_text_folder(tmp_path: Path) -> None:
             "c",
             {"folder": "sub", "suffix": ".markdown"},
         ),
-        Document("sub/d.rst", "D\n=", "d", {"folder": "sub", "suffix": ".rst"}),
+        Document("sub/d.rst", "D\n=", "D", {"folder": "sub", "suffix": ".rst"}),
     ]
 
 
@@ -219,6 +295,12 @@ def test_text_folder(tmp_path: Path) -> None:
         ("#   \n\n# Second", "Second"),
         ("#\tTab", "Tab"),
         ("text # not\n# Yes", "Yes"),
+        ("Set in\ntwo lines\n===\n\ntext", "Set in two lines"),
+        ("```sh\n# a comment\n```\n\n## Real", "Real"),
+        ("> # quoted\n\n# Real", "Real"),
+        ("    # code\n\n# Real", "Real"),
+        ("---\ntitle: Front\n---\n# Heading", "Front"),
+        ("---\ntags: [a]\n---\n# Heading", "Heading"),
     ],
 )
 def test_headings(tmp_path: Path, text: str, title: str) -> None:
@@ -230,8 +312,11 @@ def test_headings(tmp_path: Path, text: str, title: str) -> None:
 def test_folder_without_text(tmp_path: Path) -> None:
     wrote(tmp_path / "a.pdf", "x")
     refused(TextFolder(tmp_path).check, tmp_path, None, "no text files .* and no corpus.jsonl")
+    assert TextFolder(tmp_path).reading.n_files == 0
 
 
 def test_text_file_that_is_not_utf8(tmp_path: Path) -> None:
-    path = wrote(tmp_path / "a.txt", b"one\ncaf\xe9\n")
-    refused(lambda: list(TextFolder(tmp_path).documents()), path, 2, "byte 4")
+    wrote(tmp_path / "a.txt", b"one\ncaf\xe9\n")
+    folder = TextFolder(tmp_path)
+    assert [document.text for document in folder.documents()] == ["one\ncafé"]
+    assert folder.reading.encodings == {"cp1252": 1}

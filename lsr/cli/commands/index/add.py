@@ -11,7 +11,15 @@ import typer
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
 from lsr.cli.change import print_change, print_remote_change
 from lsr.cli.console import complain, shown_progress
-from lsr.cli.index_options import AsJson, ColumnNames, IndexPath
+from lsr.cli.index_options import (
+    AsJson,
+    ColumnNames,
+    Delimiter,
+    Encoding,
+    IndexPath,
+    SkipBad,
+    chosen_corpus,
+)
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.vector_options import (
     VectorFormat,
@@ -21,8 +29,7 @@ from lsr.cli.vector_options import (
     own_encoder,
     with_vectors,
 )
-from lsr.datasets.open import open_corpus
-from lsr.datasets.records import Columns
+from lsr.datasets.open import Corpus
 from lsr.errors import InputError
 from lsr.types import Document
 
@@ -44,6 +51,9 @@ def add(
     vectors: VectorsPath = None,
     vector_format: VectorFormat = None,
     columns: ColumnNames = "",
+    encoding: Encoding = None,
+    skip_bad: SkipBad = 0,
+    delimiter: Delimiter = None,
     threads: Threads = None,
     max_memory: MaxMemory = None,
     url: ServiceUrl = None,
@@ -60,14 +70,16 @@ def add(
     check_vector_format(vectors, vector_format)
     if source is None and vectors is None:
         raise InputError("the documents to add are missing: lsr index add INDEX SOURCE")
-    documents: Iterable[Document] | None = None
+    corpus = None
     if source is not None:
-        documents = open_corpus(source, Columns.parse(columns) if columns else None).documents()
+        corpus = chosen_corpus(source, columns, encoding, skip_bad, delimiter)
+    documents: Iterable[Document] | None = corpus.documents() if corpus else None
     with remote_collection(index, url, key, writes=True) as remote:
         if remote is not None:
             refuse_options(remote, {"--threads": threads, "--max-memory": max_memory})
             given = given_vectors(vectors, vector_format, documents) if vectors else None
-            _add_remotely(index, remote, with_vectors(given) if given else documents or (), as_json)
+            sent = with_vectors(given) if given else documents or ()
+            _add_remotely(index, remote, sent, as_json, corpus)
             return
     from lsr.index.collection.update import add_documents
     from lsr.index.live.settling import settle
@@ -85,7 +97,7 @@ def add(
             limits=limits,
             progress=progress,
         )
-    print_change(index, change, as_json)
+    print_change(index, change, as_json, corpus)
 
 
 def _add_remotely(
@@ -93,6 +105,7 @@ def _add_remotely(
     remote: RemoteCollection,
     documents: Iterable[Document | Mapping[str, Any]],
     as_json: bool,
+    corpus: Corpus | None,
 ) -> None:
     n_done = 0
     with shown_progress() as progress:
@@ -104,7 +117,12 @@ def _add_remotely(
 
         added = remote.add(documents, wait="searchable", told=told)
     print_remote_change(
-        index, remote.info(), as_json, added=added.n_created, replaced=added.n_replaced
+        index,
+        remote.info(),
+        as_json,
+        added=added.n_created,
+        replaced=added.n_replaced,
+        corpus=corpus,
     )
     if added.searchable is False:
         complain("the documents are stored; a search finds them a little later")

@@ -19,6 +19,7 @@ from lsr.cli.build_options import (
     build_limits,
     chosen_blocks,
 )
+from lsr.cli.change import print_reading
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
@@ -39,10 +40,16 @@ from lsr.cli.encoder_options import (
     SparseQuery,
     TrustRemoteCode,
 )
-from lsr.cli.index_options import AsJson, ColumnNames
+from lsr.cli.index_options import (
+    AsJson,
+    ColumnNames,
+    Delimiter,
+    Encoding,
+    SkipBad,
+    chosen_corpus,
+)
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
-from lsr.datasets.open import open_corpus
-from lsr.datasets.records import Columns
+from lsr.datasets.open import reading_of
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.registry import (
     coded_models,
@@ -61,8 +68,9 @@ def build(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A BEIR folder, a folder of text or Markdown files, a .jsonl, .csv or .tsv file "
-            "(also .gz, .zst), or irds:ID from ir_datasets.",
+            help="A BEIR folder, a folder of files (text, Markdown, HTML, PDF and others), a "
+            ".jsonl, .json, .csv, .tsv (also .gz, .zst) or .parquet file, or irds:ID of "
+            "ir_datasets.",
         ),
     ],
     index: Annotated[
@@ -103,6 +111,9 @@ def build(
     dense_dimensions: Dimensions = None,
     dense_max_tokens: MaxTokens = None,
     columns: ColumnNames = "",
+    encoding: Encoding = None,
+    skip_bad: SkipBad = 0,
+    delimiter: Delimiter = None,
     k1: Annotated[
         float | None, typer.Option(help="BM25: k1, the saturation of repeated words; default: 0.9.")
     ] = None,
@@ -142,11 +153,11 @@ def build(
     check_vector_format(vectors, vector_format)
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
-    corpus = None if index is None else source
     target = index or Path(source)
-    documents: Iterable[Document] | None = None
-    if corpus is not None:
-        documents = open_corpus(corpus, Columns.parse(columns) if columns else None).documents()
+    corpus = None
+    if index is not None:
+        corpus = chosen_corpus(source, columns, encoding, skip_bad, delimiter)
+    documents: Iterable[Document] | None = corpus.documents() if corpus else None
     options = learned_options(
         precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
     )
@@ -167,14 +178,17 @@ def build(
             vectors=given.vectors if given else None,
             blocks=how,
             limits=limits,
-            source=corpus or str(vectors),
+            source=source if corpus else str(vectors),
             progress=progress,
         )
     if as_json:
-        print_json({"index": str(target), **described_index(manifest)})
+        reading = reading_of(corpus) if corpus else None
+        read = {"reading": reading.to_dict()} if reading else {}
+        print_json({"index": str(target), **described_index(manifest), **read})
     else:
         typer.echo(
             f"{target}: {manifest.n_documents:,} documents, {manifest.n_terms:,} terms, "
             f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
             f'try: lsr search {target} "your words"'
         )
+        print_reading(corpus)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
-from lsr.cli.change import print_change
+from lsr.cli.change import print_change, print_reading
 from lsr.cli.console import complain, print_json, shown_progress
 from lsr.cli.index_options import AsJson, ColumnNames, IndexPath
 from lsr.cli.unpublished import warn_of_unpublished
-from lsr.datasets.open import open_corpus
+from lsr.datasets.open import Corpus, open_corpus
 from lsr.datasets.records import Columns
 from lsr.datasets.watching import changes_of
 from lsr.errors import InputError, LsrError
@@ -59,9 +59,10 @@ def sync(
     limits = build_limits(threads, max_memory)
 
     def once() -> None:
-        documents = _documents(source, columns, allow_empty)
+        corpus = _corpus(source, columns, allow_empty)
+        documents: Iterable[Document] = () if corpus is None else corpus.documents()
         change = _synced(index, documents, source, limits, dry_run, allow_empty)
-        _print(index, change, dry_run, as_json)
+        _print(index, change, corpus, dry_run, as_json)
 
     if not watch:
         once()
@@ -80,11 +81,12 @@ def sync(
         complain("watching ended")
 
 
-def _documents(source: str, columns: str, allow_empty: bool) -> Iterable[Document]:
+def _corpus(source: str, columns: str, allow_empty: bool) -> Corpus | None:
+    """The source; None of a folder that may be empty, and is."""
     folder = Path(source)
     if allow_empty and folder.is_dir() and not any(folder.iterdir()):
-        return ()
-    return open_corpus(source, Columns.parse(columns) if columns else None).documents()
+        return None
+    return open_corpus(source, Columns.parse(columns) if columns else None)
 
 
 def _synced(
@@ -114,10 +116,12 @@ def _synced(
         )
 
 
-def _print(index: Path, change: Change, dry_run: bool, as_json: bool) -> None:
+def _print(
+    index: Path, change: Change, corpus: Corpus | None, dry_run: bool, as_json: bool
+) -> None:
     difference = change.difference
     if not dry_run:
-        print_change(index, change, as_json, asdict(difference))
+        print_change(index, change, as_json, corpus, asdict(difference))
         return
     if as_json:
         counts = {
@@ -139,3 +143,4 @@ def _print(index: Path, change: Change, dry_run: bool, as_json: bool) -> None:
         f"{index}: {change.n_added:,} would be added, {change.n_replaced:,} replaced, "
         f"{change.n_deleted:,} deleted; {change.n_unchanged:,} unchanged"
     )
+    print_reading(corpus)
