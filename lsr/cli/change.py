@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
     from lsr.index.collection.update import Change
 
-__all__ = ["print_change", "print_reading", "print_remote_change"]
+__all__ = ["print_change", "print_reading", "print_remote_change", "reading_fields"]
 
 
 def print_reading(corpus: Corpus | None) -> None:
@@ -23,6 +23,12 @@ def print_reading(corpus: Corpus | None) -> None:
     reading = None if corpus is None else reading_of(corpus)
     for line in () if reading is None else reading.lines():
         typer.echo(line)
+
+
+def reading_fields(corpus: Corpus | None) -> dict[str, Any]:
+    """The same for JSON: `reading`, where the source is files."""
+    reading = None if corpus is None else reading_of(corpus)
+    return {} if reading is None else {"reading": reading.to_dict()}
 
 
 def print_change(
@@ -93,8 +99,7 @@ def _print(
 ) -> None:
     if as_json:
         done = {f"n_{name.split()[-1]}": count for name, count in counts.items()}
-        reading = None if corpus is None else reading_of(corpus)
-        read = {} if reading is None else {"reading": reading.to_dict()}
+        read = reading_fields(corpus)
         print_json({"index": index, "done": done, **documents, **state, **read})
         return
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

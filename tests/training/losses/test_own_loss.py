@@ -122,7 +122,7 @@ def test_a_loss_of_a_file_may_have_parameters(given: dict[str, Any], tmp_path: P
         ({"kind": "file:nowhere.py:Loss"}, "there is no file nowhere.py"),
         ({"kind": "file:nowhere.py"}, "file:PATH:NAME"),
         ({"kind": "kl", "params": {}}, "'stages.0.losses.0.kl.params' is not a key"),
-        ({"kind": "own", "wieght": 1}, "'stages.0.losses.0.own.wieght' .* mean 'weight'"),
+        ({"kind": "own", "wieght": 1}, "'stages.0.losses.0.wieght' .* mean 'weight'"),
     ],
 )
 def test_what_is_no_loss_is_refused(given: dict[str, Any], loss: dict[str, Any], said: str) -> None:

@@ -19,7 +19,7 @@ from lsr.cli.build_options import (
     build_limits,
     chosen_blocks,
 )
-from lsr.cli.change import print_reading
+from lsr.cli.change import print_reading, reading_fields
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
@@ -49,7 +49,6 @@ from lsr.cli.index_options import (
     chosen_corpus,
 )
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
-from lsr.datasets.open import reading_of
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.registry import (
     coded_models,
@@ -182,8 +181,7 @@ def build(
             progress=progress,
         )
     if as_json:
-        reading = reading_of(corpus) if corpus else None
-        read = {"reading": reading.to_dict()} if reading else {}
+        read = reading_fields(corpus)
         print_json({"index": str(target), **described_index(manifest), **read})
     else:
         typer.echo(

@@ -76,6 +76,7 @@ def test_terms_that_are_known_change_no_encoder(index: Path, tmp_path: Path) -> 
         "n_replaced": 0,
         "n_deleted": 0,
         "n_merged": 0,
+        "n_unchanged": 0,
     }
     after = Manifest.read(index)
     assert (after.encoder, after.sparse) == (before.encoder, before.sparse)

@@ -53,7 +53,10 @@ def test_add_delete_merge(index: Path) -> None:
 def test_json(index: Path) -> None:
     state = {"generation": 2, "n_documents": 3, "n_deleted": 1, "n_segments": 2}
     counts = {"n_added": 1, "n_replaced": 1, "n_deleted": 0, "n_merged": 0, "n_unchanged": 0}
-    assert json.loads(add(index, "--json")) == {"index": str(index), "done": counts, **state}
+    told = json.loads(add(index, "--json"))
+    reading = told.pop("reading")
+    assert told == {"index": str(index), "done": counts, **state}
+    assert (reading["n_documents"], reading["n_passed"]) == (2, 0)
     segments = json.loads(done("index", "info", index, "--json"))["segments"]
     assert [(s["name"], s["n_rows"], s["n_deleted"]) for s in segments] == [
         ("segment-000001", 2, 1),
