@@ -19,7 +19,6 @@ from torch import Tensor
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.lexical_terms import LexicalTerms
-from lsr.errors import InputError
 from lsr.training.config.train import (
     EncoderConfig,
     Ensemble,
@@ -36,7 +35,6 @@ from lsr.training.data.pairs import PairsBuilder
 from lsr.training.data.training_data import lexical_rows
 from lsr.training.loop.step_dataset import StepDataset, Student, Supervision
 from lsr.training.losses.candidate_loss import CandidateLoss
-from lsr.training.losses.distributed import refuse_sharding
 from lsr.training.models.sparse_encoder import make_model
 from lsr.training.regularizers.top_k import top_k
 from tests.support.tiny_models import WORDS, tiny_base
@@ -312,37 +310,42 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 state = PartialState(cpu=True)
 from tests.training.losses.test_candidate_loss import CANDIDATES, made
-model, loss, steps = made(Path(sys.argv[1]), CANDIDATES if sys.argv[2] == "candidates" else None)
 assert state.num_processes == 2
-if sys.argv[2] == "sharded":
-    layers = [part for part in model.modules() if type(part).__name__ == "BertLayer"]
-    assert len(layers) == 2
-    for part in [*layers, model]:
-        fully_shard(part)
-    assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
-    wrapped = model
-else:
-    wrapped = DistributedDataParallel(model)
-parts = loss(wrapped, steps[2])
-torch.stack(list(parts.values())).sum().backward()
-names = ("LayerNorm.weight", "decoder.bias", "query.0.weight")
-grads = {n: p.grad for n, p in model.named_parameters() if n.endswith(names)}
-whole = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in grads.items()}
-sums = {n: float(g.abs().sum()) for n, g in whole.items()}
-if state.is_main_process:
-    print(json.dumps([{name: part.item() for name, part in parts.items()}, sums]))
+for way in sys.argv[2:]:
+    model, loss, steps = made(Path(sys.argv[1]), CANDIDATES if way == "candidates" else None)
+    if way == "sharded":
+        layers = [part for part in model.modules() if type(part).__name__ == "BertLayer"]
+        assert len(layers) == 2
+        for part in [*layers, model]:
+            fully_shard(part)
+        assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
+        wrapped = model
+    else:
+        wrapped = DistributedDataParallel(model)
+    parts = loss(wrapped, steps[2])
+    torch.stack(list(parts.values())).sum().backward()
+    names = ("LayerNorm.weight", "decoder.bias", "query.0.weight")
+    grads = {n: p.grad for n, p in model.named_parameters() if n.endswith(names)}
+    whole = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in grads.items()}
+    sums = {n: float(g.abs().sum()) for n, g in whole.items()}
+    if state.is_main_process:
+        print(json.dumps([{name: part.item() for name, part in parts.items()}, sums]))
 state.destroy_process_group()
 """
 
 
-def run(base: Path, processes: int, how: str) -> list[dict[str, float]]:
+WAYS = ("replicated", "sharded", "candidates")
+
+
+def run(base: Path, processes: int) -> list[list[dict[str, float]]]:
+    """Values and sums of gradients, by way."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(base), how],
+            [sys.executable, "-c", PROGRAM, str(base), *WAYS],
             env={**os.environ, **common, "PYTHONPATH": ".", "RANK": rank, "LOCAL_RANK": rank},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -352,39 +355,19 @@ def run(base: Path, processes: int, how: str) -> list[dict[str, float]]:
     ]
     outputs = [process.communicate(timeout=200) for process in started]
     assert [process.returncode for process in started] == [0] * processes, outputs
-    found: list[dict[str, float]] = json.loads(outputs[0][0].splitlines()[-1])
-    return found
+    return [json.loads(line) for line in outputs[0][0].splitlines()[-len(WAYS) :]]
 
 
-@pytest.mark.parametrize("how", ["replicated", "sharded", "candidates"])
-def test_two_processes_are_one(base: Path, how: str) -> None:
+def test_two_processes_are_one(base: Path) -> None:
     """Loss, lambda's meaning and gradients: each process encodes half of the documents.
 
     Sharded is by FSDP2, whose layers and whole hold half of each parameter.
     """
-    values, gradients = value_and_gradients(base, CANDIDATES if how == "candidates" else None)
-    two = run(base, 2, how)
-    assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6)
-    assert len(two[1]) > 3
-    for name, total in two[1].items():
-        gradient = gradients[name]
-        assert gradient is not None
-        assert total == pytest.approx(float(gradient.abs().sum()), rel=1e-4), name
-
-
-@pytest.mark.parametrize("name", ["FSDP", "DeepSpeed"])
-def test_a_launcher_that_wants_networks_spread_is_refused(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refuse_sharding()
-    monkeypatch.setenv(f"ACCELERATE_USE_{name.upper()}", "true")
-    with pytest.raises(InputError, match=f"asks for {name}, .* whole network; launch with .*GPU"):
-        refuse_sharding()
-
-
-def test_the_launcher_config_is_one() -> None:
-    from accelerate.commands.config.config_args import load_config_from_file
-
-    path = Path(__file__).resolve().parents[3] / "configs/accelerate/gpus.yaml"
-    config = load_config_from_file(str(path))
-    assert (config.distributed_type, config.num_processes) == ("MULTI_GPU", 2)
+    for way, two in zip(WAYS, run(base, 2), strict=True):
+        values, gradients = value_and_gradients(base, CANDIDATES if way == "candidates" else None)
+        assert two[0] == pytest.approx(values, rel=1e-6, abs=1e-6), way
+        assert len(two[1]) > 3
+        for name, total in two[1].items():
+            gradient = gradients[name]
+            assert gradient is not None
+            assert total == pytest.approx(float(gradient.abs().sum()), rel=1e-4), (way, name)
