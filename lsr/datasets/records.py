@@ -281,11 +281,11 @@ def parse_json_object(line: str, path: Path, number: int) -> dict[str, object]:
     return record
 
 
-def parse_json(line: str, path: Path, number: int) -> object:
-    """The value on one line.
+def parse_json(line: str, path: Path, number: int | None) -> object:
+    """The value on one line, or of a whole file where `number` is None.
 
     Raises:
-        DataError: the line is not JSON.
+        DataError: it is not JSON.
     """
     try:
         value: object = json.loads(line, parse_constant=_no_constant)

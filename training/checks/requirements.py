@@ -30,6 +30,7 @@ from lsr.training.config.train import (
     StageConfig,
     TrainConfig,
 )
+from lsr.training.data.hub_files import local_file
 from lsr.training.data.training_data import TrainingData
 from lsr.training.teachers.score_file import ScoreFile
 
@@ -90,9 +91,9 @@ def check_stage_files(config: TrainConfig, stage: StageConfig, rows: TrainingDat
     for number, teacher in enumerate(stage.teachers, start=1):
         if not isinstance(teacher, ScoreFileTeacher):
             continue
-        file = ScoreFile(Path(teacher.path), rows.pairs.query_ids, rows.pairs.document_ids)
         try:
-            file.check()
+            path = local_file(teacher.path)
+            ScoreFile(path, rows.pairs.query_ids, rows.pairs.document_ids).check()
         except InputError as error:
             raise InputError(f"{teacher_name(config, stage, number)}: {error}") from error
 

@@ -17,6 +17,7 @@ from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.progress import no_progress
 from lsr.training.config.train import Bm25Teacher, RowsTeacher, ScoreFileTeacher
 from lsr.training.config.train import Teacher as TeacherConfig
+from lsr.training.data.hub_files import local_file
 from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.stage_teachers import open_teacher, pairs_to_score
 from lsr.training.planning.clock import Clock, seconds_of
@@ -68,7 +69,8 @@ def teacher_cost(
         case RowsTeacher():
             return TeacherCost(0.0, "scores of the rows", "")
         case ScoreFileTeacher():
-            file = ScoreFile(Path(config.path), rows.pairs.query_ids, rows.pairs.document_ids)
+            path = local_file(config.path)
+            file = ScoreFile(path, rows.pairs.query_ids, rows.pairs.document_ids)
             seconds = seconds_of(file.check, clock)
             return TeacherCost(seconds, f"reading the first {CHECKED:,} scores", "")
     with tempfile.TemporaryDirectory(prefix="lsr-estimate-") as work:

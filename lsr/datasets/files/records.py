@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lsr.datasets.encodings import decoded
 from lsr.datasets.lines import open_binary
 from lsr.datasets.reading import FILES_EXTRA, Reading, ReadOptions
-from lsr.datasets.records import BadRecords, Columns, record_document
+from lsr.datasets.records import BadRecords, Columns, parse_json, record_document
 from lsr.errors import DataError, UnavailableError
 from lsr.types import Document
 
@@ -49,9 +48,11 @@ class JsonArray:
             data = stream.read()
         try:
             text, guessed = decoded(data, self._options.encoding)
-            records = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"not valid JSON ({error})", path=self.path) from error
+        except ValueError as error:
+            raise DataError(
+                f"not text ({error}); name it with --encoding", path=self.path
+            ) from error
+        records = parse_json(text, self.path, None)
         if not isinstance(records, list):
             raise DataError(
                 f"an array of objects is needed and this is a {type(records).__name__}; objects "
@@ -129,5 +130,6 @@ def _documents(
         except DataError as error:
             bad.skip(error)
             continue
+        seen[document.doc_id] = number
         reading.n_documents += 1
         yield document

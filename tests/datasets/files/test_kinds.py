@@ -14,6 +14,7 @@ import pytest
 from lsr.datasets.files.content import Content, Extracted, Unreadable
 from lsr.datasets.files.kinds import extracted
 from lsr.datasets.open import open_corpus
+from lsr.datasets.reading import ReadOptions
 from lsr.errors import DataError
 from lsr.types import Document
 
@@ -308,6 +309,15 @@ def test_json_array_and_parquet(tmp_path: Path) -> None:
     wanted = [Document("a", "x", "T", {"n": 1}), Document("b", "y", "", {"n": 2})]
     (tmp_path / "a.json").write_text(json.dumps(records))
     assert list(open_corpus(str(tmp_path / "a.json")).documents()) == wanted
+    (tmp_path / "nan.json").write_text('[{"id": 1, "text": "x", "n": NaN}]')
+    with pytest.raises(DataError, match=r"nan.json: not valid JSON \(NaN is not a JSON value"):
+        list(open_corpus(str(tmp_path / "nan.json")).documents())
+    (tmp_path / "again.json").write_text(
+        json.dumps([{"id": 1, "text": "x"}, 7, {"id": 2, "text": "y"}, {"id": 2, "text": "z"}])
+    )
+    options = ReadOptions(skip_bad=1)
+    with pytest.raises(DataError, match="'2' was seen before, on record 3;"):
+        list(open_corpus(str(tmp_path / "again.json"), options=options).documents())
     (tmp_path / "b.json").write_text('{"id": 1}')
     with pytest.raises(DataError, match="an array of objects is needed and this is a dict"):
         list(open_corpus(str(tmp_path / "b.json")).documents())

@@ -155,6 +155,25 @@ def test_a_hub_model_that_cannot_be_asked_for_stops_a_run(
     assert not (tmp_path / "run").exists()
 
 
+def test_scores_on_the_hub_are_fetched_and_checked(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a run before its first step, and of a dry run, as when the teacher is opened."""
+    scores = tmp_path / "scores.jsonl"
+    scores.write_text('{"query_id": "q1", "doc_id": "d", "score": 1}\n')
+    fetched: list[str] = []
+
+    def fetch(repository: str, file: str, repo_type: str) -> str:
+        fetched.append(f"{repository}/{file} {repo_type}")
+        return str(scores)
+
+    monkeypatch.setattr("lsr.training.data.hub_files.hf_hub_download", fetch)
+    given = config(base, tmp_path)
+    teacher("score_file", path="hf:o/n/scores.jsonl")(given, tmp_path)
+    assert "0 of 1 scores are of a query and a document" in refusal(given, tmp_path)
+    assert set(fetched) == {"o/n/scores.jsonl dataset"}
+
+
 def test_a_base_that_contradicts_the_encoder_is_refused(base: Path, tmp_path: Path) -> None:
     finished = make_model(EncoderConfig(base=str(base), query=Mlm(), document=Mlm()), None)
     save_model(finished, tmp_path / "finished")
