@@ -138,6 +138,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         _KL,
         teachers=_ENSEMBLE,
         ensemble={"scale": 30.0},
+        scores=_PLAIN,
         regularizer={"kind": "flops", "weight": 0.02, "flops_over": "candidates"},
         optim={"lr": 2e-5},
     ),
@@ -147,6 +148,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         _KL,
         teachers=_ENSEMBLE,
         ensemble={"scale": 30.0},
+        scores=_PLAIN,
         regularizer={
             "kind": "flops",
             "weight": 0.08,
