@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lsr.errors import LsrError
     from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
+    from lsr.passages.passage import PassageSettings
     from lsr.retrieval.plan import SearchPlan, plan_from
     from lsr.sparse import CSR, SparseVector
     from lsr.types import Document, Qrels, Query, Run, ScoredDoc
@@ -46,6 +47,7 @@ __all__ = [
     "DenseOptions",
     "Document",
     "LsrError",
+    "PassageSettings",
     "Qrels",
     "Query",
     "Run",
@@ -72,6 +74,7 @@ _PLACES = {
     "DenseOptions": "lsr.encoders.dense_recipe",
     "Document": "lsr.types",
     "LsrError": "lsr.errors",
+    "PassageSettings": "lsr.passages.passage",
     "Qrels": "lsr.types",
     "Query": "lsr.types",
     "Run": "lsr.types",

@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.documents import Documents, read_documents, source_name
+from lsr.documents import Documents, chosen_passages, read_documents, source_name
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import as_dense, open_sparse
@@ -23,6 +23,7 @@ from lsr.index.indexer.limits import BuildLimits
 from lsr.index.live.settling import settle
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
+from lsr.passages.passage import PassageSettings
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.filter import Filter
@@ -91,6 +92,7 @@ class Collection:
         dense_options: DenseOptions | None = None,
         vectors: CSR | None = None,
         blocks: bool | BlockSettings | None = None,
+        passages: bool | PassageSettings | None = None,
         limits: BuildLimits | None = None,
         progress: Progress = no_progress,
     ) -> Collection:
@@ -109,7 +111,9 @@ class Collection:
                 elsewhere; `sparse` is then a `PrecomputedEncoder`, or what encodes queries.
             blocks: whether to build blocks for approximate search, or settings of them, which the
                 collection keeps. Default: from 100,000 documents on.
-            limits: threads and memory for that. Default: all cores.
+            passages: whether long documents are split, or how; a hit is a document still, with its
+                best passage. Default: those of a folder of files, where a model reads passages.
+            limits: threads and memory for blocks. Default: all cores.
             progress: called with (stage, done, total or None).
 
         Raises:
@@ -124,6 +128,7 @@ class Collection:
         """
         encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
         model = as_dense(dense, dense_options)
+        split = chosen_passages(documents, passages, encoder, model)
         settle(Path(path), progress)
         build_collection(
             read_documents(documents),
@@ -132,6 +137,7 @@ class Collection:
             dense=model,
             vectors=vectors,
             blocks=blocks,
+            passages=split,
             limits=limits,
             source=source_name(documents),
             progress=progress,
@@ -164,6 +170,7 @@ class Collection:
         collapse: object = None,
         min_score: float | None = None,
         count: bool = False,
+        passages: int = 1,
     ) -> Answer:
         """Search, and fetch the documents found. See `CollectionReader.search`.
 
@@ -190,6 +197,7 @@ class Collection:
             collapse=collapse,
             min_score=min_score,
             count=count,
+            passages=passages,
         )
 
     def document(self, doc_id: str) -> Document:

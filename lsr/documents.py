@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsr.datasets.open import open_corpus
+from lsr.datasets.open import Corpus, open_corpus
+from lsr.datasets.text_folder import TextFolder
+from lsr.encoders.protocols import DenseEncoder, Encoder, TokenizedEncoder
+from lsr.passages.passage import PassageSettings
 from lsr.types import Document
 
-__all__ = ["Documents", "read_documents", "source_name"]
+__all__ = ["Documents", "chosen_passages", "read_documents", "source_name"]
 
 Documents = Iterable[Document] | str | Path
 """Documents, or a source of them as `lsr index build` takes it: a folder, a file, `irds:ID`."""
@@ -29,6 +32,28 @@ def read_documents(documents: Documents) -> Iterable[Document]:
     if isinstance(documents, (str, Path)):
         return open_corpus(str(documents)).documents()
     return documents
+
+
+def chosen_passages(
+    documents: Documents | Corpus | None,
+    passages: PassageSettings | bool | None,
+    encoder: Encoder,
+    dense: DenseEncoder | None,
+) -> PassageSettings | None:
+    """How long documents are split: as is said, and by default those of a folder of files are.
+
+    Records and test collections stay one vector a document unless asked, so that figures compare;
+    so do documents that no model reads in passages, as with BM25 alone.
+    """
+    if isinstance(passages, PassageSettings):
+        return passages
+    reads = any(isinstance(each, TokenizedEncoder) for each in (encoder, dense))
+    if passages is None and not reads:
+        return None
+    if passages is None and isinstance(documents, (str, Path)):
+        documents = open_corpus(str(documents))
+    is_split = isinstance(documents, TextFolder) if passages is None else passages
+    return PassageSettings() if is_split else None
 
 
 def source_name(documents: Documents) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.errors import StorageError
+from lsr.errors import InputError, StorageError
 from lsr.index.blocks.config import BlockSettings
-from lsr.index.collection.encode import resumable
+from lsr.index.collection.encode import resumable, splitting
 from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.commit import commit
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.staging import Staging
+from lsr.passages.passage import PassageSettings
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -31,6 +33,7 @@ def build_collection(
     dense: DenseEncoder | None = None,
     vectors: CSR | None = None,
     blocks: bool | BlockSettings | None = None,
+    passages: PassageSettings | None = None,
     limits: BuildLimits | None = None,
     source: str = "",
     vector_cache: Path | None = None,
@@ -53,6 +56,8 @@ def build_collection(
             `sparse` then encodes queries only.
         blocks: whether to build a block index for approximate search; None for large collections.
             Settings stand for yes, and the collection keeps them through every change.
+        passages: how long documents are split, which the collection keeps through every change;
+            default: all stay whole.
         limits: of building it; default: those of `BuildLimits`.
         source: what the documents are, for people.
         vector_cache: a folder where such vectors stay after the build, for later builds.
@@ -60,16 +65,23 @@ def build_collection(
         allow_empty: whether a collection without documents is made, to be added to later.
 
     Raises:
-        InputError: no documents, an id that is empty or repeated, vectors that do not fit,
-            too little memory for blocks, or `target` is something else.
+        InputError: no documents, an id that is empty or repeated, vectors that do not fit, no model
+            that reads passages, too little memory for blocks, or `target` is something else.
         StorageError: the disk is full, there is no permission, or another writer is at work.
     """
     settings = None
+    how = None if passages is None else asdict(passages)
+    if passages is not None and (vectors is not None or blocks):
+        raise InputError(
+            "documents are split into passages, which have neither vectors made elsewhere nor a "
+            "block index; leave passages out, or these"
+        )
+    split = splitting(how, sparse, dense)
     if isinstance(blocks, BlockSettings):
         settings, blocks = blocks, True
     try:
         kept = resumable(sparse, target, vector_cache) if vectors is None else nullcontext()
-        with Staging(target) as staging, SegmentWriter(staging, progress) as draft, kept:
+        with Staging(target) as staging, SegmentWriter(staging, progress, split) as draft, kept:
             draft.read(documents, source, versions, allow_empty=allow_empty)
             draft.encode_sparse(sparse, vectors)
             encoder = save_encoder(sparse, staging.folder, staging.generation)
@@ -78,7 +90,7 @@ def build_collection(
                     vector_cache.mkdir(parents=True, exist_ok=True)
                 draft.encode_dense(dense, vector_cache or staging.kept)
             segment = draft.finish(
-                sparse.n_terms,
+                sparse,
                 is_exact=True,
                 blocks=blocks,
                 settings=settings,
@@ -94,6 +106,7 @@ def build_collection(
                 forget_kept=True,
                 progress=progress,
                 blocks=None if settings is None else settings.to_dict(),
+                passages=how,
             )
     except OSError as error:
         raise StorageError(

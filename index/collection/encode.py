@@ -8,27 +8,47 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.protocols import DenseEncoder, Encoder, ResumableEncoder
+from lsr.encoders.protocols import (
+    DenseEncoder,
+    Encoder,
+    PassageEncoder,
+    ResumableEncoder,
+    TokenizedEncoder,
+)
 from lsr.errors import InputError, ModelError
 from lsr.files import writing
 from lsr.index.storage.document_store_writer import StoreWriter
+from lsr.passages.passage import PassagedText, PassageSettings, Split
+from lsr.passages.passage_rows import at_first_passages
+from lsr.passages.splitter import PassageSplitter
 from lsr.progress import Progress
 from lsr.sparse import CSR
 
-__all__ = ["encode_dense", "encode_sparse", "resumable", "take_sparse"]
+__all__ = [
+    "encode_dense",
+    "encode_sparse",
+    "encoded_texts",
+    "resumable",
+    "splitting",
+    "take_sparse",
+    "whole_from",
+]
 
 SPARSE_CHUNK = 250
 """Texts encoded between two reports; a learned model takes about ten seconds for them."""
 DENSE_CHUNK = 512
 """Texts encoded between two points from which an interrupted run can go on."""
+
+Text = TypeVar("Text")
 
 
 @contextmanager
@@ -54,15 +74,22 @@ def resumable(encoder: Encoder, target: Path, cache: Path | None = None) -> Iter
 
 
 def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> CSR:
-    """Encode and store the sparse vectors of all documents that are in the store so far.
+    """Encode and store the sparse vectors of all passages that are in the store so far.
 
-    An encoder with corpus statistics adds the documents to them first.
+    An encoder that reads no passages gives vectors of whole documents. An encoder with corpus
+    statistics adds the documents to them first.
 
     Raises:
         ModelError: the encoder gave vectors that cannot be indexed.
     """
-    texts = _reported(store.texts(), "encode", store.n_documents, progress)
-    vectors = encoder.encode_corpus(texts)
+    total = store.n_documents
+    if store.has_passages and isinstance(encoder, PassageEncoder):
+        texts = _reported(store.passaged_texts(), "encode", total, progress)
+        vectors = encoder.encode_passages(texts)
+    else:
+        vectors = encoder.encode_corpus(_reported(store.texts(), "encode", total, progress))
+        if store.has_passages:
+            vectors = at_first_passages(vectors, store.passage_counts)
     try:
         vectors.validate()
     except InputError as error:
@@ -74,13 +101,57 @@ def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> C
     return vectors
 
 
+def encoded_texts(encoder: Encoder, texts: Sequence[PassagedText]) -> CSR:
+    """Vectors of a few documents, a row for each passage, of which the encoder learns."""
+    counts = [len(text.passages) for text in texts]
+    if max(counts, default=1) > 1 and isinstance(encoder, PassageEncoder):
+        return encoder.encode_passages([texts])
+    whole = encoder.encode_corpus([[text.whole for text in texts]])
+    return at_first_passages(whole, counts) if sum(counts) > len(texts) else whole
+
+
+def splitting(
+    settings: Mapping[str, int] | None,
+    encoder: Encoder,
+    dense: DenseEncoder | None = None,
+) -> Split | None:
+    """The function that splits long documents by the tokenizer of the network that reads them.
+
+    Args:
+        settings: of `PassageSettings`, by name; None where documents stay whole.
+        dense: the dense model, whose tokenizer counts where `encoder` reads whole texts.
+
+    Raises:
+        InputError: no model reads passages.
+    """
+    if settings is None:
+        return None
+    reader = encoder if isinstance(encoder, TokenizedEncoder) else dense
+    if not isinstance(reader, TokenizedEncoder):
+        raise InputError(
+            f"{encoder.identity.name} reads whole texts, so there is nothing to split them for; "
+            "leave passages out, or choose a learned or a dense model"
+        )
+    return _splitter(reader.tokenizer_json, PassageSettings(**settings)).passages
+
+
+@lru_cache(maxsize=2)
+def _splitter(tokenizer_json: bytes, settings: PassageSettings) -> PassageSplitter:
+    return PassageSplitter(tokenizer_json, settings)
+
+
+def whole_from(encoder: Encoder) -> int:
+    """The first term that is of whole documents: 0 for an encoder that reads no passages."""
+    return encoder.whole_from if isinstance(encoder, PassageEncoder) else 0
+
+
 def take_sparse(store: StoreWriter, encoder: Encoder, vectors: CSR) -> CSR:
     """Store vectors that were made elsewhere, one for each document that is in the store so far.
 
     Raises:
         InputError: they are not one for each document, or not over the encoder's vocabulary.
     """
-    if vectors.n_rows != store.n_documents:
+    if vectors.n_rows != store.passage_counts.sum():
         raise InputError(
             f"{vectors.n_rows:,} sparse vectors for {store.n_documents:,} documents; give one each"
         )
@@ -93,7 +164,7 @@ def take_sparse(store: StoreWriter, encoder: Encoder, vectors: CSR) -> CSR:
 def encode_dense(
     store: StoreWriter, model: DenseEncoder, kept: Path, progress: Progress
 ) -> NDArray[np.float32]:
-    """Encode and store the dense vectors of all documents that are in the store so far.
+    """Encode and store the dense vectors of all passages that are in the store so far.
 
     A text that occurs twice is encoded once, so that its vectors are equal.
 
@@ -101,13 +172,14 @@ def encode_dense(
         kept: a folder for vectors that are ready, and are used when it is all done again.
 
     Returns:
-        float32, shape (n_documents, dimension).
+        float32, shape (n_passages, dimension).
 
     Raises:
         ModelError: the model gave numbers that are not finite.
     """
     place: dict[str, int] = {}
-    rows = [place.setdefault(text, len(place)) for batch in store.texts() for text in batch]
+    passages = (each for batch in store.passaged_texts() for each in batch)
+    rows = [place.setdefault(text, len(place)) for each in passages for text in each.passages]
     texts = list(place)
     vectors = np.zeros((len(texts), model.dimension), np.float32)
     for start in range(0, len(texts), DENSE_CHUNK):
@@ -141,8 +213,8 @@ def _check_dense(encoded: NDArray[np.float32], texts: Sequence[str], model: Dens
 
 
 def _reported(
-    batches: Iterator[list[str]], stage: str, total: int, progress: Progress
-) -> Iterator[Sequence[str]]:
+    batches: Iterator[list[Text]], stage: str, total: int, progress: Progress
+) -> Iterator[Sequence[Text]]:
     """The batches in parts, so that slow encoders are heard of, and what they made is kept."""
     done = 0
     for batch in batches:

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.index.collection.multi_segment import MultiSegment
-from lsr.index.collection.segment_reader import Searcher
+from lsr.index.collection.segment_reader import AnyDenseIndex, Searcher
 from lsr.index.kernels.merge import merge_rankings
 from lsr.index.search.batch import check_k, unfilled
-from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
@@ -52,10 +51,17 @@ class MultiSearcher:
             scores[places] = self._searchers[reader].score(query, local)
         return scores
 
-    def document_weights(self, terms: NDArray[np.int32], rows: Rows) -> NDArray[np.float32]:
-        """As `ExactSearcher.document_weights`."""
-        weights = np.empty((len(rows), len(terms)), np.float32)
-        for reader, places, local in self._segment.ranges.split(rows):
+    def passage_scores(self, query: SparseVector, passages: Rows) -> NDArray[np.float32]:
+        """As `PassageSearcher.passage_scores`."""
+        scores = np.empty(len(passages), np.float32)
+        for reader, places, local in self._segment.passage_ranges.split(passages):
+            scores[places] = self._searchers[reader].passage_scores(query, local)
+        return scores
+
+    def document_weights(self, terms: NDArray[np.int32], passages: Rows) -> NDArray[np.float32]:
+        """As `PassageSearcher.document_weights`."""
+        weights = np.empty((len(passages), len(terms)), np.float32)
+        for reader, places, local in self._segment.passage_ranges.split(passages):
             weights[places] = self._searchers[reader].document_weights(terms, local)
         return weights
 
@@ -76,7 +82,9 @@ class MultiDenseIndex:
 
     def __init__(self, segment: MultiSegment) -> None:
         self._segment = segment
-        self._indexes: list[DenseIndex] = [reader.open_dense_index() for reader in segment.readers]
+        self._indexes: list[AnyDenseIndex] = [
+            reader.open_dense_index() for reader in segment.readers
+        ]
         self.has_vector: Mask = np.concatenate([index.has_vector for index in self._indexes])
         self.is_exact = all(index.is_exact for index in self._indexes)
 
@@ -96,6 +104,13 @@ class MultiDenseIndex:
         scores = np.empty(len(rows), np.float32)
         for reader, places, local in self._segment.ranges.split(rows):
             scores[places] = self._indexes[reader].score(query, local)
+        return scores
+
+    def passage_scores(self, query: NDArray[np.float32], passages: Rows) -> NDArray[np.float32]:
+        """As `PassageDenseIndex.passage_scores`."""
+        scores = np.empty(len(passages), np.float32)
+        for reader, places, local in self._segment.passage_ranges.split(passages):
+            scores[places] = self._indexes[reader].passage_scores(query, local)
         return scores
 
 

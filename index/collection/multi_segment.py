@@ -63,7 +63,7 @@ class MultiSegment:
         tie_order: int32, shape (n_rows,): the place of each row when they are sorted by doc_id.
 
     Attributes:
-        ranges: which rows are whose.
+        ranges, passage_ranges: which rows, and which of their passages, are whose.
         alive: which rows are not deleted: bool, shape (n_rows,); None when all are alive.
     """
 
@@ -72,6 +72,7 @@ class MultiSegment:
         self.tie_order = tie_order
         self._segments = [reader.segment for reader in readers]
         self.ranges = RowRanges([segment.n_rows for segment in self._segments])
+        self.passage_ranges = RowRanges([segment.n_passages for segment in self._segments])
         self.alive: Mask | None = None
         if any(reader.alive is not None for reader in readers):
             alive = np.ones(self.n_rows, bool)
@@ -83,6 +84,16 @@ class MultiSegment:
     def n_rows(self) -> int:
         """Deleted rows included: the length of masks and of `tie_order`."""
         return self.ranges.n_rows
+
+    @property
+    def n_passages(self) -> int:
+        """Rows of the vectors, those of deleted documents included."""
+        return self.passage_ranges.n_rows
+
+    @property
+    def whole_from(self) -> int:
+        """The first term that is of whole documents; that of any segment with passages."""
+        return max((segment.whole_from for segment in self._segments), default=0)
 
     @property
     def n_documents(self) -> int:
@@ -137,10 +148,22 @@ class MultiSegment:
                 found[place] = doc_id
         return found
 
-    def dense_vectors(self, rows: Rows) -> NDArray[np.float32]:
-        """The dense vectors of rows, shape (n, dimension)."""
-        vectors = np.empty((len(rows), self.dimension), np.float32)
+    def passages_of(self, rows: Rows) -> tuple[Rows, NDArray[np.int64]]:
+        """The passages of rows, see `PassageRows.of`."""
+        found: list[Rows] = [rows[:0]] * len(rows)
         for owner, places, local in self.ranges.split(rows):
+            passages, edges = self._segments[owner].passages_of(local)
+            passages = passages + np.int32(self.passage_ranges.first_rows[owner])
+            parts = np.split(passages, edges[1:-1])
+            for place, part in zip(places.tolist(), parts, strict=True):
+                found[place] = part
+        edges = np.cumsum([0, *map(len, found)])
+        return np.concatenate([rows[:0], *found]).astype(np.int32), edges
+
+    def dense_vectors(self, passages: Rows) -> NDArray[np.float32]:
+        """The dense vectors of passages, shape (n, dimension)."""
+        vectors = np.empty((len(passages), self.dimension), np.float32)
+        for owner, places, local in self.passage_ranges.split(passages):
             vectors[places] = self._segments[owner].dense_vectors(local)
         return vectors
 
@@ -162,7 +185,8 @@ class MultiSegment:
         for reader in self.readers:
             if reader.alive is None:
                 continue
-            rows = np.flatnonzero(~reader.alive).tolist()
+            deleted = np.flatnonzero(~reader.alive).astype(np.int32)
+            rows = reader.segment.passages_of(deleted)[0].tolist()
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
                 vectors = reader.store.sparse_vectors(some, self.n_terms)

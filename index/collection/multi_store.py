@@ -8,6 +8,7 @@ import numpy as np
 
 from lsr.index.collection.multi_segment import MultiSegment
 from lsr.index.storage.document_store import DocumentStore
+from lsr.passages.passage import Passage
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -46,10 +47,18 @@ class MultiStore:
         """As `DocumentStore.document`."""
         return self.documents([row])[0]
 
+    def passages(self, rows: Sequence[int]) -> list[tuple[Passage, ...]]:
+        """As `DocumentStore.passages`."""
+        found: dict[int, tuple[Passage, ...]] = {}
+        for reader, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+            some = self._stores[reader].passages(local.tolist())
+            found.update(zip(places.tolist(), some, strict=True))
+        return [found[place] for place in range(len(rows))]
+
     def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
         """As `DocumentStore.sparse_vectors`."""
         readers, order = [], [np.zeros(0, np.intp)]
-        for reader, places, local in self._segment.ranges.split(np.array(rows, np.int32)):
+        for reader, places, local in self._segment.passage_ranges.split(np.array(rows, np.int32)):
             readers.append(self._stores[reader].sparse_vectors(local.tolist(), n_terms))
             order.append(places)
         taken = np.argsort(np.concatenate(order)).tolist()

@@ -15,13 +15,7 @@ from lsr.errors import IndexCorruptError, InputError, NotFoundError, QueryError,
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore
-from lsr.index.collection.retrievers import (
-    DenseRetriever,
-    HybridRetriever,
-    SparseRetriever,
-    check_page,
-    checked_query,
-)
+from lsr.index.collection.retrievers import DenseRetriever, HybridRetriever, SparseRetriever
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.collection.tuned_plan import TunedPlan
@@ -32,6 +26,7 @@ from lsr.index.metadata.refined import Refined, Refiner
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
+from lsr.index.search.query_checks import check_page, checked_query
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
@@ -272,6 +267,7 @@ class CollectionReader:
         collapse: object = None,
         min_score: float | None = None,
         count: bool = False,
+        passages: int = 1,
         after: LastHit | None = None,
         deadline: Deadline | None = None,
     ) -> Answer:
@@ -287,6 +283,7 @@ class CollectionReader:
             sparse_vector, dense_vector: used in place of what the models make of the text; dense:
                 float32, shape (dimension,), brought to unit length where cosines are compared.
             facets, sort, collapse, min_score, count: see `lsr.retrieval.refinement`.
+            passages: of each hit, at most; 1 by default.
             after, deadline: where a list goes on; what begins later is left out, with a warning.
 
         Raises:
@@ -316,7 +313,7 @@ class CollectionReader:
         if not asked.is_plain:
             refined = self._refiner.refine(outcome, allowed, asked, page.stop)
             watch.lap("refine")
-        return self._answer(outcome, refined, asked, page, watch)
+        return self._answer(outcome, refined, asked, page, passages, watch)
 
     @cached_property
     def _refiner(self) -> Refiner:
@@ -353,10 +350,12 @@ class CollectionReader:
         refined: Refined | None,
         asked: Refinement,
         page: slice,
+        passages: int,
         watch: Stopwatch,
     ) -> Answer:
         plan = outcome.plan
-        make = HitMaker(self.store, self.hybrid, self.segment.doc_ids)
+        passages = 0 if self.manifest.passages is None else passages
+        make = HitMaker(self.store, self.hybrid, self.segment.doc_ids, passages)
         if refined is None:
             total = len(outcome.final.rows)
             total = min(total, plan.window) if plan.mode == "hybrid" else total

@@ -14,34 +14,27 @@ from numpy.typing import NDArray
 
 from lsr.datasets.vectors.open import write_vectors
 from lsr.encoders.dense import open_dense_encoder
-from lsr.encoders.dense_recipe import LONGEST, DenseOptions, Similarity, similarity_of
+from lsr.encoders.dense_recipe import DenseOptions, similarity_of
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.errors import IndexVersionError, InputError, QueryError
+from lsr.errors import IndexVersionError, InputError
 from lsr.index.collection.multi_searcher import MultiDenseIndex
 from lsr.index.collection.multi_segment import AnySegment
 from lsr.index.collection.multi_store import AnyStore
-from lsr.index.collection.segment_reader import Searcher
+from lsr.index.collection.segment_reader import AnyDenseIndex, Searcher
 from lsr.index.search.batch import check_k, check_mask
-from lsr.retrieval.dense_index import DenseIndex
+from lsr.index.search.passages import best_places, joined
 from lsr.retrieval.hybrid import HybridQuery, HybridSearcher
 from lsr.retrieval.plan import SearchPlan
 from lsr.retrieval.retriever import Ranking
-from lsr.sparse import CSR, MAX_TERMS, SparseVector
+from lsr.sparse import CSR, SparseVector
 from lsr.types import EncoderIdentity, Query, Run, ScoredDoc
 
 __all__ = [
     "DenseRetriever",
     "HybridRetriever",
     "SparseRetriever",
-    "check_page",
-    "checked_query",
     "open_model",
-    "scaled_vector",
 ]
-
-UNIT_TOLERANCE = 1e-3
-"""A caller's dense query whose length differs more than this from 1 is brought to it."""
-
 
 _SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
 """Pattern of tokens that are not words, as models write them."""
@@ -77,17 +70,44 @@ class SparseRetriever:
         """As `ExactSearcher.score`."""
         return self._searcher.score(query, rows)
 
-    def vectors(self, rows: NDArray[np.int32]) -> CSR:
-        """Documents' vectors, from the store."""
-        return self._store.sparse_vectors(rows.tolist(), self._segment.n_terms)
+    def passage_scores(
+        self, query: SparseVector, rows: NDArray[np.int32]
+    ) -> list[NDArray[np.float32]]:
+        """What the passages of each row add to its score, in their order; see `DenseSide`."""
+        passages, edges = self._segment.passages_of(rows)
+        scores = self._searcher.passage_scores(query, passages)
+        return np.split(scores, edges[1:-1]) if len(rows) else []
+
+    def vectors(self, rows: NDArray[np.int32], query: SparseVector) -> CSR:
+        """Documents' vectors, from the store: of a split one, that of the query's best passage."""
+        n_terms = self._segment.n_terms
+        best, first = self._best(query, rows)
+        if best is first:
+            return self._store.sparse_vectors(rows.tolist(), n_terms)
+        found = self._store.sparse_vectors([*best.tolist(), *first.tolist()], n_terms)
+        whole_from, n = self._segment.whole_from, len(rows)
+        parts = zip(map(found.row, range(n)), map(found.row, range(n, 2 * n)), strict=True)
+        return CSR.from_vectors([joined(*each, whole_from) for each in parts], n_terms)
+
+    def _best(
+        self, query: SparseVector, rows: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The passage of each row that answers a query best, and its first; one where all are."""
+        passages, edges = self._segment.passages_of(rows)
+        first = passages[edges[:-1]]
+        if len(passages) == len(rows):
+            return first, first
+        return passages[best_places(self._searcher.passage_scores(query, passages), edges)], first
 
     def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether documents have any term, shape (n,)."""
         return self._segment.has_terms[rows]
 
     def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
-        """Words that at most a share `max_df` of documents have; tokens that are no words not."""
+        """Words that at most a share `max_df` of passages have; tokens that are no words not."""
         most = max_df * self._segment.n_documents
+        if self._segment.n_passages > self._segment.n_rows > 0:
+            most *= self._segment.n_passages / self._segment.n_rows
         return (self._segment.document_frequency(terms) <= most) & self._is_word[terms]
 
     @cached_property
@@ -97,11 +117,14 @@ class SparseRetriever:
         words = (term[:1] not in "[<" or not _SPECIAL.fullmatch(term) for term in terms)
         return np.fromiter(words, bool, self._encoder.n_terms)
 
-    def document_weights(
-        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
-    ) -> NDArray[np.float32]:
-        """As `ExactSearcher.document_weights`."""
-        return self._searcher.document_weights(terms, rows)
+    def document_weights(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Weights of the query's terms in documents, in the passage that answers it best."""
+        best, first = self._best(query, rows)
+        weights = self._searcher.document_weights(query.terms, best)
+        if best is not first:
+            whole = query.terms >= self._segment.whole_from
+            weights[:, whole] = self._searcher.document_weights(query.terms[whole], first)
+        return weights
 
     def term(self, term: int) -> str:
         """The text of a term."""
@@ -121,7 +144,12 @@ class SparseRetriever:
     def export(self, file: Path, format_name: str | None, rows: NDArray[np.int32]) -> int:
         """Write the vectors of rows to a file; returns the entries. See `CollectionReader`."""
         n_terms = self._encoder.n_terms
-        vectors = self.vectors(rows)._replace(n_terms=n_terms)
+        if self._segment.n_passages != self._segment.n_rows:
+            raise InputError(
+                "documents of this index are split, and such files hold one vector of each; build "
+                "it without passages to export it"
+            )
+        vectors = self._store.sparse_vectors(rows.tolist(), n_terms)
         documents = self._store.documents(rows.tolist())
         write_vectors(
             file,
@@ -158,7 +186,7 @@ class DenseRetriever:
         self,
         identity: EncoderIdentity,
         segment: AnySegment,
-        open_dense_index: Callable[[], DenseIndex | MultiDenseIndex],
+        open_dense_index: Callable[[], AnyDenseIndex | MultiDenseIndex],
         onnx: Path | None = None,
         encoder: DenseEncoder | None = None,
     ) -> None:
@@ -168,7 +196,7 @@ class DenseRetriever:
         self._segment = segment
         self._open_vectors = open_dense_index
         self._onnx = onnx
-        self._index: DenseIndex | MultiDenseIndex | None = None
+        self._index: AnyDenseIndex | MultiDenseIndex | None = None
         self._encoder = encoder
         self._loading = threading.Lock()
 
@@ -186,7 +214,7 @@ class DenseRetriever:
         return self._vectors.is_exact
 
     @property
-    def _vectors(self) -> DenseIndex | MultiDenseIndex:
+    def _vectors(self) -> AnyDenseIndex | MultiDenseIndex:
         if self._index is None:
             with self._loading:
                 if self._index is None:
@@ -227,9 +255,24 @@ class DenseRetriever:
         """As `DenseIndex.score`."""
         return self._vectors.score(query, rows)
 
-    def vectors(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Documents' vectors, shape (n, dimension); zeros where there is none."""
-        return self._segment.dense_vectors(rows)
+    def passage_scores(
+        self, query: NDArray[np.float32], rows: NDArray[np.int32]
+    ) -> list[NDArray[np.float32]]:
+        """Scores of the passages of each row, in their order; see `DenseSide`."""
+        passages, edges = self._segment.passages_of(rows)
+        scores = self._vectors.passage_scores(query, passages)
+        return np.split(scores, edges[1:-1]) if len(rows) else []
+
+    def vectors(self, rows: NDArray[np.int32], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Documents' vectors, shape (n, dimension); zeros where there is none.
+
+        Of a split document, that of the passage that answers the query best.
+        """
+        passages, edges = self._segment.passages_of(rows)
+        if len(passages) > len(rows):
+            scores = self._vectors.passage_scores(query, passages)
+            passages = passages[best_places(scores, edges)]
+        return self._segment.dense_vectors(passages)
 
     def has_vector(self, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Whether documents have a vector, shape (n,)."""
@@ -313,88 +356,3 @@ def open_model(identity: EncoderIdentity, onnx: Path | None) -> DenseEncoder:
             f"{', by its ' * bool(other)}{', '.join(other)}; build the index again"
         )
     return encoder
-
-
-def checked_query(
-    text: str,
-    sparse: SparseVector | None,
-    dense: NDArray[np.float32] | None,
-    side: DenseRetriever | None,
-) -> HybridQuery:
-    """A query as it is searched for; a dense vector is brought to unit length, but for dot.
-
-    Args:
-        side: the collection's dense side, if it has one.
-
-    Raises:
-        QueryError: it is empty, or a vector does not fit the collection.
-    """
-    if not text.strip() and sparse is None and dense is None:
-        raise QueryError("the query is empty; write at least one word")
-    if dense is not None:
-        if side is None:
-            raise QueryError(
-                "the query has a dense vector and this collection has none; leave it out"
-            )
-        if dense.shape != (side.dimension,):
-            raise QueryError(
-                f"the dense vector has shape {dense.shape}; this collection needs "
-                f"{side.dimension} numbers"
-            )
-        if not np.isfinite(dense).all():
-            raise QueryError("the dense vector holds a number that is not finite")
-        try:
-            dense = scaled_vector(dense, side.similarity, UNIT_TOLERANCE)
-        except InputError as error:
-            raise QueryError(str(error)) from error
-    if sparse is not None:
-        try:
-            CSR.from_vectors([sparse], MAX_TERMS)
-        except InputError as error:
-            raise QueryError(f"the sparse vector cannot be searched for: {error}") from error
-    return HybridQuery(text, sparse, dense)
-
-
-def scaled_vector(
-    vector: NDArray[np.float32], similarity: Similarity, tolerance: float = 0.0
-) -> NDArray[np.float32]:
-    """A caller's dense vector as it is compared: at unit length for cosine, as it is for dot.
-
-    Args:
-        vector: finite, shape (dimension,); zeros stay zeros.
-        tolerance: a vector whose length differs less than this from 1 stays as it is.
-
-    Raises:
-        InputError: dot, and the vector is so long that a score may not be a number.
-    """
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if similarity == "dot":
-        if length > LONGEST:
-            raise InputError(
-                f"the dense vector has the length {length:.3g}; give one of {LONGEST:g} at most"
-            )
-        return vector
-    if length == 0 or abs(length - 1) <= tolerance:
-        return vector
-    return (vector / length).astype(np.float32)
-
-
-def check_page(page: slice, window: int | None, n_documents: int) -> None:
-    """Check the places of hits that are asked for.
-
-    Args:
-        window: candidates of a fusion, which no page can reach beyond; None for other searches.
-
-    Raises:
-        QueryError: the page is none, or is beyond the window.
-    """
-    if page.stop - page.start < 1:
-        raise QueryError(f"{page.stop - page.start} hits were asked for; ask for at least 1")
-    if page.start < 0:
-        raise QueryError(f"the offset is {page.start}; it must be 0 or more")
-    reach = min(page.stop, n_documents)
-    if window is not None and reach > window:
-        raise QueryError(
-            f"offset and limit reach hit {page.stop:,} and fusion looks at the best "
-            f"{window:,} of each side; set window to at least {reach:,}, the same on every page"
-        )

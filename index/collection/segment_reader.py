@@ -20,6 +20,7 @@ from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
+from lsr.index.search.passages import PassageDenseIndex, PassageSearcher
 from lsr.index.storage.arrays_file import Bytes, Opener
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord
@@ -32,11 +33,15 @@ from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["Searcher", "SegmentFiles", "SegmentReader", "permanent_files"]
+__all__ = ["AnyDenseIndex", "Searcher", "SegmentFiles", "SegmentReader", "permanent_files"]
 
 
 DOCUMENT_BYTES = 16 * 1024 * 1024
 """Bytes of documents that are remembered for a segment of a service."""
+
+
+AnyDenseIndex = DenseIndex | PassageDenseIndex
+"""Dense search of one segment."""
 
 
 class Searcher(Protocol):
@@ -56,8 +61,12 @@ class Searcher(Protocol):
 
     def score(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]: ...
 
+    def passage_scores(
+        self, query: SparseVector, passages: NDArray[np.int32]
+    ) -> NDArray[np.float32]: ...
+
     def document_weights(
-        self, terms: NDArray[np.int32], rows: NDArray[np.int32]
+        self, terms: NDArray[np.int32], passages: NDArray[np.int32]
     ) -> NDArray[np.float32]: ...
 
     def warm_up(self) -> None: ...
@@ -100,7 +109,7 @@ class SegmentFiles:
         self.blocks = blocks
         self.calibration = calibration
         self._graph = graph
-        self._dense_index: DenseIndex | None = None
+        self._dense_index: AnyDenseIndex | None = None
         self._opening = threading.Lock()
         with ExitStack() as opened:
             opened.callback(store.close)
@@ -166,13 +175,16 @@ class SegmentFiles:
                 residence,
             )
 
-    def dense_index(self) -> DenseIndex:
+    def dense_index(self) -> AnyDenseIndex:
         """Dense search, opened with the first use. Raises UnavailableError without faiss."""
         with self._opening:
             if self._dense_index is None:
                 held = self._graph
                 graph = held if held is None or isinstance(held, np.ndarray) else _path_of(held)
-                self._dense_index = DenseIndex(self.segment.vectors, self.segment.tie_order, graph)
+                segment = self.segment
+                index = DenseIndex(segment.vectors, segment.passage_order, graph)
+                passages = segment.passages
+                self._dense_index = PassageDenseIndex(index, passages) if passages else index
                 self._graph = None
             return self._dense_index
 
@@ -262,8 +274,11 @@ class SegmentReader:
 
         Without a calibrated block index it is exact search by the segment's float lists
         (`lsr.index.kernels.exact`). With one, the block index serves whatever is asked, exact
-        search too, by its own 8-bit lists (`lsr.index.kernels.scan_search`).
+        search too, by its own 8-bit lists (`lsr.index.kernels.scan_search`). Passages have neither:
+        they are searched exactly (`lsr.index.kernels.passages`).
         """
+        if self.segment.passages is not None:
+            return PassageSearcher(self.segment)
         calibration = self.files.calibration
         if self.blocks is None or calibration is None:
             return ExactSearcher(self.segment)
@@ -271,7 +286,7 @@ class SegmentReader:
             self.blocks, self.segment.tie_order, calibration.params, calibration.costs
         )
 
-    def open_dense_index(self) -> DenseIndex:
+    def open_dense_index(self) -> AnyDenseIndex:
         """Dense search over this segment. Raises UnavailableError when faiss is not installed."""
         return self.files.dense_index()
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 from lsr.index.blocks.config import BlockSettings
-from lsr.index.collection.encode import encode_dense, encode_sparse, take_sparse
+from lsr.index.collection.encode import encode_dense, encode_sparse, take_sparse, whole_from
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.indexer.block_builder import build_blocks, typical_config
 from lsr.index.indexer.limits import BuildLimits
@@ -21,6 +21,8 @@ from lsr.index.storage.manifest import SegmentRecord
 from lsr.index.storage.names import GRAPH_FILE, SEGMENT, STORE_FILE, numbered
 from lsr.index.storage.segment import Segment
 from lsr.index.storage.staging import Staging
+from lsr.passages.passage import Split
+from lsr.passages.passage_rows import PassageRows
 from lsr.progress import Progress
 from lsr.retrieval.dense_index import DenseIndex
 from lsr.sparse import CSR
@@ -38,15 +40,19 @@ class SegmentWriter:
     Documents that are read are encoded, and then documents of other segments may be taken over
     with their vectors. Or these are taken over without sparse vectors, and encoded.
 
+    Args:
+        split: gives the passages of documents that are read; default: all stay whole.
+
     Attributes:
         name: the folder's name.
     """
 
-    def __init__(self, staging: Staging, progress: Progress) -> None:
+    def __init__(self, staging: Staging, progress: Progress, split: Split | None = None) -> None:
         self.name = numbered(SEGMENT, staging.generation)
         self._folder = staging.folder / self.name
         self._folder.mkdir()
         self._progress = progress
+        self._split = split
         self._store = StoreWriter(self._folder / STORE_FILE)
         self._sparse: CSR | None = None
         self._dense: list[tuple[NDArray[np.float32], NDArray[np.int32] | None]] = []
@@ -88,7 +94,8 @@ class SegmentWriter:
             InputError: there are none and that is not allowed, an id is empty or repeated, or they
                 cannot be read.
         """
-        for n_read in self._store.add_documents(readable(documents, source), versions):
+        stream = readable(documents, source)
+        for n_read in self._store.add_documents(stream, versions, self._split):
             self._progress("read", n_read, None)
         if not allow_empty:
             self.refuse_empty(source)
@@ -117,7 +124,7 @@ class SegmentWriter:
         """
         with_dense = reader.segment.dimension > 0
         if with_dense:
-            self._dense.append((reader.segment.vectors, rows))
+            self._dense.append((reader.segment.vectors, reader.segment.passages_of(rows)[0]))
         self._sparse = None
         for done in self._store.copy(reader.store, rows, sparse=with_sparse, dense=with_dense):
             self._progress("merge", before + done, total)
@@ -140,7 +147,7 @@ class SegmentWriter:
 
     def finish(
         self,
-        n_terms: int,
+        encoder: Encoder,
         *,
         is_exact: bool,
         blocks: bool | None = None,
@@ -150,9 +157,10 @@ class SegmentWriter:
         """Write the arrays, and close the database.
 
         Args:
-            n_terms: the width of the vocabulary.
+            encoder: of the sparse vectors.
             is_exact: as in `SegmentRecord`.
-            blocks: whether there is a block index; None for large segments only.
+            blocks: whether there is a block index; None for large segments only. Passages have
+                none.
             settings: of building it; default: all by the segment's size.
             limits: of building it; default: those of `BuildLimits`.
 
@@ -162,11 +170,15 @@ class SegmentWriter:
         self._progress("index", 0, None)
         sparse = self._sparse
         if sparse is None:
-            sparse = self._store.sparse_vectors(n_terms)
+            sparse = self._store.sparse_vectors(encoder.n_terms)
         dense = self._dense_vectors()
-        segment = Segment.build(self._store.doc_ids(), sparse, dense)
+        passages = None
+        if self._store.has_passages:
+            starts = np.cumsum([0, *self._store.passage_counts])
+            passages = PassageRows(starts, whole_from(encoder))
+        segment = Segment.build(self._store.doc_ids(), sparse, dense, passages)
         segment.save(self._folder)
-        if blocks or (blocks is None and segment.n_rows >= BLOCKS_FROM):
+        if passages is None and (blocks or (blocks is None and segment.n_rows >= BLOCKS_FROM)):
             config = typical_config(sparse, values="f32")
             if settings is not None:
                 config = settings.over(config)
@@ -179,7 +191,7 @@ class SegmentWriter:
                 progress=self._progress,
             ).save(self._folder)
         if dense is not None:
-            DenseIndex(dense, segment.tie_order).write_graph(self._folder / GRAPH_FILE)
+            DenseIndex(dense, segment.passage_order).write_graph(self._folder / GRAPH_FILE)
         self._store.close()
         record = SegmentRecord(
             name=self.name,

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from lsr.index.collection.multi_searcher import MultiDenseIndex, MultiSearcher
 from lsr.index.collection.multi_segment import AnySegment, MultiSegment
 from lsr.index.collection.multi_store import AnyStore, MultiStore
-from lsr.index.collection.segment_reader import Searcher, SegmentReader
+from lsr.index.collection.segment_reader import AnyDenseIndex, Searcher, SegmentReader
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.resident import Residence
 from lsr.index.storage.tie_order import load_tie_order, tie_order_of
-from lsr.retrieval.dense_index import DenseIndex
 
 __all__ = ["Snapshot", "open_readers"]
+
+OpenDenseIndex = Callable[[], AnyDenseIndex | MultiDenseIndex]
+"""Opens the dense vectors of one segment or of several."""
 
 
 class Snapshot:
@@ -41,7 +43,7 @@ class Snapshot:
         first = self.readers[0]
         self.segment: AnySegment = first.segment
         self.store: AnyStore = first.store
-        self.open_dense_index: Callable[[], DenseIndex | MultiDenseIndex] = first.open_dense_index
+        self.open_dense_index: OpenDenseIndex = first.open_dense_index
         if len(self.readers) > 1 or first.alive is not None:
             order = first.segment.tie_order if tie_order is None else tie_order
             joined = MultiSegment(self.readers, order)

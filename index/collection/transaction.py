@@ -134,6 +134,7 @@ class Transaction:
             progress=self.progress,
             log_seq=log_seq,
             blocks=self.before.blocks,
+            passages=self.before.passages,
         )
 
 

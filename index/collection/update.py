@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsr.encoders.protocols import CorpusEncoder, DenseEncoder, Encoder
+from lsr.encoders.protocols import CorpusEncoder, DenseEncoder, Encoder, TokenizedEncoder
 from lsr.errors import InputError, NotFoundError
-from lsr.index.collection.encode import resumable
+from lsr.index.collection.encode import resumable, splitting
 from lsr.index.collection.encoder_registry import load_encoder, onnx_folder
 from lsr.index.collection.merge_policy import MergePolicy
 from lsr.index.collection.retrievers import open_model
@@ -23,6 +23,7 @@ from lsr.index.collection.transaction import Transaction, transaction
 from lsr.index.indexer.limits import BuildLimits
 from lsr.index.storage.known_documents import KnownDocuments
 from lsr.index.storage.manifest import Manifest
+from lsr.passages.passage import Split
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -118,7 +119,7 @@ def add_documents(
     """
     with (
         transaction(collection, progress) as change,
-        SegmentWriter(change.staging, progress) as draft,
+        SegmentWriter(change.staging, progress, _split(change, collection, dense)) as draft,
     ):
         known = _known(change)
         if vectors is None and versions is None:
@@ -176,7 +177,7 @@ def sync_documents(
     """
     with (
         transaction(collection, progress) as change,
-        SegmentWriter(change.staging, progress) as draft,
+        SegmentWriter(change.staging, progress, _split(change, collection, dense)) as draft,
     ):
         known = _known(change)
         draft.read(known.changed(documents), source, allow_empty=True)
@@ -274,7 +275,7 @@ def merge_segments(
                 draft.encode_sparse(encoder)
             folder = change.save_encoder(encoder)
             new = draft.finish(
-                encoder.n_terms,
+                encoder,
                 is_exact=True,
                 blocks=change.had_blocks(),
                 settings=change.block_settings(),
@@ -327,7 +328,7 @@ def _publish(
         merged = (policy or MergePolicy()).chosen(change.records(), n_new)
         change.merge(merged, draft, with_sparse=True)
         segment = draft.finish(
-            encoder.n_terms,
+            encoder,
             is_exact=False,
             blocks=change.had_blocks(),
             settings=change.block_settings(),
@@ -335,6 +336,16 @@ def _publish(
         )
         manifest = change.commit(segment, (encoder, folder), forget_kept=True, log_seq=log_seq)
     return manifest, replaced, len(merged)
+
+
+def _split(change: Transaction, collection: Path, dense: DenseEncoder | None) -> Split | None:
+    """What splits the documents of a collection; None where they stay whole."""
+    if change.before.passages is None:
+        return None
+    encoder = load_encoder(collection, change.before)
+    if not isinstance(encoder, TokenizedEncoder):
+        dense = _model(collection, change, dense)
+    return splitting(change.before.passages, encoder, dense)
 
 
 def _known(change: Transaction) -> KnownDocuments:

@@ -6,7 +6,7 @@ document is copied a few times at most.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from lsr.index.collection.segment_reader import SegmentFiles, SegmentReader
 from lsr.index.live.encoding import dense_of, sparse_of
 from lsr.index.live.log import Entry
+from lsr.index.live.passaged import passage_rows, split_of
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.document_store_writer import StoreWriter
 from lsr.index.storage.manifest import SegmentRecord
 from lsr.index.storage.segment import Segment
+from lsr.passages.passage import Passage
 from lsr.sparse import CSR
 from lsr.types import Document
 
@@ -95,8 +97,10 @@ class Buffer:
         documents = [entry.document for entry in entries]
         sparse = sparse_of(entries, n_terms)
         dense = dense_of(entries, self._dimension) if self._dimension else None
-        store = _store(documents, [entry.seq for entry in entries], sparse, dense)
-        segment = Segment.build([document.doc_id for document in documents], sparse, dense)
+        split = split_of(entries)
+        store = _store(documents, [entry.seq for entry in entries], split, sparse, dense)
+        doc_ids = [document.doc_id for document in documents]
+        segment = Segment.build(doc_ids, sparse, dense, passage_rows(entries))
         record = SegmentRecord(
             name=f"buffer-{entries[-1].seq}",
             n_rows=len(entries),
@@ -126,12 +130,14 @@ def _without(chunk: _Chunk, newest: dict[str, int], changed: set[str]) -> _Chunk
 def _store(
     documents: Sequence[Document],
     versions: Sequence[int],
+    split: Mapping[str, Sequence[Passage]],
     sparse: CSR,
     dense: NDArray[np.float32] | None,
 ) -> DocumentStore:
     """A database in memory."""
     writer = StoreWriter(None)
-    for _ in writer.add_documents(documents, versions):
+    passages = (lambda document: split.get(document.doc_id, ())) if split else None
+    for _ in writer.add_documents(documents, versions, passages):
         pass
     writer.add_sparse(sparse)
     if dense is not None:

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from lsr.encoders.dense_recipe import Similarity
 from lsr.encoders.protocols import DenseEncoder, Encoder, LearningEncoder
 from lsr.errors import InputError, ModelError
-from lsr.index.collection.retrievers import scaled_vector
+from lsr.index.collection.encode import encoded_texts, whole_from
 from lsr.index.live.log import Entry, Vectors
 from lsr.index.live.operation import Operation
+from lsr.index.live.passaged import Passaged, lengths_of
+from lsr.index.search.query_checks import scaled_vector
+from lsr.passages.passage import Split, passaged_text
 from lsr.sparse import CSR
 
 __all__ = ["Given", "checked_given", "dense_of", "encoded", "given_of", "learn", "sparse_of"]
@@ -39,6 +42,7 @@ def encoded(
     dense: DenseEncoder | None,
     dimension: int,
     similarity: Similarity = "cosine",
+    split: Split | None = None,
 ) -> list[Vectors]:
     """The vectors of operations, in their order.
 
@@ -49,6 +53,7 @@ def encoded(
         dense: the dense model; None where no text needs it.
         dimension: of the dense vectors; 0 without a dense side.
         similarity: by which they are compared.
+        split: gives the passages of a document; one with vectors of the caller's stays whole.
 
     Raises:
         ModelError: a model gave numbers that cannot be indexed.
@@ -56,12 +61,17 @@ def encoded(
     newest = {entry.doc_id: entry.seq for entry in entries}
     puts = [each for each in entries if each.body is not None and newest[each.doc_id] == each.seq]
     given = {entry.seq: _given(entry, encoder, dimension, similarity) for entry in puts}
-    texts = {entry.seq: entry.document.full_text for entry in puts}
+    passages = {
+        entry.seq: tuple(split(entry.document)) if split and entry.given is None else ()
+        for entry in puts
+    }
+    texts = {entry.seq: passaged_text(entry.document, passages[entry.seq]) for entry in puts}
     sparse_parts: dict[int, tuple[bytes, bytes]] = {}
     dense_parts: dict[int, bytes] = {}
+    noted: dict[int, bytes] = {}
     own = [entry.seq for entry in puts if given[entry.seq].terms is None]
     if own:
-        vectors = encoder.encode_corpus([[texts[seq] for seq in own]])
+        vectors = encoded_texts(encoder, [texts[seq] for seq in own])
         try:
             vectors.validate()
         except InputError as error:
@@ -69,20 +79,30 @@ def encoded(
                 f"the sparse encoder {encoder.identity.name!r} gave vectors that cannot be "
                 f"indexed ({error}); the documents are kept and wait, so check the model"
             ) from error
-        for row, seq in enumerate(own):
-            vector = vectors.row(row)
-            sparse_parts[seq] = _bytes(vector.terms, vector.weights)
+        row = 0
+        for seq in own:
+            last = row + len(texts[seq].passages)
+            part = slice(vectors.indptr[row], vectors.indptr[last])
+            sparse_parts[seq] = _bytes(vectors.terms[part], vectors.weights[part])
+            if passages[seq]:
+                lengths = tuple(np.diff(vectors.indptr[row : last + 1]).tolist())
+                split_up = Passaged(passages[seq], lengths, whole_from(encoder))
+                noted[seq] = split_up.to_bytes()
+            row = last
     asked = [entry.seq for entry in puts if given[entry.seq].dense is None] if dimension else []
     if asked:
         assert dense is not None
-        matrix = dense.encode_documents([texts[seq] for seq in asked])
+        matrix = dense.encode_documents([part for seq in asked for part in texts[seq].passages])
         if not np.isfinite(matrix).all():
             raise ModelError(
                 f"the dense model {dense.identity.name!r} gave numbers that are not finite; the "
                 "documents are kept and wait, so check the model"
             )
-        for row, seq in enumerate(asked):
-            dense_parts[seq] = matrix[row].astype("<f4").tobytes()
+        row = 0
+        for seq in asked:
+            last = row + len(texts[seq].passages)
+            dense_parts[seq] = matrix[row:last].astype("<f4").tobytes()
+            row = last
     for seq, each in given.items():
         if each.terms is not None and each.weights is not None:
             sparse_parts[seq] = _bytes(each.terms, each.weights)
@@ -93,7 +113,14 @@ def encoded(
     for entry in entries:
         terms, weights = sparse_parts.get(entry.seq, (None, None))
         found.append(
-            Vectors(entry.seq, terms, weights, dense_parts.get(entry.seq), entry.seq in learned)
+            Vectors(
+                entry.seq,
+                terms,
+                weights,
+                dense_parts.get(entry.seq),
+                entry.seq in learned,
+                noted.get(entry.seq),
+            )
         )
     return found
 
@@ -167,21 +194,22 @@ def _given(entry: Entry, encoder: Encoder, dimension: int, similarity: Similarit
 
 
 def sparse_of(entries: Sequence[Entry], n_terms: int) -> CSR:
-    """The sparse vectors of entries, one row each."""
-    indptr = np.zeros(len(entries) + 1, np.int64)
-    np.cumsum([len(entry.terms or b"") // 4 for entry in entries], out=indptr[1:])
+    """The sparse vectors of entries, a row for each passage."""
+    indptr = np.concatenate([[0], np.cumsum(lengths_of(entries))]).astype(np.int64)
     terms = np.frombuffer(b"".join(entry.terms or b"" for entry in entries), "<i4")
     weights = np.frombuffer(b"".join(entry.weights or b"" for entry in entries), "<f4")
     return CSR(indptr, terms.astype(np.int32), weights.astype(np.float32), n_terms)
 
 
 def dense_of(entries: Sequence[Entry], dimension: int) -> NDArray[np.float32]:
-    """The dense vectors of entries, shape (n_entries, dimension); zeros where there is none."""
-    vectors = np.zeros((len(entries), dimension), np.float32)
-    for row, entry in enumerate(entries):
-        if entry.dense is not None:
-            vectors[row] = np.frombuffer(entry.dense, "<f4")
-    return vectors
+    """The dense vectors of entries, a row for each passage; zeros where there is none."""
+    parts = [np.zeros((0, dimension), np.float32)]
+    for entry in entries:
+        if entry.dense is None:
+            parts.append(np.zeros((1, dimension), np.float32))
+        else:
+            parts.append(np.frombuffer(entry.dense, "<f4").reshape(-1, dimension))
+    return np.concatenate(parts)
 
 
 def _bytes(terms: NDArray[np.int32], weights: NDArray[np.float32]) -> tuple[bytes, bytes]:

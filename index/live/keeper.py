@@ -18,6 +18,7 @@ from pathlib import Path
 from lsr.encoders.dense_recipe import similarity_of
 from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, TaskCancelledError
+from lsr.index.collection.encode import splitting
 from lsr.index.live.encoding import encoded
 from lsr.index.live.follower import Follower
 from lsr.index.live.log import Entry, OperationLog, Vectors
@@ -177,7 +178,9 @@ class Keeper:
         dimension = follower.published.segment.dimension
         dense = follower.published.dense.model if dimension else None
         try:
-            vectors = encoded(entries, encoder, dense, dimension, similarity_of(manifest.dense))
+            split = splitting(manifest.passages, encoder, dense)
+            similarity = similarity_of(manifest.dense)
+            vectors = encoded(entries, encoder, dense, dimension, similarity, split)
         except BaseException:
             follower.reset()  # it may have learned from some of them
             raise
@@ -267,6 +270,7 @@ def _with(entries: Sequence[Entry], vectors: Sequence[Vectors]) -> list[Entry]:
             weights=made.weights,
             dense=made.dense,
             learned=int(made.learned),
+            passages=made.passages,
         )
         for entry, made in parts
     ]

@@ -52,6 +52,8 @@ class Entry:
         terms, weights, dense: its vectors in little-endian bytes (int32, float32, float32), where
             they are made; None for deletions, and for versions that were replaced meanwhile.
         learned: whether the encoder has learned from it.
+        passages: where its vectors are of passages, one after the other: which, as
+            `lsr.index.live.passaged` writes them.
     """
 
     seq: int
@@ -62,6 +64,7 @@ class Entry:
     weights: bytes | None = None
     dense: bytes | None = None
     learned: int = 0
+    passages: bytes | None = None
 
     @cached_property
     def document(self) -> Document:
@@ -78,6 +81,7 @@ class Vectors:
     weights: bytes | None
     dense: bytes | None
     learned: bool
+    passages: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -185,14 +189,14 @@ class OperationLog(LogDatabase):
     def entries(self, after: int, until: int, limit: int = -1) -> list[Entry]:
         """Operations with numbers above `after`, up to `until`, in order; at most `limit`."""
         lines = self.all(
-            "SELECT seq, doc_id, body, given, crc, terms, weights, dense, learned, vectors_crc "
-            "FROM operations WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            "SELECT seq, doc_id, body, given, crc, terms, weights, dense, learned, passages, "
+            "vectors_crc FROM operations WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
             (after, until, limit),
         )
         found = []
         for line in lines:
             *fields, crc = self._checked(line)
-            if _sum_of_vectors(*fields[4:7]) != crc:
+            if _sum_of_vectors(*fields[4:7], fields[8]) != crc:
                 raise self.damaged(f"the vectors of operation {fields[0]} have changed")
             found.append(Entry(*fields))
         return found
@@ -205,7 +209,8 @@ class OperationLog(LogDatabase):
                 each.weights,
                 each.dense,
                 each.learned,
-                _sum_of_vectors(each.terms, each.weights, each.dense),
+                _sum_of_vectors(each.terms, each.weights, each.dense, each.passages),
+                each.passages,
                 each.seq,
             )
             for each in vectors
@@ -213,7 +218,7 @@ class OperationLog(LogDatabase):
         with self.transaction(durable=False) as connection:
             connection.executemany(
                 "UPDATE operations SET terms = ?, weights = ?, dense = ?, learned = ?, "
-                "vectors_crc = ? WHERE seq = ?",
+                "vectors_crc = ?, passages = ? WHERE seq = ?",
                 lines,
             )
             connection.execute(
@@ -234,7 +239,7 @@ class OperationLog(LogDatabase):
         with self.transaction() as connection:
             connection.execute(
                 "UPDATE operations SET terms = NULL, weights = NULL, dense = NULL, learned = 0, "
-                "vectors_crc = 0 WHERE seq > ?",
+                "vectors_crc = 0, passages = NULL WHERE seq > ?",
                 (after,),
             )
             connection.execute("UPDATE state SET value = ? WHERE name = 'encoded'", (after,))
@@ -285,6 +290,9 @@ def operation_checksum(seq: int, doc_id: str, body: bytes | None, given: str | N
     return crc if given is None else zlib.crc32(given.encode(), crc)
 
 
-def _sum_of_vectors(terms: bytes | None, weights: bytes | None, dense: bytes | None) -> int:
-    """CRC-32 of vectors; 0 where there are none."""
-    return zlib.crc32(dense or b"", zlib.crc32(weights or b"", zlib.crc32(terms or b"")))
+def _sum_of_vectors(*parts: bytes | None) -> int:
+    """CRC-32 of vectors, and of which passages they are; 0 where there are none."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part or b"", crc)
+    return crc

@@ -28,7 +28,8 @@ CREATE TABLE IF NOT EXISTS operations (
     weights BLOB,
     dense BLOB,
     learned INTEGER NOT NULL DEFAULT 0,
-    vectors_crc INTEGER NOT NULL DEFAULT 0
+    vectors_crc INTEGER NOT NULL DEFAULT 0,
+    passages BLOB
 );
 CREATE INDEX IF NOT EXISTS operations_by_id ON operations (doc_id, seq);
 CREATE TABLE IF NOT EXISTS encoders (seq INTEGER NOT NULL, sha256 TEXT NOT NULL,
@@ -183,6 +184,9 @@ def _make(connection: sqlite3.Connection) -> None:
             time.sleep(0.01)
     tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'state'"
     if connection.execute(tables).fetchone() == (1,):
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(operations)")]
+        if "passages" not in columns:  # of a log that was made before there were passages
+            connection.execute("ALTER TABLE operations ADD COLUMN passages BLOB")
         return
     connection.executescript(
         f"BEGIN IMMEDIATE; {_SCHEMA}"

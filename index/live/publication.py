@@ -14,8 +14,11 @@ from lsr.index.collection.transaction import Transaction, transaction
 from lsr.index.live.encoding import dense_of, learn, sparse_of
 from lsr.index.live.log import LOG_FILE, Entry, OperationLog
 from lsr.index.live.operation import document_of
+from lsr.index.live.passaged import split_of
 from lsr.index.storage.manifest import Manifest
+from lsr.passages.passage import Passage
 from lsr.progress import Progress, no_progress
+from lsr.types import Document
 
 __all__ = ["publish_log"]
 
@@ -77,7 +80,12 @@ def _published(
         return change.commit(encoder=(encoder, folder), log_seq=seq)
     if any(entry.terms is None for entry in puts):
         raise InputError("an operation of the log has no vectors yet; publish it later")
-    with SegmentWriter(change.staging, change.progress) as draft:
+    passages = split_of(puts)
+
+    def split(document: Document) -> tuple[Passage, ...]:
+        return passages.get(document.doc_id, ())
+
+    with SegmentWriter(change.staging, change.progress, split) as draft:
         documents = (document_of(entry.doc_id, entry.body or b"") for entry in puts)
         draft.read(documents, "the log", [entry.seq for entry in puts])
         draft.encode_sparse(encoder, sparse_of(puts, encoder.n_terms))
@@ -87,7 +95,7 @@ def _published(
         merged = policy.chosen(change.records(), len(puts))
         change.merge(merged, draft, with_sparse=True)
         new = draft.finish(
-            encoder.n_terms,
+            encoder,
             is_exact=False,
             blocks=change.had_blocks(),
             settings=change.block_settings(),

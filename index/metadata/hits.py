@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.index.metadata.found_passages import PassagesByRow, found_passages
 from lsr.index.metadata.refined import Refined
-from lsr.retrieval.answer import Collapsed, Hit
+from lsr.retrieval.answer import Collapsed, FoundPassage, Hit
 from lsr.retrieval.explanation import Explanation, explain_rows
 from lsr.retrieval.hybrid import HybridResult, HybridSearcher
 from lsr.retrieval.refinement import Refinement
@@ -20,7 +21,7 @@ from lsr.types import Document
 __all__ = ["DocumentsByRow", "HitMaker"]
 
 
-class DocumentsByRow(Protocol):
+class DocumentsByRow(PassagesByRow, Protocol):
     """Documents of a collection."""
 
     def documents(self, rows: Sequence[int]) -> list[Document]:
@@ -35,6 +36,7 @@ class HitMaker:
         store: the documents.
         hybrid: what the searches come from.
         doc_ids: identifiers of rows.
+        passages: of each hit, at most; 0 for none.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class HitMaker:
         store: DocumentsByRow,
         hybrid: HybridSearcher,
         doc_ids: Callable[[NDArray[np.int32]], list[str]],
+        passages: int = 0,
     ) -> None:
         self._store = store
         self._hybrid = hybrid
         self._doc_ids = doc_ids
+        self._most = passages
 
     def hits(
         self,
@@ -56,11 +60,15 @@ class HitMaker:
     ) -> tuple[Hit, ...]:
         """Hits of rows; with explanations, of candidates, if the plan has them."""
         documents = self._store.documents(rows.tolist())
+        found: Sequence[tuple[FoundPassage, ...]] = [()] * len(rows)
+        if self._most:
+            found = found_passages(self._store, self._hybrid, outcome, rows, documents, self._most)
         watch.lap("fetch")
         told: Sequence[Explanation | None] = [None] * len(rows)
         if outcome.plan.explain != "none":
             told = explain_rows(self._hybrid, outcome, rows, self._doc_ids)
-        return tuple(map(Hit, documents, scores.tolist(), told))
+        parts = zip(documents, scores.tolist(), told, found, strict=True)
+        return tuple(Hit(*each[:3], passages=each[3]) for each in parts)
 
     def refined(
         self,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lsr.errors import IndexCorruptError
 from lsr.index.kernels.exact import add_scores
 from lsr.index.search.batch import plain
+from lsr.index.search.passages import PassageSearcher
 from lsr.index.storage.segment import Segment
 from lsr.sparse import SparseVector
 
@@ -33,6 +34,11 @@ def all_scores(segments: Sequence[Segment], query: SparseVector) -> NDArray[np.f
     first = 0
     for segment in segments:
         part = scores[first : first + segment.n_rows]
+        if segment.passages is not None:
+            rows = np.arange(segment.n_rows, dtype=np.int32)
+            part[:] = PassageSearcher(segment).score(SparseVector(terms, weights), rows)
+            first += segment.n_rows
+            continue
         lists = (segment.list_indptr, segment.list_rows, segment.list_weights)
         if not add_scores(terms, weights, *lists, part):
             raise IndexCorruptError(

@@ -65,6 +65,12 @@ class AutoSearcher:
         """As `ExactSearcher.score`."""
         return self.blocks.score(query, rows)
 
+    def passage_scores(
+        self, query: SparseVector, passages: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `score`: every document is its one passage."""
+        return self.score(query, passages)
+
     def document_weights(
         self, terms: NDArray[np.int32], rows: NDArray[np.int32]
     ) -> NDArray[np.float32]:

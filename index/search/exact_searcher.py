@@ -35,13 +35,13 @@ class ExactSearcher:
     def __init__(self, segment: Segment, *, window: int = WINDOW) -> None:
         if window < 1:
             raise ValueError(f"a window of {window} documents; at least 1 is needed")
-        self._n_documents = segment.n_documents
+        self._n_documents = segment.n_passages
         self._lists = (
             segment.list_indptr,
             segment.list_rows,
             segment.list_weights,
-            segment.tie_order,
-            frozen(np.argsort(segment.tie_order).astype(np.int32)),
+            segment.passage_order,
+            frozen(np.argsort(segment.passage_order).astype(np.int32)),
         )
         self._window = window
 
@@ -94,6 +94,12 @@ class ExactSearcher:
         vector = (np.array(query.terms), np.array(query.weights))
         score_rows(*vector, np.array(rows), *self._lists[:3], scores)
         return scores
+
+    def passage_scores(
+        self, query: SparseVector, passages: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `score`: every document is its one passage."""
+        return self.score(query, passages)
 
     def document_weights(
         self, terms: NDArray[np.int32], rows: NDArray[np.int32]

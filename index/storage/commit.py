@@ -33,6 +33,7 @@ def commit(
     progress: Progress,
     log_seq: int | None = None,
     blocks: dict[str, Any] | None = None,
+    passages: dict[str, int] | None = None,
 ) -> Manifest:
     """Make a generation of segments visible, new ones and those of the generation before.
 
@@ -45,7 +46,7 @@ def commit(
         forget_kept: as `Staging.commit`.
         log_seq: the last operation of the log that these segments hold; by default that of the
             generation before.
-        blocks: as in `Manifest`.
+        blocks, passages: as in `Manifest`.
 
     Raises:
         InputError: more rows than fit.
@@ -82,6 +83,7 @@ def commit(
         files=dict(sorted((files | record_files(staging.folder)).items())),
         log_seq=log_seq,
         blocks=blocks,
+        passages=passages,
     )
     progress("publish", 0, None)
     staging.commit(manifest, forget_kept=forget_kept)

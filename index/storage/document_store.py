@@ -11,22 +11,26 @@ from sys import getsizeof
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.bounded_memory import BoundedMemory
 from lsr.errors import IndexCorruptError
 from lsr.files import is_text
 from lsr.index.storage.row_checksums import document_checksum, field_checksum, vector_checksum
+from lsr.passages.passage import Passage, unpacked
 from lsr.sparse import CSR
 from lsr.types import Document
 
-__all__ = ["CHECKED_METADATA", "FLAT_METADATA", "DocumentStore", "Table"]
+__all__ = ["CHECKED_METADATA", "FLAT_METADATA", "WITH_PASSAGES", "DocumentStore", "Table"]
 
 FLAT_METADATA = 1
 """SQLite's `user_version` of databases whose metadata lines have nested fields by dotted names."""
 CHECKED_METADATA = 2
 """The same of those that have a checksum for each field, too."""
+WITH_PASSAGES = 3
+"""The same of those that have a table of passages, whose numbers vectors then go by."""
 
-Table = Literal["documents", "metadata", "sparse_vectors", "dense_vectors"]
+Table = Literal["documents", "passages", "metadata", "sparse_vectors", "dense_vectors"]
 
 _BATCH = 1_000
 _SAMPLES = 100
@@ -41,6 +45,7 @@ _TYPES = (('"', "#"), ("-", ":"), ("f", "g"), ("t", "u"))
 
 _KEYS: dict[Table, str] = {
     "documents": "row",
+    "passages": "row",
     "metadata": "field, value, row",
     "sparse_vectors": "row",
     "dense_vectors": "row",
@@ -99,6 +104,7 @@ class DocumentStore:
         self._has_checksums = names == _CHECKED
         (version,) = self._one("PRAGMA user_version", ())
         self.is_flat = version >= FLAT_METADATA
+        self.has_passages = version >= WITH_PASSAGES
         self._field_checksums: dict[str, int] | None = None
         if version >= CHECKED_METADATA:
             self._field_checksums = dict(self._all("SELECT field, crc FROM metadata_fields", ()))
@@ -146,8 +152,31 @@ class DocumentStore:
         found = self._by_row(f"SELECT {columns} FROM documents", rows)
         return [self._document(found[row]) for row in rows]
 
+    def passages(self, rows: Sequence[int]) -> list[tuple[Passage, ...]]:
+        """The passages of rows, in their order; none of a document that was not split.
+
+        Raises:
+            IndexCorruptError: they have changed since they were written.
+        """
+        if not self.has_passages:
+            return [()] * len(rows)
+        found = self._by_row("SELECT * FROM passages", rows, may_lack=True)
+        return [self._passages(found[row]) if row in found else () for row in rows]
+
+    def passage_counts(self) -> NDArray[np.int64]:
+        """Number of passages of each row, at least 1, shape (n_documents,)."""
+        counts = np.ones(self.n_documents, np.int64)
+        if self.has_passages:
+            lines = self._all("SELECT row, length(spans) / 8 FROM passages", ())
+            counts[[row for row, _ in lines]] = [count for _, count in lines]
+        return counts
+
+    def _passages(self, line: tuple[Any, ...]) -> tuple[Passage, ...]:
+        _, spans, headings = self._checked("passages", line)
+        return unpacked(spans, headings)
+
     def sparse_vectors(self, rows: Sequence[int], n_terms: int) -> CSR:
-        """The sparse vectors of rows, in their order.
+        """The sparse vectors of rows, or of passages where documents have several, in their order.
 
         Args:
             n_terms: the width of the vocabulary.
@@ -294,7 +323,9 @@ class DocumentStore:
             raise self._changed(table, line)
         return tuple(fields)
 
-    def _by_row(self, statement: str, rows: Sequence[int]) -> dict[int, tuple[Any, ...]]:
+    def _by_row(
+        self, statement: str, rows: Sequence[int], *, may_lack: bool = False
+    ) -> dict[int, tuple[Any, ...]]:
         """Lines that begin with their row, by it. Raises IndexCorruptError when one is missing."""
         found: dict[int, tuple[Any, ...]] = {}
         for start in range(0, len(rows), _BATCH):  # a statement takes no more variables
@@ -302,7 +333,7 @@ class DocumentStore:
             marks = ", ".join("?" * len(part))
             for line in self._all(f"{statement} WHERE row IN ({marks})", part):
                 found[line[0]] = line
-        if any(row not in found for row in rows):
+        if not may_lack and any(row not in found for row in rows):
             raise self._incomplete()
         return found
 
@@ -324,7 +355,8 @@ class DocumentStore:
 
     def _changed(self, table: Table, line: tuple[Any, ...]) -> IndexCorruptError:
         name = f" {str(line[1])[:60]!r}" if table == "documents" else ""
-        what = "document" if table == "documents" else "vector of the document"
+        names = {"documents": "document", "passages": "passages of the document"}
+        what = names.get(table, "vector of the document")
         return IndexCorruptError(
             f"{self._path}: the {what}{name} in row {line[0]} has changed since it was written; "
             "restore the file from a copy, or build again"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice, pairwise
 from operator import itemgetter
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, InputError, StorageError
 from lsr.files import is_text
-from lsr.index.storage.document_store import CHECKED_METADATA, DocumentStore, Table
+from lsr.index.storage.document_store import WITH_PASSAGES, DocumentStore, Table
 from lsr.index.storage.row_checksums import document_checksum, field_checksum, vector_checksum
+from lsr.passages.passage import Passage, PassagedText, Split, packed, passaged_text, unpacked
 from lsr.retrieval.scalar import canonical, flat_values
 from lsr.sparse import CSR
 from lsr.types import Document
@@ -28,7 +30,7 @@ from lsr.types import Document
 __all__ = ["StoreWriter", "readable", "repeated_id", "stored_fields"]
 
 _SCHEMA = f"""
-PRAGMA user_version = {CHECKED_METADATA};
+PRAGMA user_version = {WITH_PASSAGES};
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY,
     doc_id TEXT NOT NULL UNIQUE,
@@ -36,6 +38,12 @@ CREATE TABLE documents (
     text TEXT NOT NULL,
     metadata TEXT NOT NULL,
     version INTEGER NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY,
+    spans BLOB NOT NULL,
+    headings BLOB NOT NULL,
     crc INTEGER NOT NULL
 );
 CREATE TABLE metadata (
@@ -59,6 +67,7 @@ CREATE TABLE dense_vectors (
 """
 _INSERT: dict[Table, str] = {
     "documents": "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "passages": "INSERT INTO passages VALUES (?, ?, ?, ?)",
     "metadata": "INSERT INTO metadata VALUES (?, ?, ?)",
     "sparse_vectors": "INSERT INTO sparse_vectors VALUES (?, ?, ?, ?)",
     "dense_vectors": "INSERT INTO dense_vectors VALUES (?, ?, ?)",
@@ -78,6 +87,7 @@ class StoreWriter:
 
     def __init__(self, path: Path | None) -> None:
         self.n_documents = 0
+        self._counts = array("q")
         with _refusals():
             self._connection = sqlite3.connect(
                 path or ":memory:", isolation_level=None, check_same_thread=path is not None
@@ -88,11 +98,15 @@ class StoreWriter:
             self._connection.execute("BEGIN")
 
     def add_documents(
-        self, documents: Iterable[Document], versions: Iterable[int] | None = None
+        self,
+        documents: Iterable[Document],
+        versions: Iterable[int] | None = None,
+        split: Split | None = None,
     ) -> Iterator[int]:
         """Store documents as rows 0, 1, 2 …, yielding how many there are after each batch.
 
         Args:
+            split: gives the passages of a document; default: all stay whole.
             versions: one for each document, as `DocumentStore.versions` has them; default: 0.
 
         Raises:
@@ -108,6 +122,7 @@ class StoreWriter:
         while batch := list(islice(stream, _BATCH)):
             for document, version in batch:
                 self._add(document, version)
+                self._add_passages(split(document) if split is not None else ())
             yield self.n_documents
 
     def _add(self, document: Document, version: int) -> None:
@@ -123,11 +138,40 @@ class StoreWriter:
             self._connection.executemany(_INSERT["metadata"], lines)
         self.n_documents += 1
 
+    def _add_passages(self, passages: Sequence[Passage]) -> None:
+        """Those of the document that was added last."""
+        row = len(self._counts)
+        self._counts.append(max(1, len(passages)))
+        if len(passages) > 1:
+            self._execute(_INSERT["passages"], _summed("passages", (row, *packed(passages))))
+
+    @property
+    def passage_counts(self) -> NDArray[np.int64]:
+        """Number of passages of each row, at least 1, shape (n_documents,)."""
+        return np.array(self._counts, np.int64)
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether any document has several."""
+        return max(self._counts, default=1) > 1
+
     def texts(self) -> Iterator[list[str]]:
         """Texts as encoders see them, in row order, in batches."""
         cursor = self._connection.execute("SELECT title, text FROM documents ORDER BY row")
         while batch := cursor.fetchmany(_BATCH):
             yield [Document("", text, title).full_text for title, text in batch]
+
+    def passaged_texts(self) -> Iterator[list[PassagedText]]:
+        """Texts with those of their passages, in row order, in batches."""
+        cursor = self._connection.execute(
+            "SELECT title, text, spans, headings FROM documents LEFT JOIN passages USING (row) "
+            "ORDER BY row"
+        )
+        while batch := cursor.fetchmany(_BATCH):
+            yield [
+                passaged_text(Document("", text, title), unpacked(spans, headings))
+                for title, text, spans, headings in batch
+            ]
 
     def doc_ids(self) -> list[str]:
         """All ids in row order."""
@@ -135,7 +179,7 @@ class StoreWriter:
         return [doc_id for (doc_id,) in rows]
 
     def add_sparse(self, documents: CSR) -> None:
-        """Store the sparse vector of each row: terms int32, weights float32, little-endian."""
+        """Store the sparse vector of each passage: terms int32, weights float32, little-endian."""
         vectors = (documents.row(row) for row in range(documents.n_rows))
         lines = (
             (row, vector.terms.astype("<i4").tobytes(), vector.weights.astype("<f4").tobytes())
@@ -144,7 +188,7 @@ class StoreWriter:
         self._add_vectors("sparse_vectors", lines)
 
     def add_dense(self, vectors: NDArray[np.float32]) -> None:
-        """Store the dense vector of each row: float32, little-endian."""
+        """Store the dense vector of each passage: float32, little-endian."""
         lines = ((row, vector.astype("<f4").tobytes()) for row, vector in enumerate(vectors))
         self._add_vectors("dense_vectors", lines)
 
@@ -170,14 +214,22 @@ class StoreWriter:
         first = self.n_documents
         wanted = np.full(store.n_documents, -1, np.int64)
         wanted[np.sort(rows)] = first + np.arange(len(rows))
-        places = wanted.tolist()
+        counts = store.passage_counts()
+        taken = np.repeat(wanted >= 0, counts)
+        of_passages = np.full(len(taken), -1, np.int64)
+        of_passages[taken] = sum(self._counts) + np.arange(np.count_nonzero(taken))
+        self._counts.extend(counts[np.sort(rows)].tolist())
+        by_row, by_passage = wanted.tolist(), of_passages.tolist()
         tables: list[Table] = ["documents", "metadata"]
+        if store.has_passages:
+            tables.append("passages")
         if sparse:
             tables.append("sparse_vectors")
         if dense:
             tables.append("dense_vectors")
         for table in tables:
             at = 2 if table == "metadata" else 0
+            places = by_passage if table.endswith("vectors") else by_row
             lines = (
                 _summed(table, (*line[:at], places[line[at]], *line[at + 1 :]))
                 for line in (_nested_lines(store) if table == "metadata" else store.lines(table))
@@ -200,7 +252,7 @@ class StoreWriter:
             ) from error
 
     def sparse_vectors(self, n_terms: int) -> CSR:
-        """All sparse vectors that were stored, in row order; the width is `n_terms`."""
+        """All sparse vectors that were stored, in their order; the width is `n_terms`."""
         lengths = self._connection.execute(
             "SELECT length(terms) / 4 FROM sparse_vectors ORDER BY row"
         ).fetchall()

@@ -86,6 +86,7 @@ class Manifest:
         log_seq: the last operation of the log that this generation holds; 0 without a log.
         blocks: choices of how blocks are built, by name, that every later segment keeps to; None
             where there are none.
+        passages: choices of how long documents are split, by name; None where all stay whole.
         format_version: of the file it was read from; it is written in the newest.
     """
 
@@ -101,6 +102,7 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
     log_seq: int = 0
     blocks: dict[str, Any] | None = None
+    passages: dict[str, int] | None = None
     format_version: int = FORMAT_VERSION
 
     @property

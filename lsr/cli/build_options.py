@@ -11,20 +11,24 @@ import typer
 from lsr.errors import InputError
 from lsr.index.blocks.config import BlockSettings
 from lsr.index.indexer.limits import MAX_THREADS, BuildLimits
+from lsr.passages.passage import PassageSettings
 
 __all__ = [
     "Blocks",
     "Centroids",
     "MaxMemory",
     "Neighbours",
+    "Passages",
     "Postings",
     "SummaryMass",
     "Threads",
     "build_limits",
     "chosen_blocks",
+    "chosen_settings",
 ]
 
 _BLOCKS = {"auto": None, "always": True, "never": False}
+_PASSAGES = _BLOCKS
 
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)([KMG]?)", re.IGNORECASE)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -61,6 +65,15 @@ Neighbours = Annotated[
         metavar="N",
         help="Blocks: nearest documents stored for each, 0 to 255, which a calibrated search may "
         "look at; default: 0.",
+    ),
+]
+Passages = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="Split documents of more than 2N tokens into passages of up to N: a number, always "
+        "(128), never, or auto: always for a folder of files that a learned or dense model reads. "
+        "A hit is a document still, and shows its best passage.",
     ),
 ]
 Threads = Annotated[
@@ -109,6 +122,21 @@ def chosen_blocks(
             f"--{given[0]} says how blocks are made, and --blocks never makes none; leave one out"
         )
     return settings
+
+
+def chosen_settings(passages: str) -> PassageSettings | bool | None:
+    """Whether documents are split, or how: what `chosen_passages` takes. Raises InputError."""
+    if passages in _PASSAGES:
+        return _PASSAGES[passages]
+    if not re.fullmatch("[0-9]{1,9}", passages):
+        raise InputError(
+            f"--passages is {passages[:40]!r}; give a number of tokens, or choose "
+            f"{', '.join(_PASSAGES)}"
+        )
+    try:
+        return PassageSettings(int(passages), overlap=int(passages) // 8)
+    except InputError as error:
+        raise InputError(f"--passages: {error}") from error
 
 
 def build_limits(threads: int | None, max_memory: str | None) -> BuildLimits:

@@ -98,6 +98,18 @@ class SentenceTransformerEncoder:
     def identity(self) -> EncoderIdentity:
         return EncoderIdentity("dense", self.name, self._sha256, self.recipe.parameters)
 
+    @property
+    def tokenizer_json(self) -> bytes:
+        """The tokenizer, as tokenizer.json holds it. Raises InputError where it is no such one."""
+        tokenizer = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        if tokenizer is None:
+            raise InputError(
+                f"the tokenizer of {self.name} cannot count the tokens of passages; leave "
+                "passages out"
+            )
+        content: str = tokenizer.to_str()
+        return content.encode()
+
     def encode_documents(
         self, texts: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:

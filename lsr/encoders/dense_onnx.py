@@ -180,6 +180,12 @@ class OnnxEncoder:
         return self.recipe.dimension
 
     @property
+    def tokenizer_json(self) -> bytes:
+        """The tokenizer, as tokenizer.json holds it."""
+        content: str = self._tokenizer.to_str()
+        return content.encode()
+
+    @property
     def identity(self) -> EncoderIdentity:
         return self._description.identity
 

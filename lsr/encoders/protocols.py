@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.passages.passage import PassagedText
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
 
@@ -23,7 +24,9 @@ __all__ = [
     "Encoder",
     "FileEncoder",
     "LearningEncoder",
+    "PassageEncoder",
     "ResumableEncoder",
+    "TokenizedEncoder",
 ]
 
 
@@ -109,6 +112,33 @@ class ResumableEncoder(Encoder, Protocol):
 
         Vectors that another model made, or the same in another precision, are not taken. The
         folder is made with the first vector, and stays.
+        """
+        ...
+
+
+@runtime_checkable
+class TokenizedEncoder(Protocol):
+    """A sparse or dense encoder whose network reads the tokens of a tokenizer."""
+
+    @property
+    def tokenizer_json(self) -> bytes:
+        """The tokenizer, as tokenizer.json holds it."""
+        ...
+
+
+@runtime_checkable
+class PassageEncoder(Encoder, Protocol):
+    """An encoder whose network reads so much of a text and no more, or is around such a one."""
+
+    @property
+    def whole_from(self) -> int:
+        """Terms from here on are of the whole text; those below, of a passage."""
+        ...
+
+    def encode_passages(self, batches: Iterable[Sequence[PassagedText]]) -> CSR:
+        """As `encode_corpus`, with a row for each passage.
+
+        A document's first row has, beside its own terms, those of the whole text.
         """
         ...
 

@@ -22,9 +22,31 @@ __all__ = [
     "FacetRange",
     "FacetValue",
     "FeedbackDocument",
+    "FoundPassage",
     "Hit",
     "PrfReport",
 ]
+
+
+@dataclass(frozen=True)
+class FoundPassage:
+    """A passage of a found document, `document.text[start:end]`.
+
+    Attributes:
+        number: its place among the document's passages, from 0.
+        heading: the headings that it stands below, outermost first, joined by " > ".
+        line: of the text that it begins in, from 1.
+        page: from 1; None in a text without pages.
+        score: what it was chosen by, among the passages of one document.
+    """
+
+    number: int
+    start: int
+    end: int
+    heading: str
+    line: int
+    page: int | None
+    score: float
 
 
 @dataclass(frozen=True)
@@ -33,12 +55,15 @@ class Hit:
 
     Attributes:
         collapsed: the other hits that this one stands for, where hits were collapsed.
+        passages: those that answer best, best first, as many as were asked for; none of a document
+            in one piece.
     """
 
     document: Document
     score: float
     explanation: Explanation | None = None
     collapsed: Collapsed | None = None
+    passages: tuple[FoundPassage, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,12 @@ class DenseIndex:
                 return candidates[best[:k]], values[best[:k]]
             wanted = min(wanted * 4, available)
 
+    def passage_scores(
+        self, query: NDArray[np.float32], passages: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """As `score`: every document is its one passage."""
+        return self.score(query, passages)
+
     def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Inner products of a query with rows, shape (n,), to the bit as `search` gives them.
 

@@ -235,8 +235,8 @@ def _prf_parts(
         return [None] * len(places)
     if expanded.document_shares is None:
         return [None] * len(places)
-    hits = searcher.dense.vectors(outcome.final.rows[places]).astype(np.float64)
-    documents = searcher.dense.vectors(outcome.prf.rows).astype(np.float64)
+    hits = searcher.dense.vectors(outcome.final.rows[places], expanded.vector).astype(np.float64)
+    documents = searcher.dense.vectors(outcome.prf.rows, query).astype(np.float64)
     # not @, whose last digit depends on how many hits are explained at a time
     own = np.einsum("hd,d->h", hits, query.astype(np.float64)) * expanded.query_share
     by_document = np.einsum("hd,kd->hk", hits, documents) * expanded.document_shares
@@ -261,7 +261,7 @@ def _term_parts(
     if vector is None:
         return [(None, 0.0)] * len(places)
     origins = _origins(sparse, outcome, vector)
-    weights = sparse.document_weights(vector.terms, outcome.final.rows[places])
+    weights = sparse.document_weights(vector, outcome.final.rows[places])
     weights[~outcome.final.sparse.known[places]] = 0
     values = weights * vector.weights.astype(np.float64)
     order = np.argsort(-values, axis=1, kind="stable")

@@ -352,7 +352,9 @@ class _Search:
         to_sparse = sparse is not None and self.moves_sparse
         if not to_dense and not to_sparse:
             return PrfOutcome(False, "off")
-        places, dense_documents, sparse_documents = self._pick(first, to_dense, to_sparse)
+        places, dense_documents, sparse_documents = self._pick(
+            first, dense if to_dense else None, sparse if to_sparse else None
+        )
         new_dense = new_sparse = None
         if len(places) and to_dense and dense is not None:
             new_dense = self.feed_dense.expand(dense.query, dense_documents, self.sparse.may_feed)
@@ -373,27 +375,26 @@ class _Search:
         return PrfOutcome(True, None, first.rows[places], scores, new_dense, new_sparse)
 
     def _pick(
-        self, first: FusedList, to_dense: bool, to_sparse: bool
+        self, first: FusedList, dense_list: DenseList | None, sparse_list: SparseList | None
     ) -> tuple[NDArray[np.intp], NDArray[np.float32], CSR]:
         """The best documents that have a vector, each text once; and their vectors."""
-        order, depth = first.order, self.plan.prf.depth
-        if self.plan.prf.min_score is not None:
-            order = order[first.fused.score[order] >= self.plan.prf.min_score]
+        order, depth, least = first.order, self.plan.prf.depth, self.plan.prf.min_score
+        if least is not None:
+            order = order[first.fused.score[order] >= least]
         dense, sparse = np.zeros((0, 0), np.float32), CSR.empty(0, 0)
         size = depth + SPARE_FEEDBACK
         while True:
             rows = first.rows[order[:size]]
             fit = np.ones(len(rows), bool)
-            if to_sparse:
-                sparse = self.sparse.vectors(rows)
+            if sparse_list is not None:
+                sparse = self.sparse.vectors(rows, sparse_list.query)
                 fit = np.diff(sparse.indptr) > 0
-            if to_dense:
-                dense = self._dense_side.vectors(rows)
+            if dense_list is not None:
+                dense = self._dense_side.vectors(rows, dense_list.query)
                 fit &= dense.any(axis=1)
-            kept = first_of_each(dense if to_dense else sparse, fit, depth)
+            kept = first_of_each(sparse if dense_list is None else dense, fit, depth)
             if len(kept) == depth or size >= len(order):
                 break
             size *= 8
-        if to_sparse:
-            sparse = sparse.take(kept.tolist())
-        return order[kept], dense[kept] if to_dense else dense, sparse
+        sparse = sparse if sparse_list is None else sparse.take(kept.tolist())
+        return order[kept], dense if dense_list is None else dense[kept], sparse

@@ -77,8 +77,12 @@ class SparseSide(Retriever, Protocol):
         """Scores of rows, shape (n,), to the bit as `search` would give them."""
         ...
 
-    def vectors(self, rows: Rows) -> CSR:
-        """Documents' vectors."""
+    def passage_scores(self, query: SparseVector, rows: Rows) -> Sequence[NDArray[np.float32]]:
+        """What the passages of each row add to its score; of a document in one piece, its score."""
+        ...
+
+    def vectors(self, rows: Rows, query: SparseVector) -> CSR:
+        """Documents' vectors; of one in passages, that of the passage that answers best."""
         ...
 
     def has_vector(self, rows: Rows) -> NDArray[np.bool_]:
@@ -89,8 +93,8 @@ class SparseSide(Retriever, Protocol):
         """A `TermFilter`: words that at most a share `max_df` of documents have, shape (n,)."""
         ...
 
-    def document_weights(self, terms: NDArray[np.int32], rows: Rows) -> NDArray[np.float32]:
-        """Weights of terms in documents, shape (n_rows, n_terms)."""
+    def document_weights(self, query: SparseVector, rows: Rows) -> NDArray[np.float32]:
+        """Weights of the query's terms in documents' vectors, shape (n_rows, n_terms)."""
         ...
 
     def term(self, term: int) -> str:
@@ -123,8 +127,17 @@ class DenseSide(Retriever, Protocol):
         """Scores of rows, shape (n,), to the bit as `search` would give them."""
         ...
 
-    def vectors(self, rows: Rows) -> NDArray[np.float32]:
-        """Documents' vectors, shape (n, dimension); zeros where there is none."""
+    def passage_scores(
+        self, query: NDArray[np.float32], rows: Rows
+    ) -> Sequence[NDArray[np.float32]]:
+        """Scores of the passages of each row; of a document in one piece, its own."""
+        ...
+
+    def vectors(self, rows: Rows, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Documents' vectors, shape (n, dimension); zeros where there is none.
+
+        Of one in passages, that of the passage that answers the query best.
+        """
         ...
 
     def has_vector(self, rows: Rows) -> NDArray[np.bool_]:

@@ -13,10 +13,11 @@ __all__ = ["PDF_SUFFIXES", "read_pdf"]
 
 PDF_SUFFIXES = (".pdf",)
 _MOST_PAGES = 20_000
+PAGE_BREAK = "\n\f\n"
 
 
 def read_pdf(content: Content) -> list[Extracted]:
-    """One text, with a blank line between pages; the title and author that the file says.
+    """One text, with a form feed between pages; the title and author that the file says.
 
     A page that cannot be read is left out and named.
 
@@ -36,6 +37,7 @@ def read_pdf(content: Content) -> list[Extracted]:
                 try:
                     pages.append(page.extract_text().strip())
                 except (*DAMAGE, PyPdfError):
+                    pages.append("")
                     content.left_out.append((f"page {number}", "the page cannot be read"))
             n_pages = len(reader.pages)
             about = reader.metadata
@@ -46,8 +48,8 @@ def read_pdf(content: Content) -> list[Extracted]:
             raise Unreadable("is damaged, or no PDF") from error
     if n_pages > _MOST_PAGES:
         content.left_out.append((f"pages after {_MOST_PAGES:,}", "more pages than are read"))
-    text = "\n\n".join(filter(None, pages))
-    if not text:
+    text = PAGE_BREAK.join(pages)
+    if not text.strip():
         raise Unreadable("holds no text; pictures of pages need text recognition first")
     metadata: dict[str, object] = {"pages": n_pages}
     if author:

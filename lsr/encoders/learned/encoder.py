@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import CorpusFrequencies
-from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.learned.model_classes import trust
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import (
@@ -35,6 +36,8 @@ from lsr.encoders.learned.sides import DocumentSide, NetworkQueries, QuerySide, 
 from lsr.encoders.learned.tokenizer import WordPieces
 from lsr.encoders.lexical import WORDS_FOLDER, LexicalEncoder
 from lsr.errors import IndexCorruptError, InputError
+from lsr.passages.passage import PassagedText
+from lsr.passages.passage_rows import at_first_passages
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
 
@@ -92,6 +95,24 @@ class LearnedEncoder:
         for batch in batches:
             self.queries.count(batch)
             parts.append(self._documents.encode(batch))
+        return CSR.concatenate(parts)._replace(n_terms=self.n_terms)
+
+    @property
+    def whole_from(self) -> int:
+        """No terms are of the whole text."""
+        return self.n_terms
+
+    @property
+    def tokenizer_json(self) -> bytes:
+        """As tokenizer.json holds it."""
+        return self.queries.pieces.tokenizer_json
+
+    def encode_passages(self, batches: Iterable[Sequence[PassagedText]]) -> CSR:
+        """Vectors of passages; the table counts whole texts. See `PassageEncoder`."""
+        parts = [CSR.empty(0, self.n_terms)]
+        for batch in batches:
+            self.queries.count([text.whole for text in batch])
+            parts.append(self._documents.encode([part for text in batch for part in text.passages]))
         return CSR.concatenate(parts)._replace(n_terms=self.n_terms)
 
     def learn(self, texts: Iterable[str]) -> None:
@@ -179,6 +200,31 @@ class LearnedLexicalEncoder(LexicalEncoder[LearnedEncoder]):
     def query_weights(self) -> NDArray[np.float32]:
         """The weight of each of the model's terms in queries, float32."""
         return self._table.weights
+
+    @property
+    def whole_from(self) -> int:
+        """Lexical terms are of the whole text."""
+        return self._inner.n_terms
+
+    @property
+    def tokenizer_json(self) -> bytes:
+        """As tokenizer.json holds it."""
+        return self._inner.tokenizer_json
+
+    def encode_passages(self, batches: Iterable[Sequence[PassagedText]]) -> CSR:
+        """The model's vectors of passages, and the words of whole texts. See `PassageEncoder`."""
+        counts = array("q")
+        parts: list[CSR] = []
+
+        def encoded() -> Iterator[Sequence[str]]:
+            for batch in batches:
+                parts.append(self._inner.encode_passages([batch]))
+                counts.extend(len(text.passages) for text in batch)
+                yield [text.whole for text in batch]
+
+        words = self._weighed(self._words.encode_corpus(encoded()))
+        inner = CSR.concatenate(parts)._replace(n_terms=self._inner.n_terms)
+        return side_by_side(inner, at_first_passages(words, counts))
 
     def encode_queries(self, texts: Sequence[str]) -> CSR:
         """Vectors of queries, one row per text; a word counts as often as it occurs."""

@@ -131,6 +131,8 @@ def _int8() -> LearnedEncoder:
 
 def _vectors(index: Path) -> CSR:
     collection = CollectionReader.open(index)
-    found = collection.sparse.vectors(collection.live_rows())
+    found = collection.store.sparse_vectors(
+        collection.live_rows().tolist(), collection.segment.n_terms
+    )
     collection.close()
     return found

@@ -63,7 +63,9 @@ def _encoder(model: Path, weight: float) -> Encoder:
 
 def _vectors(index: Path) -> Any:
     collection = CollectionReader.open(index)
-    found = collection.sparse.vectors(collection.live_rows())
+    found = collection.store.sparse_vectors(
+        collection.live_rows().tolist(), collection.segment.n_terms
+    )
     collection.close()
     return found
 

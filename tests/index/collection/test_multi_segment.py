@@ -138,15 +138,15 @@ def test_scores_and_weights_of_chosen_rows(joined: Path) -> None:
         for query, scores in enumerate(expected):
             found = collection.sparse.score(queries.row(query), rows)
             assert found.tolist() == [float(score) for score in scores]
-        terms = queries.row(0).terms
-        weights = collection.sparse.document_weights(terms, rows)
+        asked = queries.row(0)
+        weights = collection.sparse.document_weights(asked, rows)
         dense = to_scipy(vectors).toarray()
-        assert np.array_equal(weights, dense[:, terms])
+        assert np.array_equal(weights, dense[:, asked.terms])
         assert (
-            np.diff(collection.sparse.vectors(rows).indptr).tolist()
+            np.diff(collection.sparse.vectors(rows, asked).indptr).tolist()
             == np.diff(vectors.indptr).tolist()
         )
-        assert collection.sparse.vectors(rows[:0]).n_rows == 0
+        assert collection.sparse.vectors(rows[:0], asked).n_rows == 0
 
 
 def test_batches_threads_and_filters(joined: Path) -> None:

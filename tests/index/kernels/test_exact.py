@@ -204,7 +204,7 @@ ExactSearcher(segment).search_batch(queries.row(0).as_matrix(), 1)
 rows = np.arange(collection.n_documents, dtype=np.int32)
 query = collection.sparse.encode(["grey fish"]).row(0)
 assert collection.sparse.score(query, rows).any()
-assert collection.sparse.document_weights(query.terms, rows[::-1]).any()
+assert collection.sparse.document_weights(query, rows[::-1]).any()
 ExactSearcher(segment).score(queries.row(0), rows[:1])
 kernels = (scan_batch, score_rows)
 print(json.dumps({

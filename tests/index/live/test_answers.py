@@ -86,7 +86,9 @@ def everything(view: CollectionReader) -> object:
             for query in QUERIES
             for plan in [plan_from({"mode": mode}) for mode in modes]
         ],
-        view.sparse.vectors(view.live_rows())._replace(n_terms=0)[1:],
+        view.store.sparse_vectors(view.live_rows().tolist(), view.segment.n_terms)._replace(
+            n_terms=0
+        )[1:],
     ]
 
 

@@ -13,11 +13,13 @@ from lsr.cli.build_options import (
     Centroids,
     MaxMemory,
     Neighbours,
+    Passages,
     Postings,
     SummaryMass,
     Threads,
     build_limits,
     chosen_blocks,
+    chosen_settings,
 )
 from lsr.cli.change import print_reading, reading_fields
 from lsr.cli.commands.index.info import described_index
@@ -49,6 +51,7 @@ from lsr.cli.index_options import (
     chosen_corpus,
 )
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
+from lsr.documents import chosen_passages
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.registry import (
     coded_models,
@@ -77,6 +80,7 @@ def build(
     ] = None,
     vectors: VectorsPath = None,
     vector_format: VectorFormat = None,
+    passages: Passages = "auto",
     blocks: Blocks = "auto",
     postings: Postings = None,
     centroids: Centroids = None,
@@ -167,15 +171,20 @@ def build(
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
         given = given_vectors(vectors, vector_format, documents, queries_by=by)
+    model, settings = open_dense(dense, asked), chosen_settings(passages)
+    if settings is None and (vectors is not None or how):
+        settings = False
+    split = chosen_passages(corpus, settings, given.encoder if given else encoder, model)
     with shown_progress() as progress:
         settle(target, progress)
         manifest = build_collection(
             given.documents if given else documents or (),
             target,
             sparse=given.encoder if given else encoder,
-            dense=open_dense(dense, asked),
+            dense=model,
             vectors=given.vectors if given else None,
             blocks=how,
+            passages=split,
             limits=limits,
             source=source if corpus else str(vectors),
             progress=progress,

@@ -1,0 +1,71 @@
+"""`PassageSplitter`: a long document's passages, along its structure, by a model's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from lsr.passages.headings import Headings
+from lsr.passages.passage import Passage, PassageSettings
+from lsr.types import Document
+
+__all__ = ["PassageSplitter"]
+
+
+class PassageSplitter:
+    """Splits along headings, paragraphs, sentences and words, whichever is the largest that fits.
+
+    A section that is too long is split by semantic-text-splitter, as Markdown where the text has
+    headings; short ones that follow each other are one passage as long as they fit. Title and
+    headings, which every passage is read with, are not counted among its tokens.
+
+    Args:
+        tokenizer_json: the tokenizer of the model that reads passages.
+        settings: how long they are.
+    """
+
+    def __init__(self, tokenizer_json: bytes, settings: PassageSettings) -> None:
+        from semantic_text_splitter import MarkdownSplitter, TextSplitter
+        from tokenizers import Tokenizer
+
+        self.settings = settings
+        self._tokenizer: Any = Tokenizer.from_str(tokenizer_json.decode("utf-8"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        how = (self._tokenizer, settings.tokens)
+        self._plain = TextSplitter.from_huggingface_tokenizer(*how, overlap=settings.overlap)
+        self._marked = MarkdownSplitter.from_huggingface_tokenizer(*how, overlap=settings.overlap)
+
+    def passages(self, document: Document) -> tuple[Passage, ...]:
+        """The passages of a document, in the order of its text; none where it stays whole."""
+        full = document.full_text
+        most = self.settings.whole
+        if len(full) <= most or self._lengths([full])[0] <= most:
+            return ()
+        text = document.text
+        headings = Headings(text)
+        splitter = self._marked if headings else self._plain
+        found = []
+        for first, last in self._sections(text, headings):
+            for start, part in splitter.chunk_indices(text[first:last]):
+                place = first + start
+                found.append(Passage(place, place + len(part), headings.above(place)))
+        return tuple(found) if len(found) > 1 else ()
+
+    def _sections(self, text: str, headings: Headings) -> Iterator[tuple[int, int]]:
+        """Starts and ends of sections; of short neighbours as one."""
+        edges = list(pairwise(sorted({0, *headings.places, len(text)})))
+        lengths = self._lengths([text[first:last] for first, last in edges])
+        begin, together = 0, 0
+        for (first, _), length in zip(edges, lengths, strict=True):
+            if together and together + length > self.settings.tokens:
+                yield begin, first
+                begin, together = first, 0
+            together += length
+        yield begin, len(text)
+
+    def _lengths(self, texts: list[str]) -> list[int]:
+        """Numbers of tokens."""
+        encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
