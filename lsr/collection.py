@@ -37,10 +37,9 @@ __all__ = ["Collection"]
 class Collection:
     """Documents and their vectors in a folder: searched and changed by one handle.
 
-    `open` and `build` make one; the constructor takes a reader that is open. A change publishes
-    the next generation, and the handle follows to it; searches that run meanwhile end on theirs.
-    What a service acknowledged and did not publish is published first; while a service is at work
-    on the collection, it makes the changes, and this handle refuses to.
+    `open` and `build` make one. A change publishes the next generation, and the handle follows to
+    it; searches that run meanwhile end on theirs. What a service acknowledged and did not publish
+    is published first; while one is at work on the collection, this handle refuses changes.
     Several threads may search at once. Close it, or use it as a context manager.
 
     Args:
@@ -65,7 +64,6 @@ class Collection:
         """Open the collection in a folder.
 
         Args:
-            path: the folder.
             verify: compare every file with its checksum first. Default: yes.
 
         Raises:
@@ -102,7 +100,6 @@ class Collection:
 
         Args:
             documents: at least one; read once.
-            path: the folder.
             sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
                 with this package, `doc-mini`.
             dense: a sentence-transformers model, or an encoder. Default: none.
@@ -117,9 +114,8 @@ class Collection:
             progress: called with (stage, done, total or None).
 
         Raises:
-            InputError: no documents, an id that is empty or repeated, no such model, or `path` is
-                something else than an index.
-            StorageError: the disk is full, there is no permission, or another writer is at work.
+            InputError, StorageError: as `lsr.index.collection.build.build_collection`; or there is
+                no such model.
 
         Example:
             >>> import lsr
@@ -331,11 +327,7 @@ class Collection:
     ) -> TunedPlan:
         """Choose fusion weight and feedback on judged queries, and use them from now on.
 
-        See `lsr.evaluation.tune_collection`. The collection needs dense vectors.
-
-        Raises:
-            InputError: too few judged queries, no dense side, or a measure that ranx lacks.
-            UnavailableError: ranx or ir_measures is not installed.
+        The collection needs dense vectors. Errors are those of `lsr.evaluation.tune_collection`.
         """
         from lsr.evaluation.tune_collection import tune_collection
 

@@ -40,7 +40,7 @@ def chosen_passages(
     encoder: Encoder,
     dense: DenseEncoder | None,
 ) -> PassageSettings | None:
-    """How long documents are split: as is said, and by default those of a folder of files are.
+    """Settings of how long documents are split: as given; by default, of a folder of files alone.
 
     Records and test collections stay one vector a document unless asked, so that figures compare;
     so do documents that no model reads in passages, as with BM25 alone.

@@ -74,7 +74,8 @@ def _examples() -> list[doctest.DocTest]:
     )
     for name in (*front, "lsr.index.sparse_index", "lsr.client.client", "lsr.client.async_client"):
         cases += finder.find(importlib.import_module(name), name)
-    for place in ("lsr.types", "lsr.sparse", "lsr.retrieval.plan", "lsr.index.blocks.config"):
+    records = ("lsr.types", "lsr.sparse", "lsr.passages.passage", "lsr.index.blocks.config")
+    for place in (*records, "lsr.retrieval.plan"):
         cases += finder.find(importlib.import_module(place), place)
     return [case for case in cases if case.examples]
 

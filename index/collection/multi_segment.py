@@ -90,6 +90,13 @@ class MultiSegment:
         """Rows of the vectors, those of deleted documents included."""
         return self.passage_ranges.n_rows
 
+    @cached_property
+    def n_live_passages(self) -> int:
+        """Passages of documents that can be found. Counted with the first use."""
+        return sum(
+            len(reader.segment.passages_of(reader.live_rows())[0]) for reader in self.readers
+        )
+
     @property
     def whole_from(self) -> int:
         """The first term that is of whole documents; that of any segment with passages."""

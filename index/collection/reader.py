@@ -26,12 +26,11 @@ from lsr.index.metadata.refined import Refined, Refiner
 from lsr.index.search.block_searcher import BlockSearcher
 from lsr.index.search.calibrate import MOST_QUERIES, calibrate, pseudo_queries
 from lsr.index.search.calibration_file import Calibration
-from lsr.index.search.query_checks import check_page, checked_query
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.answer import Answer, PrfReport
-from lsr.retrieval.asked import SLACK, LastHit, page_after
+from lsr.retrieval.asked import SLACK, LastHit, check_page, checked_query, page_after
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridResult, HybridSearcher, Notice
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, plan_from, resolved

@@ -73,7 +73,7 @@ class SparseRetriever:
     def passage_scores(
         self, query: SparseVector, rows: NDArray[np.int32]
     ) -> list[NDArray[np.float32]]:
-        """What the passages of each row add to its score, in their order; see `DenseSide`."""
+        """As `SparseSide.passage_scores`."""
         passages, edges = self._segment.passages_of(rows)
         scores = self._searcher.passage_scores(query, passages)
         return np.split(scores, edges[1:-1]) if len(rows) else []
@@ -105,9 +105,7 @@ class SparseRetriever:
 
     def may_feed(self, terms: NDArray[np.int32], max_df: float) -> NDArray[np.bool_]:
         """Words that at most a share `max_df` of passages have; tokens that are no words not."""
-        most = max_df * self._segment.n_documents
-        if self._segment.n_passages > self._segment.n_rows > 0:
-            most *= self._segment.n_passages / self._segment.n_rows
+        most = max_df * self._segment.n_live_passages
         return (self._segment.document_frequency(terms) <= most) & self._is_word[terms]
 
     @cached_property
@@ -258,7 +256,7 @@ class DenseRetriever:
     def passage_scores(
         self, query: NDArray[np.float32], rows: NDArray[np.int32]
     ) -> list[NDArray[np.float32]]:
-        """Scores of the passages of each row, in their order; see `DenseSide`."""
+        """As `DenseSide.passage_scores`."""
         passages, edges = self._segment.passages_of(rows)
         scores = self._vectors.passage_scores(query, passages)
         return np.split(scores, edges[1:-1]) if len(rows) else []

@@ -20,7 +20,7 @@ from lsr.index.metadata.segment_metadata import SegmentMetadata
 from lsr.index.search.auto_searcher import AutoSearcher
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.search.exact_searcher import ExactSearcher
-from lsr.index.search.passages import PassageDenseIndex, PassageSearcher
+from lsr.index.search.passages import PassageSearcher
 from lsr.index.storage.arrays_file import Bytes, Opener
 from lsr.index.storage.document_store import DocumentStore
 from lsr.index.storage.manifest import FileRecord, Manifest, SegmentRecord
@@ -29,7 +29,7 @@ from lsr.index.storage.resident import Residence, opener
 from lsr.index.storage.segment import Segment, frozen
 from lsr.index.storage.tie_order import rows_of
 from lsr.index.storage.tombstones import load_tombstones
-from lsr.retrieval.dense_index import DenseIndex
+from lsr.retrieval.dense_index import DenseIndex, PassageDenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 

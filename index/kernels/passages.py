@@ -1,7 +1,7 @@
 """Numba kernel of exact search where documents have passages.
 
 Scores are summed and selected as in `lsr.index.kernels.exact`; its plain twin is in
-`tests/naive/passages.py`.
+`tests/naive/passage_scores.py`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def scan_passages(
     by_passage = np.zeros(len(row_of), np.float32)
     scores = np.empty(n_rows, np.float32)
     bits = scores.view(np.int32)
-    n_groups = (n_rows + GROUP - 1) // GROUP
+    n_groups = max(1, (n_rows + GROUP - 1) // GROUP)
     peaks = np.empty(n_groups, np.int32)
     keys = np.empty(2 * k + SPARE_KEYS, np.uint64)
     out_bits = out_scores.view(np.int32)

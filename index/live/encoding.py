@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.dense_recipe import Similarity
+from lsr.encoders.dense_recipe import Similarity, scaled_vector
 from lsr.encoders.protocols import DenseEncoder, Encoder, LearningEncoder
 from lsr.errors import InputError, ModelError
 from lsr.index.collection.encode import encoded_texts, whole_from
 from lsr.index.live.log import Entry, Vectors
 from lsr.index.live.operation import Operation
 from lsr.index.live.passaged import Passaged, lengths_of
-from lsr.index.search.query_checks import scaled_vector
 from lsr.passages.passage import Split, passaged_text
 from lsr.sparse import CSR
 

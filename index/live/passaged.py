@@ -40,7 +40,7 @@ class Passaged:
 
 
 def passaged(entry: Entry) -> Passaged | None:
-    """What `Passaged.to_bytes` wrote; None of a document that stayed whole."""
+    """The inverse of `Passaged.to_bytes`; None of a document that stayed whole."""
     if entry.passages is None:
         return None
     content = json.loads(entry.passages)
@@ -64,7 +64,7 @@ def lengths_of(entries: Sequence[Entry]) -> NDArray[np.int64]:
 
 
 def passage_rows(entries: Sequence[Entry]) -> PassageRows | None:
-    """Which passages are whose; None where all documents are whole."""
+    """The passages of a segment of these; None where all documents are whole."""
     found = [passaged(entry) for entry in entries]
     split = [each for each in found if each is not None]
     if not split:

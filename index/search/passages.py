@@ -9,15 +9,12 @@ from lsr.index.kernels.passages import scan_passages
 from lsr.index.search.batch import check_k, check_mask, plain, share_out, unfilled
 from lsr.index.search.exact_searcher import ExactSearcher
 from lsr.index.storage.segment import Segment, frozen
-from lsr.passages.passage_rows import PassageRows
-from lsr.retrieval.dense_index import DenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
 
-__all__ = ["PassageDenseIndex", "PassageSearcher", "best_places", "joined"]
+__all__ = ["PassageSearcher", "best_places", "joined"]
 
 _ALL = frozen(np.zeros(0, np.bool_))
-_FACTOR = 4
 
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -83,7 +80,7 @@ class PassageSearcher:
         return scores
 
     def passage_scores(self, query: SparseVector, passages: Rows) -> NDArray[np.float32]:
-        """What passages add to the scores of their documents, shape (n,)."""
+        """Shares that passages add to the scores of their documents, shape (n,)."""
         own = query.terms < self._passages.whole_from
         return self._by_passage.score(SparseVector(query.terms[own], query.weights[own]), passages)
 
@@ -96,61 +93,6 @@ class PassageSearcher:
         self.search_batch(CSR.empty(1, 0), 1)
         self._by_passage.score(SparseVector.from_mapping({}), np.zeros(0, np.int32))
         self.document_weights(np.zeros(0, np.int32), np.zeros(0, np.int32))
-
-
-class PassageDenseIndex:
-    """Dense search of documents by the best of their passages' vectors.
-
-    Args:
-        index: of passages, in the order of `Segment.passage_order`.
-
-    Attributes:
-        has_vector: which documents have one: bool, shape (n_rows,).
-        is_exact: whether every vector is compared.
-    """
-
-    def __init__(self, index: DenseIndex, passages: PassageRows) -> None:
-        self._index = index
-        self._passages = passages
-        self.is_exact = index.is_exact
-        self.has_vector: Mask = np.logical_or.reduceat(index.has_vector, passages.starts[:-1])
-
-    def search(
-        self, queries: NDArray[np.float32], k: int, allowed: Mask | None = None
-    ) -> tuple[Rows, NDArray[np.float32]]:
-        """As `DenseIndex.search`, of documents."""
-        row_of, n = self._passages.row_of, self._passages.n_passages
-        mask = None if allowed is None else allowed[row_of]
-        found = unfilled(len(queries), k)
-        waiting = np.arange(len(queries))
-        most = min(n, _FACTOR * k)
-        while len(waiting):
-            passages, scores = self._index.search(queries[waiting], most, mask)
-            waits = []
-            for query, some, values in zip(waiting.tolist(), passages, scores, strict=True):
-                n_found = int(np.count_nonzero(some >= 0))
-                rows, places = np.unique(row_of[some[:n_found]], return_index=True)
-                places.sort()
-                if len(rows) < k and n_found == most < n:
-                    waits.append(query)
-                    continue
-                places = places[:k]
-                found.rows[query, : len(places)] = row_of[some[places]]
-                found.scores[query, : len(places)] = values[places]
-            waiting = np.array(waits, np.intp)
-            most = min(n, _FACTOR * most)
-        return found
-
-    def score(self, query: NDArray[np.float32], rows: Rows) -> NDArray[np.float32]:
-        """As `DenseIndex.score`, of documents."""
-        if len(rows) == 0:
-            return np.zeros(0, np.float32)
-        passages, edges = self._passages.of(rows)
-        return np.maximum.reduceat(self._index.score(query, passages), edges[:-1])
-
-    def passage_scores(self, query: NDArray[np.float32], passages: Rows) -> NDArray[np.float32]:
-        """Scores of passages, shape (n,)."""
-        return self._index.score(query, passages)
 
 
 def best_places(scores: NDArray[np.float32], edges: NDArray[np.int64]) -> NDArray[np.int64]:

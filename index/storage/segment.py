@@ -81,6 +81,11 @@ class Segment:
         return self.n_rows if self.passages is None else self.passages.n_passages
 
     @property
+    def n_live_passages(self) -> int:
+        """As `n_passages`: a segment by itself knows of no deletions."""
+        return self.n_passages
+
+    @property
     def whole_from(self) -> int:
         """The first term that is of whole documents; 0 where all are."""
         return 0 if self.passages is None else self.passages.whole_from

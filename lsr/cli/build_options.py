@@ -124,10 +124,15 @@ def chosen_blocks(
     return settings
 
 
-def chosen_settings(passages: str) -> PassageSettings | bool | None:
-    """Whether documents are split, or how: what `chosen_passages` takes. Raises InputError."""
+def chosen_settings(passages: str, *, may_split: bool) -> PassageSettings | bool | None:
+    """Whether documents are split, or how: what `chosen_passages` takes. Raises InputError.
+
+    Args:
+        may_split: whether other options leave it open; else they are whole unless it is said.
+    """
     if passages in _PASSAGES:
-        return _PASSAGES[passages]
+        chosen = _PASSAGES[passages]
+        return False if chosen is None and not may_split else chosen
     if not re.fullmatch("[0-9]{1,9}", passages):
         raise InputError(
             f"--passages is {passages[:40]!r}; give a number of tokens, or choose "

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lsr.errors import InputError
 from lsr.options import chosen
 from lsr.types import EncoderIdentity
@@ -28,6 +31,7 @@ __all__ = [
     "Similarity",
     "filled",
     "is_tct_colbert",
+    "scaled_vector",
     "similarity_of",
 ]
 
@@ -216,3 +220,27 @@ def is_tct_colbert(name: str) -> bool:
 def filled(query: str) -> str:
     """A query with enough [MASK] behind it to be cut at `QUERY_TOKENS`."""
     return query + MASK * QUERY_TOKENS
+
+
+def scaled_vector(
+    vector: NDArray[np.float32], similarity: Similarity, tolerance: float = 0.0
+) -> NDArray[np.float32]:
+    """A caller's dense vector as it is compared: at unit length for cosine, as it is for dot.
+
+    Args:
+        vector: finite, shape (dimension,); zeros stay zeros.
+        tolerance: a vector whose length differs less than this from 1 stays as it is.
+
+    Raises:
+        InputError: dot, and the vector is so long that a score may not be a number.
+    """
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if similarity == "dot":
+        if length > LONGEST:
+            raise InputError(
+                f"the dense vector has the length {length:.3g}; give one of {LONGEST:g} at most"
+            )
+        return vector
+    if length == 0 or abs(length - 1) <= tolerance:
+        return vector
+    return (vector / length).astype(np.float32)

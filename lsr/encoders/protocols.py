@@ -128,7 +128,7 @@ class TokenizedEncoder(Protocol):
 
 @runtime_checkable
 class PassageEncoder(Encoder, Protocol):
-    """An encoder whose network reads so much of a text and no more, or is around such a one."""
+    """An encoder whose network reads the beginning of a text alone, or is around such a one."""
 
     @property
     def whole_from(self) -> int:

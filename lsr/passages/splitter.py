@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -11,6 +12,8 @@ from lsr.passages.passage import Passage, PassageSettings
 from lsr.types import Document
 
 __all__ = ["PassageSplitter"]
+
+_HEADINGS = re.compile(r"(?:#{1,6}[ \t][^\n]*\s*)+")
 
 
 class PassageSplitter:
@@ -48,9 +51,14 @@ class PassageSplitter:
         splitter = self._marked if headings else self._plain
         found = []
         for first, last in self._sections(text, headings):
+            begin = None
             for start, part in splitter.chunk_indices(text[first:last]):
-                place = first + start
-                found.append(Passage(place, place + len(part), headings.above(place)))
+                place, end = first + start, first + start + len(part)
+                begin = place if begin is None else begin
+                if _HEADINGS.fullmatch(part) and end < len(text[:last].rstrip()):
+                    continue  # a heading goes with what it stands above
+                found.append(Passage(begin, end, headings.above(place)))
+                begin = None
         return tuple(found) if len(found) > 1 else ()
 
     def _sections(self, text: str, headings: Headings) -> Iterator[tuple[int, int]]:

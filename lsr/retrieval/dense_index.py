@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.errors import IndexCorruptError, StorageError, UnavailableError
+from lsr.passages.passage_rows import PassageRows
 
-__all__ = ["FLAT_LIMIT", "DenseIndex"]
+__all__ = ["FLAT_LIMIT", "DenseIndex", "PassageDenseIndex"]
 
 FLAT_LIMIT = 50_000
 """From this many vectors on the graph is used: the one place where that is decided."""
@@ -26,6 +27,8 @@ EVEN = 1e-3
 """Squared lengths that differ less than this, as a share of the longest, are one."""
 SPARE_CANDIDATES = 16
 RESCORED_ROWS = 8_192
+_FACTOR = 4
+"""So many passages are looked for, for each document wanted, and more where these are few."""
 
 
 class DenseIndex:
@@ -199,3 +202,65 @@ def _import_faiss() -> Any:
             "dense search needs faiss, which is not installed; run: pip install 'lsr-search[dense]'"
         ) from error
     return faiss
+
+
+class PassageDenseIndex:
+    """Dense search of documents by the best of their passages' vectors.
+
+    Args:
+        index: of passages, in the order of `Segment.passage_order`.
+
+    Attributes:
+        has_vector: which documents have one: bool, shape (n_rows,).
+        is_exact: whether every vector is compared.
+    """
+
+    def __init__(self, index: DenseIndex, passages: PassageRows) -> None:
+        self._index = index
+        self._passages = passages
+        self.is_exact = index.is_exact
+        self.has_vector: NDArray[np.bool_] = np.logical_or.reduceat(
+            index.has_vector, passages.starts[:-1]
+        )
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """As `DenseIndex.search`, of documents."""
+        row_of, n = self._passages.row_of, self._passages.n_passages
+        mask = None if allowed is None else allowed[row_of]
+        found_rows = np.full((len(queries), k), -1, np.int32)
+        found_scores = np.zeros((len(queries), k), np.float32)
+        waiting = np.arange(len(queries))
+        most = min(n, _FACTOR * k)
+        while len(waiting):
+            passages, scores = self._index.search(queries[waiting], most, mask)
+            waits = []
+            for query, some, values in zip(waiting.tolist(), passages, scores, strict=True):
+                n_found = int(np.count_nonzero(some >= 0))
+                rows, places = np.unique(row_of[some[:n_found]], return_index=True)
+                places.sort()
+                if len(rows) < k and n_found == most < n:
+                    waits.append(query)
+                    continue
+                places = places[:k]
+                found_rows[query, : len(places)] = row_of[some[places]]
+                found_scores[query, : len(places)] = values[places]
+            waiting = np.array(waits, np.intp)
+            most = min(n, _FACTOR * most)
+        return found_rows, found_scores
+
+    def score(self, query: NDArray[np.float32], rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """As `DenseIndex.score`, of documents."""
+        if len(rows) == 0:
+            return np.zeros(0, np.float32)
+        passages, edges = self._passages.of(rows)
+        scores = np.maximum.reduceat(self.passage_scores(query, passages), edges[:-1])
+        return np.where(self.has_vector[rows], scores, np.float32(0))
+
+    def passage_scores(
+        self, query: NDArray[np.float32], passages: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Scores of passages, shape (n,); the lowest there is of one without a vector."""
+        scores = self._index.score(query, passages)
+        return np.where(self._index.has_vector[passages], scores, np.finfo(np.float32).min)

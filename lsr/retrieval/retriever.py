@@ -78,7 +78,7 @@ class SparseSide(Retriever, Protocol):
         ...
 
     def passage_scores(self, query: SparseVector, rows: Rows) -> Sequence[NDArray[np.float32]]:
-        """What the passages of each row add to its score; of a document in one piece, its score."""
+        """Shares that the passages of each row add to its score; of one in one piece, its score."""
         ...
 
     def vectors(self, rows: Rows, query: SparseVector) -> CSR:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import NotFoundError, QueryError
 from lsr.index.collection.reader import CollectionReader
-from lsr.index.search.query_checks import checked_query
+from lsr.retrieval.asked import checked_query
 from lsr.retrieval.explanation import Explanation, explain
 from lsr.retrieval.hybrid import HybridQuery, HybridResult, Notice
 from lsr.retrieval.plan import SearchPlan

@@ -139,11 +139,8 @@ def build(
 
     how = chosen_blocks(blocks, postings, centroids, summary, neighbours)
     limits = build_limits(threads, max_memory)
-    trusts_sparse, trusts_dense = trust_remote_code, False
-    if trust_remote_code and dense != "none":
-        learned = [each for each in (sparse or DEFAULT_MODEL, sparse_query) if each]
-        coded = coded_models([*learned, dense])
-        trusts_sparse, trusts_dense = not coded.isdisjoint(learned), dense in coded
+    learned = [each for each in (sparse or DEFAULT_MODEL, sparse_query) if each]
+    trusts_sparse, trusts_dense = _trusted(learned, dense, trust_remote_code)
     asked = dense_options(
         dense_similarity,
         dense_pooling,
@@ -171,9 +168,8 @@ def build(
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
         given = given_vectors(vectors, vector_format, documents, queries_by=by)
-    model, settings = open_dense(dense, asked), chosen_settings(passages)
-    if settings is None and (vectors is not None or how):
-        settings = False
+    model = open_dense(dense, asked)
+    settings = chosen_settings(passages, may_split=vectors is None and not how)
     split = chosen_passages(corpus, settings, given.encoder if given else encoder, model)
     with shown_progress() as progress:
         settle(target, progress)
@@ -199,3 +195,15 @@ def build(
             f'try: lsr search {target} "your words"'
         )
         print_reading(corpus)
+
+
+def _trusted(learned: list[str], dense: str, is_given: bool) -> tuple[bool, bool]:
+    """Whether code of the learned and of the dense model is trusted: that of those that bring any.
+
+    Args:
+        is_given: whether `--trust-remote-code` is.
+    """
+    if not is_given or dense == "none":
+        return is_given, False
+    coded = coded_models([*learned, dense])
+    return not coded.isdisjoint(learned), dense in coded
