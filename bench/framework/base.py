@@ -12,7 +12,7 @@ from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.training.config.encoder import EncoderConfig, Table
 from lsr.training.config.train import WarmStart
-from lsr.training.models.checkpoint import base_folder, has_trained_head, loading
+from lsr.training.models.checkpoint import Checkpoint, base_folder, has_trained_head, loading
 from lsr.training.models.sparse_encoder import make_model
 from lsr.training.models.warm_start import warm_start
 
@@ -30,7 +30,7 @@ def prepared_base(
     Raises:
         InputError: it cannot be loaded, or has fewer layers.
     """
-    if layers is None and (not texts or has_trained_head(name)):
+    if layers is None and (not texts or has_trained_head(Checkpoint.of(name))):
         return name
     if (folder / "config.json").exists():
         return folder
@@ -44,7 +44,7 @@ def prepared_base(
     cut = folder.with_name(f"{folder.name}-cut")
     model.save_pretrained(cut)
     tokenizer.save_pretrained(cut)
-    if has_trained_head(name):
+    if has_trained_head(Checkpoint.of(name)):
         return cut.rename(folder)
     made = make_model(EncoderConfig(base=str(cut), query=Table(weights="ones")), None)
     network = next(
