@@ -44,7 +44,7 @@ def check_base_code(
 
 
 def check_saved_code(run: Path, encoder: EncoderConfig) -> None:
-    """Refuse a run that saved models with other code than its bases bring along, or has got it.
+    """Refuse to go on with a run whose models have other code than its bases bring along now.
 
     Raises:
         InputError: the code of one has changed; names the file.

@@ -9,7 +9,7 @@ from lsr.datasets.open import open_corpus
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
-from lsr.training.checks.model_code import check_base_code
+from lsr.training.checks.model_code import check_base_code, check_saved_code
 from lsr.training.config.train import EncoderConfig, TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.data.pairs import PairsBuilder
@@ -18,6 +18,7 @@ from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
 from lsr.training.loop.run import Notice, TrainingResult, train_model
+from lsr.training.loop.run_folder import has_run
 from lsr.training.models.checkpoint import Checkpoint, base_folder
 
 __all__ = ["adapt_model", "collection_training_data"]
@@ -58,7 +59,10 @@ def adapt_model(
     if trust_remote_code:
         settings = [*settings, "encoder.trust_remote_code=true"]
     config = _config(model, corpus, output, steps=steps, dense=dense, settings=settings)
-    check_base_code(config.encoder, trusting="give --trust-remote-code")
+    if has_run(output, config):
+        check_saved_code(output, config.encoder)
+    else:
+        check_base_code(config.encoder, trusting="give --trust-remote-code")
     most_tokens = config.stages[0].optim.max_document_tokens
     training_data = collection_training_data(
         corpus, config.encoder, config.seed, progress, most_tokens=most_tokens

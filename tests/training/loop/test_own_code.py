@@ -20,6 +20,7 @@ from lsr.encoders.learned.model_classes import is_trusted
 from lsr.encoders.model_code import ModelCode
 from lsr.encoders.registry import learned_options, open_learned
 from lsr.errors import InputError
+from lsr.training.checks.requirements import check_config
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.loop.adapt import adapt_model
@@ -157,14 +158,13 @@ def test_code_that_changes_is_not_gone_on_with(base: Path, pairs: Path, tmp_path
         with pytest.raises(InputError, match="put that back, or choose another output"):
             estimate_run(wanted)
         changed.write_text(before)
-    assert train_model(wanted).steps == 4
     first = ModelCode.of(str(base))
     (base / "modeling.py").write_text(DENSE_CODE.replace("* 2", "* 3"))
     other = ModelCode.of(str(base))
     assert first is not None
     assert other is not None
     assert not is_trusted(other.sha256)
-    train_model(config(base, pairs, tmp_path / "anew", **TRUSTING))
+    check_config(config(base, pairs, tmp_path / "anew", **TRUSTING))
     assert is_trusted(first.sha256)
     assert is_trusted(other.sha256)
 
@@ -208,14 +208,24 @@ class Spoilt(NewConfig):
 
 def test_a_finished_model_is_trained_on(base: Path, pairs: Path, tmp_path: Path) -> None:
     sides = {"query": {"kind": "mlp"}, "document": MLM}
-    first = train_model(config(base, pairs, tmp_path / "first", **sides, **TRUSTING)).model
-    again = train_model(config(first, pairs, tmp_path / "again", **TRUSTING)).model
-    assert weights(again)
+    first = tmp_path / "first"
+    save_model(make_model(config(base, pairs, first, **sides, **TRUSTING).encoder, None), first)
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("".join(json.dumps({"_id": text, "text": text}) + "\n" for text in TEXTS))
     out = tmp_path / "adapted"
-    adapt_model(str(first), str(corpus), out, steps=1, dense=None, trust_remote_code=True)
+
+    def adapt() -> None:
+        adapt_model(str(first), str(corpus), out, steps=1, dense=None, trust_remote_code=True)
+
+    adapt()
     assert weights(out / "model")
+    for code in first.rglob("*.py"):
+        code.write_text(DENSE_CODE.replace("* 2", "* 3"))
+    with pytest.raises(InputError, match="a run goes on by the code that it began with"):
+        adapt()
+    changed = ModelCode.of(str(first))
+    assert changed is not None
+    assert not is_trusted(changed.sha256)
 
 
 def test_a_saved_model_names_its_own_code_alone(
@@ -240,7 +250,16 @@ def test_a_saved_model_names_its_own_code_alone(
     monkeypatch.setattr(
         "transformers.dynamic_module_utils.extract_commit_hash", lambda *_: "0" * 40
     )
-    model = train_model(config(base, pairs, tmp_path / "run", **TRUSTING)).model
+    pushed: dict[str, str] = {}
+
+    def push(_: object, name: str, *, local_model_path: str) -> None:
+        pushed[name] = local_model_path
+
+    monkeypatch.setattr(SparseEncoder, "push_to_hub", push)
+    monkeypatch.setattr("lsr.training.checks.requirements._check_hub", lambda *_: None)
+    wanted = config(base, pairs, tmp_path / "run", **TRUSTING)
+    model = train_model(wanted.model_copy(update={"push_to_hub": "me/mine"})).model
+    assert pushed == {"me/mine": str(model)}
     monkeypatch.undo()
     assert "owner/new-impl" not in "".join(path.read_text() for path in model.rglob("*.json"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -260,7 +279,10 @@ def test_a_tokenizer_with_code_is_refused(base: Path, pairs: Path, tmp_path: Pat
 
 
 def test_code_says_what_a_base_is(base: Path) -> None:
-    assert not is_decoder(Checkpoint.of(str(base), trusts=True))
+    checkpoint = Checkpoint.of(str(base), trusts=True)
+    assert checkpoint.code is not None
+    assert is_trusted(checkpoint.code.sha256)
+    assert not is_decoder(checkpoint)
     named = json.loads((base / "config.json").read_text())
     named["auto_map"] = {
         "AutoConfig": "modeling.NewConfig",
