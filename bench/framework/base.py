@@ -12,7 +12,7 @@ from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.training.config.encoder import EncoderConfig, Table
 from lsr.training.config.train import WarmStart
-from lsr.training.models.checkpoint import base_folder, has_trained_head, loading
+from lsr.training.models.checkpoint import Checkpoint, has_trained_head, loading
 from lsr.training.models.sparse_encoder import make_model
 from lsr.training.models.warm_start import warm_start
 
@@ -30,21 +30,23 @@ def prepared_base(
     Raises:
         InputError: it cannot be loaded, or has fewer layers.
     """
-    if layers is None and (not texts or has_trained_head(name)):
+    base = Checkpoint.of(name)
+    if layers is None and (not texts or has_trained_head(base)):
         return name
     if (folder / "config.json").exists():
         return folder
     with loading(name):
         config: dict[str, int] = {} if layers is None else {"num_hidden_layers": layers}
-        model = AutoModelForMaskedLM.from_pretrained(base_folder(name), **config)
-        whole = AutoModelForMaskedLM.from_pretrained(base_folder(name)).config.num_hidden_layers
-        tokenizer = AutoTokenizer.from_pretrained(base_folder(name))
+        model = AutoModelForMaskedLM.from_pretrained(base.place, **config, **base.options)
+        uncut = AutoModelForMaskedLM.from_pretrained(base.place, **base.options)
+        whole = uncut.config.num_hidden_layers
+        tokenizer = AutoTokenizer.from_pretrained(base.place, **base.options)
     if layers is not None and layers > whole:
         raise InputError(f"--layers {layers}: the base {name} has {whole}; give as many or fewer")
     cut = folder.with_name(f"{folder.name}-cut")
     model.save_pretrained(cut)
     tokenizer.save_pretrained(cut)
-    if has_trained_head(name):
+    if has_trained_head(base):
         return cut.rename(folder)
     made = make_model(EncoderConfig(base=str(cut), query=Table(weights="ones")), None)
     network = next(

@@ -132,7 +132,7 @@ def _theirs(pairs: Pairs, given: argparse.Namespace) -> Callable[[int], Callable
         Transformer,
     )
 
-    from lsr.training.models.sparse_encoder import base_folder
+    from lsr.training.models.checkpoint import base_folder
 
     network = Transformer(base_folder("all-MiniLM-L6-v2"), transformer_task="fill-mask")
     network.max_seq_length = given.tokens

@@ -104,8 +104,9 @@ class Seq2SeqExpander:
                 "transformers is not installed; run: pip install 'lsr-search[train]'"
             ) from error
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
-            self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(model).to(device).eval()
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+            found: Any = AutoModelForSeq2SeqLM.from_pretrained(model, trust_remote_code=False)
+            self._model = found.to(device).eval()
         except (OSError, ValueError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise InputError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import Any
 
 from lsr.encoders.learned.model_classes import has_own_code, is_trusted, trust
 from lsr.errors import InputError
+from lsr.files import sha256_of
 
-__all__ = ["ModelCode", "brings_code"]
+__all__ = ["ModelCode", "brings_code", "settle_code"]
 
 _NAMING = ("config.json", "modules.json", "router_config.json", "tokenizer_config.json")
 """Files that name classes."""
@@ -36,10 +38,12 @@ class ModelCode:
     Attributes:
         folder: the model with its code, on this machine.
         sha256: of all code that is run, and of the files that name it.
+        files: the hash of each file of code.
     """
 
     folder: Path
     sha256: str
+    files: frozenset[str]
 
     @classmethod
     def of(cls, name: str) -> ModelCode | None:
@@ -56,13 +60,17 @@ class ModelCode:
         parts: list[tuple[str, tuple[str, ...], Path]] = [(".", (*_NAMING, "*.py"), found)]
         parts += [(other, ("*.py",), _code_of(other, name)) for other in _others(found)]
         digest = hashlib.sha256()
+        files = set()
         for place, patterns, folder in parts:
             for pattern in patterns:
                 for file in sorted(folder.rglob(pattern)):
                     told = f"{place} {file.relative_to(folder).as_posix()}"
                     digest.update(f"{len(told)} {told}".encode())
-                    digest.update(hashlib.sha256(file.read_bytes()).digest())
-        return cls(found, digest.hexdigest())
+                    content = hashlib.sha256(file.read_bytes())
+                    digest.update(content.digest())
+                    if file.suffix == ".py":
+                        files.add(content.hexdigest())
+        return cls(found, digest.hexdigest(), frozenset(files))
 
     @property
     def is_trusted(self) -> bool:
@@ -78,6 +86,46 @@ def brings_code(name: str) -> bool:
     """Whether a model names code of its own; False too where there is no such model."""
     found = _described(name)
     return found is not None and has_own_code(_module_folders(found))
+
+
+def settle_code(folder: Path) -> None:
+    """Let a model that was just saved name the code in its own folder alone, where that is found.
+
+    transformers saves code beside the network, which a router keeps in a folder of its own, and
+    looks for it in the model's. Names of code that was not saved, which is not run either, go.
+
+    Raises:
+        InputError: two networks bring different files of one name.
+    """
+    for name in ("config.json", "tokenizer_config.json"):
+        for file in folder.rglob(name):
+            content = _json(file)
+            named = content.pop("auto_map", None) if isinstance(content, dict) else None
+            if named is None:
+                continue
+            named = named if isinstance(named, dict) else {"AutoTokenizer": named}
+            kept = {kind: _kept(names, file.parent) for kind, names in named.items()}
+            if found := {kind: names for kind, names in kept.items() if names is not None}:
+                content["auto_map"] = found
+            file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    for code in sorted(folder.rglob("*.py")):
+        place = folder / code.name
+        if not place.exists():
+            shutil.copyfile(code, place)
+        elif sha256_of(place) != sha256_of(code):
+            raise InputError(
+                f"the model has two networks whose code is in different files {code.name}, and one "
+                "folder cannot hold both; take networks with the same code"
+            )
+
+
+def _kept(names: Any, folder: Path) -> Any:
+    """What `auto_map` has of one kind, without repositories; None where the folder lacks a file."""
+    if isinstance(names, list):  # of a tokenizer: without and with Rust, either may be null
+        each = [None if name is None else _kept(name, folder) for name in names]
+        return each if any(each) else None
+    own = str(names).rpartition("--")[2]
+    return own if (folder / f"{own.partition('.')[0]}.py").is_file() else None
 
 
 def _described(name: str) -> Path | None:

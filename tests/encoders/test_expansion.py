@@ -89,6 +89,19 @@ def test_sampled_queries_hang_on_text_and_seed_alone(t5: Path) -> None:
     assert other.expand(["a dog"]) != both[2:]
 
 
+def test_code_of_a_model_is_neither_run_nor_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", asked.append)
+    names = {"AutoConfig": "own.Config", "AutoModelForSeq2SeqLM": "own.Model"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": names}))
+    (tmp_path / "own.py").write_text("raise AssertionError('it ran')")
+    with pytest.raises(InputError, match="cannot be loaded as sequence-to-sequence"):
+        Seq2SeqExpander(str(tmp_path))
+    assert asked == []
+
+
 def test_models_that_cannot_be_used(tmp_path: Path) -> None:
     no_model: Any = None
     with pytest.raises(InputError, match="cannot be loaded as sequence-to-sequence"):

@@ -20,7 +20,7 @@ from transformers.integrations.integration_utils import (
 from lsr.datasets.open import open_corpus
 from lsr.errors import InputError, UnavailableError
 from lsr.training.checks.disk_space import check_room, check_writable, run_bytes, vector_bytes
-from lsr.training.checks.model_code import check_model_code
+from lsr.training.checks.model_code import base_models, check_base_code, check_model_code
 from lsr.training.checks.model_files import check_model_files
 from lsr.training.config.train import (
     CrossEncoderTeacher,
@@ -131,9 +131,8 @@ def teacher_name(config: TrainConfig, stage: StageConfig, number: int) -> str:
 
 
 def _check_models(config: TrainConfig, absent: Absent) -> None:
-    wanted = [("the base", config.encoder.base)]
-    if config.encoder.query_base is not None:
-        wanted.append(("the base of queries", config.encoder.query_base))
+    bases = base_models(config.encoder)
+    wanted = [*bases]
     coded: list[tuple[str, str, bool]] = []
     made: set[Path] = set()  # by the stages before
     for place, stage in enumerate(config.stages, start=1):
@@ -150,6 +149,8 @@ def _check_models(config: TrainConfig, absent: Absent) -> None:
         if (reason := check_model_files(model, what)) is not None:
             away.add(model)
             absent(reason)
+    if not any(model in away for _, model in bases):
+        check_base_code(config.encoder)
     for what, model, trusts in coded:
         if model not in away:
             check_model_code(model, what, trusts=trusts)

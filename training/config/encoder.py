@@ -104,6 +104,7 @@ class EncoderConfig(Strict):
         shared: one network for both sides, where both have one of the same kind.
         attention: of a decoder (a causal language model) as base: causal as it was trained, or
             bidirectional, so that tokens see those after them too; null: as its config says.
+        trust_remote_code: run the code that base and query_base bring along.
         max_active: the heaviest terms kept of a document's vector; null for all.
     """
 
@@ -113,6 +114,7 @@ class EncoderConfig(Strict):
     document: DocumentSide = Mlm()
     shared: bool = True
     attention: Literal["causal", "bidirectional"] | None = None
+    trust_remote_code: bool = False
     max_query_tokens: Count = 64
     max_document_tokens: Count = 256
     max_active: Count | None = None

@@ -8,7 +8,6 @@ sentence-transformers.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.query_table import QueryTable
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.encoders.learned.torch_network import TorchNetwork
+from lsr.encoders.model_code import settle_code
 from lsr.errors import InputError
 from lsr.training.export.folder import publishing
 
@@ -49,8 +49,7 @@ def export_sentence_transformers(
     encoder = TorchNetwork(source, "fp32", trust_remote_code=trust_remote_code).encoder
     with publishing(folder) as staging:
         encoder.save_pretrained(str(staging))
-        for code in staging.glob("*/*.py"):
-            shutil.copyfile(code, staging / code.name)  # which transformers looks for there
+        settle_code(staging)
         if source.defaults != SearchDefaults():
             source.defaults.write(staging)
     return folder
@@ -95,6 +94,7 @@ def export_opensearch(model: str, folder: Path, *, trust_remote_code: bool = Fal
         for name in (_POOLING, _TABLE):
             (staging / name).mkdir()
         transformer.save(str(staging))
+        settle_code(staging)
         pooling.save(str(staging / _POOLING))
         routes["query"][0].save(str(staging / _TABLE))
         _write(staging / "idf.json", idf)

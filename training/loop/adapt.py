@@ -9,6 +9,7 @@ from lsr.datasets.open import open_corpus
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
+from lsr.training.checks.model_code import check_base_code, check_saved_code
 from lsr.training.config.train import EncoderConfig, TrainConfig
 from lsr.training.config.yaml_file import config_of
 from lsr.training.data.pairs import PairsBuilder
@@ -17,7 +18,8 @@ from lsr.training.data.training_data import TrainingData
 from lsr.training.loop.callbacks import Report, no_report
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
 from lsr.training.loop.run import Notice, TrainingResult, train_model
-from lsr.training.models.checkpoint import base_folder
+from lsr.training.loop.run_folder import has_run
+from lsr.training.models.checkpoint import Checkpoint, base_folder
 
 __all__ = ["adapt_model", "collection_training_data"]
 
@@ -33,6 +35,7 @@ def adapt_model(
     steps: int = 300,
     dense: str | None = "all-MiniLM-L6-v2",
     settings: Sequence[str] = (),
+    trust_remote_code: bool = False,
     progress: Progress = no_progress,
     report: Report = no_report,
     notice: Notice = lambda _: None,
@@ -46,12 +49,20 @@ def adapt_model(
         output: the run folder; run again, an interrupted adaptation goes on.
         dense: the dense teacher beside BM25, or None.
         settings: `key=value` over the config of the stage.
+        trust_remote_code: run the code that the model brings along.
         notice: see `train_model`.
 
     Raises:
-        InputError: the model or collection cannot be used, or a setting is unknown.
+        InputError: the model or collection cannot be used, a setting is unknown, or the model
+            brings code along that is not trusted.
     """
+    if trust_remote_code:
+        settings = [*settings, "encoder.trust_remote_code=true"]
     config = _config(model, corpus, output, steps=steps, dense=dense, settings=settings)
+    if has_run(output, config):
+        check_saved_code(output, config.encoder)
+    else:
+        check_base_code(config.encoder, trusting="give --trust-remote-code")
     most_tokens = config.stages[0].optim.max_document_tokens
     training_data = collection_training_data(
         corpus, config.encoder, config.seed, progress, most_tokens=most_tokens
@@ -143,7 +154,7 @@ def collection_training_data(
     longest = encoder.max_document_tokens
     return TrainingData.from_pairs(
         pairs,
-        base_tokenizer(encoder.base),
+        base_tokenizer(Checkpoint.of_config(encoder)),
         max_query_tokens=encoder.max_query_tokens,
         max_document_tokens=min(longest, most_tokens or longest),
         progress=progress,

@@ -22,15 +22,10 @@ from lsr.training.data.tokens import special_ids, tokenize, vocabulary_size
 from lsr.training.data.training_data import TrainingData
 from lsr.training.export.idf_table import table_of
 from lsr.training.models.base_network import is_decoder
+from lsr.training.models.checkpoint import Checkpoint, base_folder, has_trained_head
 from lsr.training.models.finished_base import is_plain_table, obeying
 from lsr.training.models.mlm_head import ClsMlmHead, Head, routes
-from lsr.training.models.sparse_encoder import (
-    base_folder,
-    has_trained_head,
-    make_model,
-    open_model,
-    query_table,
-)
+from lsr.training.models.sparse_encoder import make_model, open_model, query_table
 from lsr.training.models.warm_start import warm_start
 
 if TYPE_CHECKING:
@@ -62,26 +57,30 @@ def is_sparse_encoder(base: str) -> bool:
     return any(kind.endswith(sparse) or kind.startswith("lsr.training.") for kind in kinds)
 
 
-def base_tokenizer(base: str) -> PreTrainedTokenizerBase:
+def base_tokenizer(base: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint or sparse encoder, read without the network's weights.
 
     Raises:
         InputError: there is no such model, or it has none.
     """
-    folder: Path | str = base_folder(base)
-    if is_sparse_encoder(base):
+    folder: Path | str = base.place
+    if is_sparse_encoder(base.name):
         found = _tokenizer_folder(Path(folder))
         if found is None:
-            tokenizer: PreTrainedTokenizerBase = open_model(folder).tokenizer
+            tokenizer: PreTrainedTokenizerBase = _opened(base).tokenizer
             return tokenizer
         folder = found
     try:
-        return AutoTokenizer.from_pretrained(str(folder))
+        return AutoTokenizer.from_pretrained(str(folder), **base.options)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"the base {base!r} cannot be loaded ({str(error).splitlines()[0]}); give a folder "
-            "with a checkpoint and its tokenizer, or a hub id while online"
+            f"the base {base.name!r} cannot be loaded ({str(error).splitlines()[0]}); give a "
+            "folder with a checkpoint and its tokenizer, or a hub id while online"
         ) from error
+
+
+def _opened(base: Checkpoint) -> SparseEncoder:
+    return open_model(base.place, trust_remote_code=base.code is not None)
 
 
 def _tokenizer_folder(model: Path) -> Path | None:
@@ -143,7 +142,7 @@ def unstarted_model(
         InputError: the base cannot be loaded, or contradicts the config.
     """
     if is_sparse_encoder(config.encoder.base):
-        return obeying(open_model(base_folder(config.encoder.base)), config.encoder)
+        return obeying(_opened(Checkpoint.of_config(config.encoder)), config.encoder)
     mean = float(training_data.document_tokens.lengths.mean())
     table = training_data.idf() if idf is None else idf
     return make_model(config.encoder, table, average_length=mean)
@@ -188,23 +187,21 @@ def networks_to_start(model: SparseEncoder, config: TrainConfig) -> list[Transfo
         for module in model.modules()
         if isinstance(module, Transformer) and module.transformer_task == "fill-mask"
     ]
-    if isinstance(wanted, WarmStart) and is_decoder(config.encoder.base):
+    base = Checkpoint.of_config(config.encoder)
+    if isinstance(wanted, WarmStart) and is_decoder(base):
         raise InputError(
             "warm_start grows a masked-LM head on a checkpoint without one, and the base "
-            f"{config.encoder.base!r} is a decoder, which has its own; leave it out"
+            f"{base.name!r} is a decoder, which has its own; leave it out"
         )
     if wanted == "never" or not any(isinstance(module, Head) for module in model.modules()):
         return []
     if wanted != "auto":
         return transformers
-    queries = routes(model).get("query")
-    own = config.encoder.query_base
-    bases = {id(part): own for part in queries or () if own is not None}
-    return [
-        each
-        for each in transformers
-        if not has_trained_head(bases.get(id(each), config.encoder.base))
-    ]
+    bases: dict[int, Checkpoint] = {}
+    if config.encoder.query_base is not None:
+        own = Checkpoint.of_queries(config.encoder)
+        bases = {id(part): own for part in routes(model).get("query") or ()}
+    return [each for each in transformers if not has_trained_head(bases.get(id(each), base))]
 
 
 def reads_first_token(model: SparseEncoder, transformer: Transformer) -> bool:

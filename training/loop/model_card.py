@@ -12,6 +12,7 @@ from sentence_transformers import SparseEncoder
 from lsr.training.config.train import TrainConfig
 from lsr.training.config.yaml_file import written_config
 from lsr.training.loop.evaluator import SetFigures
+from lsr.training.models.checkpoint import is_own_code
 from lsr.training.models.finished_base import side_kinds
 from lsr.training.models.sparse_encoder import needs_this_package
 
@@ -65,9 +66,18 @@ def _opening(model: SparseEncoder, config: TrainConfig) -> list[str]:
     side = "a tokenizer and a weight table; no network" if query == "table" else query
     loads = 'model = SparseEncoder("this folder")'
     own: list[str] = []
-    if needs_this_package(model):
+    has_code = any(map(is_own_code, model.modules()))
+    if has_code or needs_this_package(model):
         loads = 'model = SparseEncoder("this folder", trust_remote_code=True)'
-        own = ["Its heads are classes of this package: `pip install lsr-search[train]` first.", ""]
+    if has_code:
+        own += [
+            "Its network is code that lies in this folder, as its base brought it along. It runs "
+            "only where it is trusted, so read it first; `lsr index build` takes "
+            "`--trust-remote-code`.",
+            "",
+        ]
+    if needs_this_package(model):
+        own += ["Its heads are classes of this package: `pip install lsr-search[train]` first.", ""]
     return [
         "---",
         "library_name: sentence-transformers",

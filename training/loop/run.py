@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,10 @@ from sentence_transformers import SparseEncoder
 
 from lsr.encoders.learned.recommended import SearchDefaults
 from lsr.errors import InputError, ModelError, UnavailableError
+from lsr.files import UNFINISHED
 from lsr.progress import Progress, no_progress
+from lsr.training.checks.disk_space import nearest_folder
+from lsr.training.checks.model_code import check_saved_code
 from lsr.training.checks.reach import target_notes
 from lsr.training.checks.requirements import (
     check_cache_room,
@@ -47,7 +51,7 @@ from lsr.training.loop.run_state import RunState
 from lsr.training.loop.stage import run_stage
 from lsr.training.loop.stage_context import StageContext
 from lsr.training.losses.distributed import is_main_process, main_process_first
-from lsr.training.models.checkpoint import base_folder
+from lsr.training.models.checkpoint import Checkpoint, base_folder
 from lsr.training.models.sparse_encoder import open_model, save_model
 
 __all__ = [
@@ -118,9 +122,13 @@ def train_model(
     is_new = not has_run(Path(config.output), config)
     if is_new:
         check_config(config)
+    else:
+        check_saved_code(Path(config.output), config.encoder)
     sets = evaluation_sets(config)
     tokenizer = (
-        base_tokenizer(config.encoder.base) if training_data is None else training_data.tokenizer
+        base_tokenizer(Checkpoint.of_config(config.encoder))
+        if training_data is None
+        else training_data.tokenizer
     )
     PartialState()  # joins the other processes, where there are any
     data = RunData(config, tokenizer, progress, first=training_data)
@@ -137,9 +145,8 @@ def train_model(
         for note in state.begin_stage(rows, [*stage_notes(config, stage, rows), *doubts]):
             notice(note)
         with main_process_first():
-            model = open_model(
-                state.starting_encoder(partial(initial_model, config, rows, progress))
-            )
+            start = state.starting_encoder(partial(initial_model, config, rows, progress))
+            model = open_model(start, trust_remote_code=config.encoder.trust_remote_code)
         context = StageContext(
             config,
             stage,
@@ -183,7 +190,27 @@ def check_run(config: TrainConfig, data: RunData, *, with_model: bool = True) ->
         check_cache_room(config, config.stages[number - 1], rows)
     check_output_room(config)
     if with_model:
-        unstarted_model(config, data.of(1))
+        model = unstarted_model(config, data.of(1))
+        if config.encoder.trust_remote_code:
+            _check_saving(model, config)
+
+
+def _check_saving(model: SparseEncoder, config: TrainConfig) -> None:
+    """Refuse a model whose code does not let it be opened where it was saved.
+
+    It is saved for a moment, where the run's folder will be.
+    """
+    place = nearest_folder(Path(config.output))
+    with tempfile.TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=place) as folder:
+        saved = Path(folder, "model")
+        save_model(model, saved)
+        try:
+            open_model(saved, trust_remote_code=True)
+        except InputError as error:
+            raise InputError(
+                f"a model of the base {config.encoder.base!r} cannot be opened again by the code "
+                f"that was saved with it ({error.__cause__}); choose another base"
+            ) from error
 
 
 def evaluation_sets(config: TrainConfig) -> list[EvaluationSet]:
@@ -229,7 +256,8 @@ def _finished(
     Raises:
         ModelError: it cannot be pushed to the hub; the folder is written.
     """
-    model, folder = open_model(state.encoder), state.folder
+    model = open_model(state.encoder, trust_remote_code=config.encoder.trust_remote_code)
+    folder = state.folder
     figures = []
     for done, each in enumerate(sets, start=1):
         figures.append(evaluate_model(model, each))
@@ -247,7 +275,7 @@ def _finished(
             plot_curves(folder.metrics, folder.path / "plots")
     if config.push_to_hub is not None and is_main_process():
         try:
-            model.push_to_hub(config.push_to_hub)
+            model.push_to_hub(config.push_to_hub, local_model_path=str(folder.model))
         except OSError as error:
             raise ModelError(
                 f"the model is in {folder.model}, but cannot be pushed to {config.push_to_hub} "

@@ -18,8 +18,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from lsr.errors import InputError
+from lsr.training.models.checkpoint import Checkpoint, loading
 from lsr.training.models.checkpoint import attention as fastest_attention
-from lsr.training.models.checkpoint import base_folder, loading
 
 __all__ = [
     "Attention",
@@ -35,14 +35,17 @@ Attention = Literal["causal", "bidirectional"] | None
 TOLERANCE = 1e-3
 
 
-def is_decoder(base: str) -> bool:
-    """Whether a checkpoint is of a kind that transformers knows as a causal language model alone.
+def is_decoder(base: Checkpoint) -> bool:
+    """Whether a checkpoint is known as a causal language model alone: to transformers, or its code.
 
     Raises:
         InputError: it cannot be loaded.
     """
-    with loading(base):
-        kind = type(AutoConfig.from_pretrained(base_folder(base)))
+    config = _config(base)
+    named = getattr(config, "auto_map", None) if base.code is not None else None
+    if named and "AutoConfig" in named:
+        return "AutoModelForCausalLM" in named and "AutoModelForMaskedLM" not in named
+    kind = type(config)
     return kind in MODEL_FOR_CAUSAL_LM_MAPPING and kind not in MODEL_FOR_MASKED_LM_MAPPING
 
 
@@ -51,7 +54,7 @@ def has_vocabulary_layer(network: Transformer) -> bool:
     return network.transformer_task in ("fill-mask", "text-generation")
 
 
-def open_network(base: str, task: str | None, attention: Attention = None) -> Transformer:
+def open_network(base: Checkpoint, task: str | None, attention: Attention = None) -> Transformer:
     """The network of a checkpoint as a sentence-transformers module.
 
     Logits of a decoder come out at all positions, where those of a masked-LM network do, so that
@@ -64,7 +67,8 @@ def open_network(base: str, task: str | None, attention: Attention = None) -> Tr
     Raises:
         InputError: it cannot be loaded, has no output layer, or is not what `attention` asks for.
     """
-    kwargs: dict[str, Any] = {"attn_implementation": fastest_attention()}
+    runs_code = base.code is not None
+    kwargs: dict[str, Any] = {**fastest_attention(runs_code=runs_code), **base.options}
     options: dict[str, Any] = {"transformer_task": task}
     of_decoder = is_decoder(base)
     if of_decoder:
@@ -72,26 +76,36 @@ def open_network(base: str, task: str | None, attention: Attention = None) -> Tr
         options = _decoder_options(base) if task == "fill-mask" else options
     elif attention is not None:
         raise InputError(
-            f"encoder.attention is of decoders, and the base {base!r} is none: its tokens see "
+            f"encoder.attention is of decoders, and the base {base.name!r} is none: its tokens see "
             "each other; leave it out"
         )
-    with loading(base):
-        network: Transformer = Transformer(base_folder(base), model_kwargs=kwargs, **options)
+    with loading(base.name, runs_code=runs_code):
+        network: Transformer = Transformer(
+            base.place,
+            model_kwargs=kwargs,
+            config_kwargs={**base.options},
+            processor_kwargs={**base.options},
+            **options,
+        )
     if of_decoder:
         assert network.tokenizer is not None
-        with_padding(network.tokenizer, base)
-        _set_attention(network, base, attention)
+        with_padding(network.tokenizer, base.name)
+        _set_attention(network, base.name, attention)
     return network
 
 
-def _decoder_options(base: str) -> dict[str, Any]:
-    with loading(base):
-        config = AutoConfig.from_pretrained(base_folder(base))
+def _config(base: Checkpoint) -> Any:
+    with loading(base.name, runs_code=base.code is not None):
+        return AutoConfig.from_pretrained(base.place, **base.options)
+
+
+def _decoder_options(base: Checkpoint) -> dict[str, Any]:
+    config = _config(base)
     made = config.architectures or ()
     if not config.tie_word_embeddings and not any(name.endswith("ForCausalLM") for name in made):
         raise InputError(
-            f"the base {base!r} is a decoder without an output layer ({', '.join(made)}); give the "
-            "checkpoint of the language model, or take the encoder mlp"
+            f"the base {base.name!r} is a decoder without an output layer ({', '.join(made)}); "
+            "give the checkpoint of the language model, or take the encoder mlp"
         )
     return {
         "transformer_task": "text-generation",

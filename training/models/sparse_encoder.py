@@ -22,6 +22,7 @@ from torch import nn
 from transformers import AutoTokenizer
 
 from lsr.encoders.learned.model_classes import model_classes
+from lsr.encoders.model_code import settle_code
 from lsr.errors import InputError, StorageError
 from lsr.files import sync_tree
 from lsr.moved import all_paths
@@ -45,9 +46,9 @@ from lsr.training.models.base_network import (
     with_padding,
 )
 from lsr.training.models.checkpoint import (
+    Checkpoint,
     attention,
     base_folder,
-    has_trained_head,
     loading,
     quiet,
     tokenizer_of,
@@ -57,8 +58,6 @@ from lsr.training.models.mlm_head import ClsMlmHead, Head, MlmHead, is_stock, ro
 from lsr.training.models.mlp_head import ColumnTable, MlpHead
 
 __all__ = [
-    "base_folder",
-    "has_trained_head",
     "make_model",
     "needs_this_package",
     "open_model",
@@ -132,14 +131,14 @@ def open_model(
     }
     if Path(found).is_dir():
         known |= model_classes(Path(found))
-    with loading(str(name)):
+    with loading(str(name), runs_code=trust_remote_code):
         model = SparseEncoder._load_with_module_classes(
             found,
             known,
             device=device,
             local_files_only=Path(found).is_dir(),
             trust_remote_code=trust_remote_code,
-            model_kwargs={"attn_implementation": attention()},
+            model_kwargs=attention(runs_code=trust_remote_code),
         )
     for route, modules in routes(model).items():
         for place, module in enumerate(modules):
@@ -155,12 +154,13 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
 
     A model whose heads have stock equals is saved with these alone. Other heads are saved as
     classes of this package, which must then be installed and trusted (`trust_remote_code=True`)
-    by who loads it; `open_model` needs no such word.
+    by who loads it; `open_model` needs no such word. Code of a network's own lies in the folder.
 
     The folder appears, or is replaced, by renames when all is written.
 
     Raises:
-        InputError: `folder` is a file, or a folder of something else.
+        InputError: `folder` is a file, or a folder of something else; or two networks have code of
+            their own in different files of one name.
         StorageError: it cannot be written.
     """
     target = Path(folder).absolute()
@@ -174,9 +174,11 @@ def save_model(model: SparseEncoder, folder: str | Path) -> None:
         raise StorageError(f"{target} cannot be written ({error}); give another folder") from error
     try:
         (work / "new").mkdir()
-        saved = model if needs_this_package(model) else _stock_model(model)
+        saved = model if needs_this_package(model) else _stock_twin(model, {})
+        assert isinstance(saved, SparseEncoder)
         with quiet():
             saved.save_pretrained(str(work / "new"), create_model_card=False)
+        settle_code(work / "new")
         sync_tree(work / "new")
         if target.exists():
             target.rename(work / "old")
@@ -216,8 +218,8 @@ class _Maker:
         self._config = config
         self._idf = idf
         self._average_length = average_length
-        self._path = base_folder(config.base)
-        self._tokens = tokenizer_of(config.base)
+        self._base = Checkpoint.of_config(config)
+        self._tokens = tokenizer_of(self._base)
         added = self._tokens.added_tokens_decoder.items()
         named = {number for number, token in added if token.special}
         self._special = sorted(named | set(self._tokens.all_special_ids))
@@ -245,14 +247,15 @@ class _Maker:
             if role == "query":
                 return [self._table(SparseStaticEmbedding, side, self._config.max_query_tokens)]
             return [self._table(ColumnTable, side, self._config.max_document_tokens)]
-        own = self._config.query_base if role == "query" else None
-        network = network or self._network(_task(side), own or self._config.base)
+        base = Checkpoint.of_queries(self._config) if role == "query" else self._base
+        network = network or self._network(_task(side), base)
         return [network, self._head(side, role, network)]
 
     def _table(
         self, kind: type[SparseStaticEmbedding], side: Table, max_tokens: int
     ) -> SparseStaticEmbedding:
-        tokenizer = with_padding(AutoTokenizer.from_pretrained(self._path), self._config.base)
+        own = AutoTokenizer.from_pretrained(self._base.place, **self._base.options)
+        tokenizer = with_padding(own, self._base.name)
         tokenizer.model_max_length = min(max_tokens, tokenizer.model_max_length)
         weight = torch.ones(len(tokenizer)) if side.weights == "ones" else self._idf_of("a table")
         weight[self._special] = 0
@@ -270,17 +273,17 @@ class _Maker:
             )
         return torch.tensor(self._idf, dtype=torch.float32)
 
-    def _network(self, task: Task | None, base: str) -> Transformer:
-        if base != self._config.base and tokenizer_of(base).get_vocab() != self._tokens.get_vocab():
+    def _network(self, task: Task | None, base: Checkpoint) -> Transformer:
+        if base != self._base and tokenizer_of(base).get_vocab() != self._tokens.get_vocab():
             raise InputError(
-                f"the query base {base!r} has another vocabulary than {self._config.base!r}, so "
+                f"the query base {base.name!r} has another vocabulary than {self._base.name!r}, so "
                 "that no term of a query would meet a document's; choose one of the same tokenizer"
             )
         network = open_network(base, task, self._config.attention)
         n_tokens, n_embeddings = len(self._tokens), network.model.config.vocab_size
         if n_embeddings < n_tokens:
             raise InputError(
-                f"the base {base!r} has {n_embeddings} embeddings for the {n_tokens} "
+                f"the base {base.name!r} has {n_embeddings} embeddings for the {n_tokens} "
                 "tokens of its tokenizer; it needs one for each"
             )
         if n_embeddings > n_tokens:
@@ -358,12 +361,6 @@ def _use_own_head(modules: nn.Sequential, place: int, pooling: SpladePooling) ->
         return  # the stock head does the same, with more memory
     head.train(pooling.training)
     modules[place] = head
-
-
-def _stock_model(model: SparseEncoder) -> SparseEncoder:
-    twin = _stock_twin(model, {})
-    assert isinstance(twin, SparseEncoder)
-    return twin
 
 
 def _stock_twin(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:

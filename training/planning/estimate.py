@@ -17,6 +17,7 @@ import torch
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.training.checks.disk_space import nearest_folder
+from lsr.training.checks.model_code import check_saved_code
 from lsr.training.checks.model_files import model_folder
 from lsr.training.checks.requirements import cache_of, check_config, teacher_name
 from lsr.training.config.train import StageConfig, TrainConfig
@@ -27,6 +28,7 @@ from lsr.training.loop.evaluator import EvaluationSet
 from lsr.training.loop.initial_model import base_tokenizer
 from lsr.training.loop.run import check_run, evaluation_sets, held_out, stage_notes, supervised
 from lsr.training.loop.run_folder import has_run
+from lsr.training.models.checkpoint import Checkpoint
 from lsr.training.planning.clock import Clock, wall_clock
 from lsr.training.planning.durations import in_words
 from lsr.training.planning.mining import grouping_s, mining_s
@@ -110,7 +112,8 @@ def estimate_run(
     """
     if config.stages[0].data is None:
         raise InputError("the first stage has no data; give stages.0.data.sources")
-    has_run(Path(config.output), config)
+    if has_run(Path(config.output), config):
+        check_saved_code(Path(config.output), config.encoder)
     found = Estimate()
     began = clock()
     check_config(config, found.notes.append)
@@ -148,12 +151,12 @@ def estimate_run(
 def _data(config: TrainConfig, progress: Progress, found: Estimate, *, at_hand: bool) -> RunData:
     """The rows, in tokens of the base or, where it is not at hand, of another model."""
     if at_hand:
-        return RunData(config, base_tokenizer(config.encoder.base), progress)
+        return RunData(config, base_tokenizer(Checkpoint.of_config(config.encoder)), progress)
     found.notes.append(
         f"tokens are counted as those of {STAND_IN}, and warm start, training, evaluation and "
         "saving are not estimated: the base is not at hand"
     )
-    return RunData(config, base_tokenizer(STAND_IN), progress)
+    return RunData(config, base_tokenizer(Checkpoint.of(STAND_IN)), progress)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lsr.cli.encoder_options import TrustRemoteCode
 from lsr.cli.index_options import AsJson
 from lsr.cli.training_run import run_training
 
@@ -25,6 +26,7 @@ def adapt(
         list[str] | None,
         typer.Option("--set", help="KEY=VALUE that overrides the stage's config; may be repeated."),
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit a model to a collection without labels.
@@ -41,6 +43,7 @@ def adapt(
             steps=steps,
             dense=None if dense == "none" else dense,
             settings=settings or (),
+            trust_remote_code=trust_remote_code,
             progress=progress,
             report=report,
             notice=notice,

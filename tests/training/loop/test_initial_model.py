@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from lsr.errors import InputError
 from lsr.training.data.tokens import special_ids, tokenize, vocabulary_size
 from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
+from lsr.training.models.checkpoint import Checkpoint
 from lsr.training.models.sparse_encoder import open_model
 from tests.support.tiny_models import tiny_base
 
@@ -39,7 +40,7 @@ def test_the_tokenizer_of_a_finished_encoder_is_its_own(
     whole = open_model(MODELS / kind).tokenizer
     request.getfixturevalue("no_network")
     assert is_sparse_encoder(str(MODELS / kind))
-    alone = base_tokenizer(str(MODELS / kind))
+    alone = base_tokenizer(Checkpoint.of(str(MODELS / kind)))
     assert vocabulary_size(alone) == vocabulary_size(whole)
     assert special_ids(alone).tolist() == special_ids(whole).tolist()
     assert tokenize(TEXTS, alone).tokens.tolist() == tokenize(TEXTS, whole).tokens.tolist()
@@ -49,9 +50,10 @@ def test_the_tokenizer_of_a_finished_encoder_is_its_own(
 def test_the_tokenizer_of_a_checkpoint(tmp_path: Path) -> None:
     shutil.copytree(MODELS / "stock" / "document_0_Transformer", tmp_path / "base")
     assert not is_sparse_encoder(str(tmp_path / "base"))
-    assert tokenize(TEXTS, base_tokenizer(str(tmp_path / "base"))).lengths.tolist() == [9, 0, 7]
+    alone = base_tokenizer(Checkpoint.of(str(tmp_path / "base")))
+    assert tokenize(TEXTS, alone).lengths.tolist() == [9, 0, 7]
     with pytest.raises(InputError, match="cannot be loaded"):
-        base_tokenizer(str(tmp_path / "none"))
+        base_tokenizer(Checkpoint.of(str(tmp_path / "none")))
 
 
 @pytest.mark.parametrize("change", ["options", "no tokenizer.json"])
@@ -69,12 +71,12 @@ def test_a_module_that_makes_its_own_tokenizer_is_asked_for_it(
     opened: list[str] = []
     whole = open_model(MODELS / "mlp")
 
-    def opening(folder: str) -> SparseEncoder:
+    def opening(folder: str, **_: object) -> SparseEncoder:
         opened.append(folder)
         return whole
 
     monkeypatch.setattr("lsr.training.loop.initial_model.open_model", opening)
-    assert base_tokenizer(str(model)) is whole.tokenizer
+    assert base_tokenizer(Checkpoint.of(str(model))) is whole.tokenizer
     assert opened == [str(model)]
 
 

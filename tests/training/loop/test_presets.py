@@ -105,7 +105,7 @@ def test_it_learns(base: Path, rows: Path, held_out: Path, tmp_path: Path, prese
     )
     card = (outcome.model / "README.md").read_text()
     assert ("no network" in card) == (side_kinds(model)[0] == "table")
-    assert ("trust_remote_code" in card) == needs_this_package(model)
+    assert ("trust_remote_code=True" in card) == needs_this_package(model)
     with torch.inference_mode():
         weights = model.encode_document(["cat dog fish star moon"], convert_to_tensor=True)
     assert float(weights.to_dense().min()) >= 0

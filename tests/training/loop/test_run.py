@@ -208,9 +208,9 @@ def test_the_tokenizer_is_opened_once(
 
     class Counted:
         @staticmethod
-        def from_pretrained(folder: str) -> Any:
+        def from_pretrained(folder: str, **options: bool) -> Any:
             opened.append(folder)
-            return AutoTokenizer.from_pretrained(folder)
+            return AutoTokenizer.from_pretrained(folder, **options)
 
     monkeypatch.setattr("lsr.training.loop.initial_model.AutoTokenizer", Counted)
     stage = {

@@ -23,6 +23,7 @@ from lsr.training.export.opensearch import export_opensearch
 from lsr.training.loop.metrics_log import read_metrics
 from lsr.training.loop.run import train_model
 from lsr.training.models.base_network import is_decoder, reads_both_ways
+from lsr.training.models.checkpoint import Checkpoint
 from lsr.training.models.sparse_encoder import make_model, open_model, save_model
 from tests.support.command_line import done
 from tests.support.tiny_decoders import tiny_llama, tiny_qwen
@@ -133,7 +134,7 @@ def test_a_decoder_is_exported_to_onnx(bases: dict[str, str], tmp_path: Path) ->
 
 
 def test_what_a_base_cannot_be_is_refused(bases: dict[str, str], tmp_path: Path) -> None:
-    assert [is_decoder(base) for base in bases.values()] == [True, True, False]
+    assert [is_decoder(Checkpoint.of(base)) for base in bases.values()] == [True, True, False]
     with pytest.raises(InputError, match=r"encoder\.attention is of decoders, .*bert.* is none"):
         model_of(bases["bert"], attention="bidirectional")
     with pytest.raises(InputError, match=r"encoder\.document is cls_mlm, .* set encoder.attention"):

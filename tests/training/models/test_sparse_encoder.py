@@ -28,10 +28,9 @@ from lsr.training.config.train import (
     Table,
 )
 from lsr.training.models.anchored_head import AnchoredHead
+from lsr.training.models.checkpoint import Checkpoint, base_folder, has_trained_head
 from lsr.training.models.mlm_head import MlmHead, routes
 from lsr.training.models.sparse_encoder import (
-    base_folder,
-    has_trained_head,
     make_model,
     open_model,
     query_table,
@@ -290,8 +289,9 @@ def test_an_anchored_head_keeps_its_idf_and_average(
 
 
 def test_a_trained_head_is_told_from_a_fresh_one(base: Path, tmp_path: Path) -> None:
-    assert has_trained_head(str(base))
-    assert not has_trained_head(str(tiny_base(tmp_path / "plain", masked_lm=False)))
+    assert has_trained_head(Checkpoint.of(str(base)))
+    plain = tiny_base(tmp_path / "plain", masked_lm=False)
+    assert not has_trained_head(Checkpoint.of(str(plain)))
 
 
 def test_a_base_without_head_gets_one(tmp_path: Path, idf: NDArray[np.float32]) -> None:
