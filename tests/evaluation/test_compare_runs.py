@@ -42,10 +42,13 @@ def qrels() -> Qrels:
 
 
 def random_run(seed: int) -> dict[str, dict[str, float]]:
-    """Twelve hits a query of six scores, so many are equal."""
+    """Twelve hits a query of six scores in 32 bits, so many are equal there."""
     rng = np.random.default_rng(seed)
     return {
-        f"q{i}": {f"d{j}": float(rng.integers(1, 7)) / 7 for j in rng.choice(40, 12, replace=False)}
+        f"q{i}": {
+            f"d{j}": float(rng.integers(1, 7)) / 7 + j * 1e-12
+            for j in rng.choice(40, 12, replace=False)
+        }
         for i in range(N_QUERIES)
     }
 
@@ -205,11 +208,14 @@ def test_a_collection_has_texts_and_leaves_out_the_query_itself(tmp_path: Path) 
     assert found.results[0].by_query["P@1"] == {"q0": 1, "q1": 0}
     assert found.title == "args (test)"
     assert found.texts["q1"] == "a question"
-    assert found.notes == ("r: in 1 queries the query itself is a hit: left out",)
+    assert found.notes == ("r: the query itself is a hit in 1 judged query (q0): left out",)
     write_qrels(tmp_path / "q.txt", judged)
     found = compare_runs({"r": tmp_path / "run.trec"}, tmp_path / "q.txt", metrics=["P@1"])
     assert found.results[0].metrics["P@1"] == 0
-    assert "in 2 queries a document has the query's own id, and counts" in found.notes[0]
+    assert (
+        "a document has the query's own id in 2 judged queries (q0, q1), and counts"
+        in found.notes[0]
+    )
 
 
 class _Page(HTMLParser):

@@ -54,9 +54,13 @@ MEASURES = {"nDCG@10": "ndcg@10", "R@100": "recall@100", "MAP": "map", "MRR": "m
 N_DOCUMENTS = 300
 LACKING = [
     {"q1": {"a": 3.0, "b": 2.0, "c": 1.0}, "q2": {"a": 5.0, "b": 1.0}},
-    {"q1": {"b": 9.0, "d": 9.0, "a": 4.0}, "q3": {"x": 1.0}},
+    {
+        "q1": {"b": 9.0, "d": 9.0, "a": 4.0},
+        "q3": {"x": 1.0},
+        "q4": {f"d{i}": float(i % 2) for i in range(100, 180)},
+    },
 ]
-"""Runs of other queries each, with a tie, which d wins."""
+"""Runs of other queries each, with ties, which the greater id wins."""
 
 
 @dataclass(frozen=True)
@@ -194,3 +198,5 @@ def test_runs_of_other_queries_are_fused(told: dict[str, Any]) -> None:
         assert dict(map(tuple, hits)) == pytest.approx(scores, rel=1e-6), method
         assert [doc_id for doc_id, _ in told[method]["q2"]] == ["a", "b"], method
         assert [doc_id for doc_id, _ in told[method]["q3"]] == ["x"], method
+        tied = [f"d{i}" for i in (*range(179, 100, -2), *range(178, 99, -2))]
+        assert [doc_id for doc_id, _ in told[method]["q4"]] == tied, method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -148,7 +148,8 @@ def compare(
     tests = _listed(TESTS[0] if test is None else test)
     if not tests:
         raise InputError(f"--test names no test; choose {', '.join(TESTS)}")
-    _check_few(paths, fuse, trec, {"--test": test, "--differences": differences})
+    of_several = {"--test": test, "--differences": differences, "--queries": queries}
+    _check_few(paths, fuse, trec, of_several)
     judgements = Judgements.open(qrels, split, queries)
     given = {name: open_run(path) for name, path in paths.items()}
     if fuse:
@@ -167,7 +168,10 @@ def compare(
 
 
 def _check_few(
-    paths: dict[str, Path], fuse: str, trec: Path | None, of_several: dict[str, object]
+    paths: Mapping[str, Path],
+    fuse: str,
+    trec: Path | None,
+    of_several: Mapping[str, object],
 ) -> None:
     """Refuse what one run alone, or none that is fused, has no use for."""
     if fuse:

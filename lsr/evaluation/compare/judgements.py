@@ -125,14 +125,18 @@ class Judgements:
     def itself(self, query_ids: AbstractSet[str]) -> frozenset[str]:
         """Those of the queries that are documents of the same id themselves, as in ArguAna.
 
-        Documents are read for it, so nothing is asked of a collection without such ids.
+        Documents are read until all of these ids were seen; without any, none are.
         """
         found: set[str] = set()
-        if self.corpus is None or not query_ids:
+        awaited = set(query_ids)
+        if self.corpus is None or not awaited:
             return frozenset()
         for document in self.corpus.documents():
-            if document.doc_id in query_ids and is_itself(
-                self.texts.get(document.doc_id), document
-            ):
-                found.add(document.doc_id)
+            doc_id = document.doc_id
+            if doc_id in awaited:
+                awaited.discard(doc_id)
+                if is_itself(self.texts.get(doc_id), document):
+                    found.add(doc_id)
+                if not awaited:
+                    break
         return frozenset(found)

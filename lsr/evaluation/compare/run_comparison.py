@@ -11,7 +11,7 @@ from lsr.errors import InputError
 from lsr.evaluation.compare.judgements import Judgements
 from lsr.evaluation.compare.named_runs import RunLike, opened
 from lsr.evaluation.comparison import TESTS, Family, Test, against
-from lsr.evaluation.evaluate import SystemResult, evaluate_system, parse_metrics
+from lsr.evaluation.evaluate import SystemResult, evaluate_system, named, parse_metrics
 from lsr.evaluation.run_files import GivenRun, judged_run
 from lsr.options import chosen
 from lsr.types import Qrels, Query
@@ -235,9 +235,9 @@ def _notes_on_own(given: GivenRun, itself: frozenset[str], only_a_file: bool) ->
     own = _own([given])
     if only_a_file and own:
         return [
-            f"{given.name}: in {len(own):,} queries a document has the query's own id, and counts; "
+            f"{given.name}: a document has the query's own id in {named(sorted(own))}, and counts; "
             "given the collection, a document that is the query itself would be left out"
         ]
-    if left_out := len(own & itself):
-        return [f"{given.name}: in {left_out:,} queries the query itself is a hit: left out"]
+    if left_out := sorted(own & itself):
+        return [f"{given.name}: the query itself is a hit in {named(left_out)}: left out"]
     return []

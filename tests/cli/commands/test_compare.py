@@ -77,6 +77,22 @@ def test_what_is_printed(evaluated: tuple[Path, Any]) -> None:
     assert f" {first['p_holm']:.3g} " in eval_said
 
 
+def test_texts_are_printed_as_they_are(evaluated: tuple[Path, Any], tmp_path: Path) -> None:
+    """Brackets are no markup, and nothing moves the cursor."""
+    folder, _ = evaluated
+    judged = (LIBRARY / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    ids = dict.fromkeys(line.split("\t")[0] for line in judged)
+    texts = "".join(f"{query_id}\t[/b] \x1b[2J {'long ' * 20}\n" for query_id in ids)
+    (tmp_path / "queries.tsv").write_text(texts)
+    words = (folder / "near.trec", f"[x]={folder}/far.trec", "--qrels", LIBRARY)
+    result = run("compare", *words, "--queries", tmp_path / "queries.tsv")
+    assert result.exit_code == 0, result.output
+    assert "[/b]  [2J long long" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "…" in result.stdout
+    assert "│ [x] " in result.stdout
+
+
 def test_fused(
     evaluated: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +126,7 @@ def test_fusion_needs_ranx(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["near.trec", "--test", "t-test"], "--test is of runs beside a baseline, and there is on"),
         (["near.trec", "--differences", "3"], "--differences is of runs beside a baseline"),
+        (["near.trec", "--queries", "q.tsv"], "--queries is of runs beside a baseline"),
         (["near.trec", "--fuse", "rrf"], "fusion by rrf needs two runs at least"),
         (["near.trec", "far.trec", "--fuse", "no"], "there is no fusion 'no'; choose rrf, isr"),
         (["near.trec", "rrf=far.trec", "--fuse", "rrf"], "a run is called rrf, as the fused one"),
