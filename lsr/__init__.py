@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
+    from lsr.evaluation.compare.run_comparison import RunComparison, compare_runs
     from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
     from lsr.passages.passage import PassageSettings
@@ -51,6 +52,7 @@ __all__ = [
     "Qrels",
     "Query",
     "Run",
+    "RunComparison",
     "ScoredDoc",
     "SearchParams",
     "SearchPlan",
@@ -58,6 +60,7 @@ __all__ = [
     "SparseVector",
     "__version__",
     "build",
+    "compare_runs",
     "load_encoder",
     "open",
     "plan_from",
@@ -78,11 +81,13 @@ _PLACES = {
     "Qrels": "lsr.types",
     "Query": "lsr.types",
     "Run": "lsr.types",
+    "RunComparison": "lsr.evaluation.compare.run_comparison",
     "ScoredDoc": "lsr.types",
     "SearchParams": "lsr.index.blocks.config",
     "SearchPlan": "lsr.retrieval.plan",
     "SparseIndex": "lsr.index.sparse_index",
     "SparseVector": "lsr.sparse",
+    "compare_runs": "lsr.evaluation.compare.run_comparison",
     "load_encoder": "lsr.encoders.registry",
     "plan_from": "lsr.retrieval.plan",
     "read_documents": "lsr.documents",

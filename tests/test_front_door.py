@@ -71,6 +71,7 @@ def _examples() -> list[doctest.DocTest]:
         "lsr.documents",
         "lsr.encoders.registry",
         "lsr.encoders.dense_recipe",
+        "lsr.evaluation.compare.run_comparison",
     )
     for name in (*front, "lsr.index.sparse_index", "lsr.client.client", "lsr.client.async_client"):
         cases += finder.find(importlib.import_module(name), name)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from lsr.cli.commands.adapt import adapt
+from lsr.cli.commands.compare import compare
 from lsr.cli.commands.demo import demo
 from lsr.cli.commands.encode import encode
 from lsr.cli.commands.eval import evaluate
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.add_typer(index_app, name="index")
 app.command("search")(search)
 app.command("eval")(evaluate)
+app.command("compare")(compare)
 app.command("serve")(serve)
 app.add_typer(keys_app, name="keys")
 app.command("demo")(demo)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from lsr.progress import Progress as ProgressCallback
 
@@ -41,13 +42,20 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print a table on standard output; the first column is left-aligned, the others right."""
-    table = Table(title=title, title_justify="left")
+def print_table(
+    title: str, header: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[str] = ()
+) -> None:
+    """Print a table on standard output.
+
+    Args:
+        left: names of columns that are left-aligned, as the first is; the others are on the right.
+    """
+    table = Table(title=Text(title), title_justify="left")
     for place, name in enumerate(header):
-        table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+        is_left = place == 0 or name in left
+        table.add_column(Text(name), justify="left" if is_left else "right", no_wrap=True)
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -16,10 +16,10 @@ from lsr.evaluation.report import CollectionReport, as_json, mean_report
 from lsr.evaluation.reports.markdown import as_markdown
 from lsr.evaluation.reports.plot import check_plot, plot
 from lsr.evaluation.reports.single_table import FORMATS, single_table
-from lsr.evaluation.reports.tables import mean_table, stage_table, table
+from lsr.evaluation.reports.tables import mean_table, report_comparisons, stage_table, table
 from lsr.options import chosen
 
-__all__ = ["EvaluationOutput"]
+__all__ = ["STDOUT", "EvaluationOutput", "check_files", "write_file"]
 
 STDOUT = Path("-")
 
@@ -32,6 +32,7 @@ class EvaluationOutput:
         json, markdown, plot: files; `-` for JSON on standard output.
         folders: folders that will be written to.
         format: one of `FORMATS`: one table on standard output, in place of one a collection.
+        significance: whether differences from the baseline are printed with their p-values.
     """
 
     json: Path | None
@@ -39,6 +40,7 @@ class EvaluationOutput:
     plot: Path | None
     folders: tuple[Path, ...]
     format: str | None
+    significance: bool = False
 
     def check(self) -> None:
         """Refuse what cannot be written.
@@ -53,13 +55,14 @@ class EvaluationOutput:
             chosen(self.format, FORMATS, "format")
             if self.json == STDOUT:
                 raise InputError("--json - and --format both write to standard output; choose one")
+        if self.significance and (self.format is not None or self.json == STDOUT):
+            raise InputError(
+                "--significance prints a table, and --format and --json - print something else "
+                "that has these figures; leave it out"
+            )
         if self.plot is not None:
             check_plot(self.plot)
-        for file in (self.json, self.markdown, self.plot):
-            if file is not None and file != STDOUT:
-                if file.is_dir():
-                    raise InputError(f"{file} is a folder; name a file")
-                _check_place(file, file.parent)
+        check_files(self.json, self.markdown, self.plot)
         for folder in self.folders:
             if folder.exists() and not folder.is_dir():
                 raise InputError(f"{folder} is a file; name a folder")
@@ -77,6 +80,13 @@ class EvaluationOutput:
             return
         title = f"{report.title}: {report.n_documents:,} documents, "
         print_table(f"{title}{report.n_queries:,} judged queries", *table(report))
+        compared = report_comparisons(report) if self.significance else None
+        if compared is not None:
+            print_table(
+                f"against {report.baseline} by query: paired t-test, corrected by Holm",
+                *compared,
+                left=("measure",),
+            )
         if any(result.stage_ms for result in report.results):
             print_table("milliseconds a query, mean, by stage", *stage_table(report))
 
@@ -97,11 +107,27 @@ class EvaluationOutput:
         if self.json == STDOUT:
             print_json(as_json(reports))
         elif self.json is not None:
-            _write(self.json, orjson.dumps(as_json(reports), option=orjson.OPT_INDENT_2) + b"\n")
+            write_file(
+                self.json, orjson.dumps(as_json(reports), option=orjson.OPT_INDENT_2) + b"\n"
+            )
         if self.markdown is not None:
-            _write(self.markdown, as_markdown(reports).encode())
+            write_file(self.markdown, as_markdown(reports).encode())
         if self.plot is not None:
             plot(list(reports), self.plot)
+
+
+def check_files(*files: Path | None) -> None:
+    """Refuse files that cannot be written; None and `-` are passed over.
+
+    Raises:
+        InputError: a path is a folder.
+        StorageError: a place cannot be written to.
+    """
+    for file in files:
+        if file is not None and file != STDOUT:
+            if file.is_dir():
+                raise InputError(f"{file} is a folder; name a file")
+            _check_place(file, file.parent)
 
 
 def _check_place(path: Path, folder: Path) -> None:
@@ -115,7 +141,8 @@ def _check_place(path: Path, folder: Path) -> None:
         raise StorageError(f"{path} cannot be written ({error.strerror})") from error
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file; folders are made. Raises StorageError where that cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

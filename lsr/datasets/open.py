@@ -122,8 +122,9 @@ class IrDataset:
             raise DataError(f"this collection has no {kind}", path=self._id)
         try:
             yield from getattr(self._dataset, f"{kind}_iter")()
-        except OSError as error:
-            raise DataError(f"could not be fetched or read ({error})", path=self._id) from error
+        except (OSError, RuntimeError) as error:  # the latter when no address of it answers
+            why = error.args[0] if isinstance(error, RuntimeError) and error.args else error
+            raise DataError(f"could not be fetched or read ({why})", path=self._id) from error
 
 
 def open_corpus(

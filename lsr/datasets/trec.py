@@ -27,7 +27,7 @@ def read_qrels(path: Path) -> Qrels:
             document a second time otherwise.
     """
     qrels: Qrels = {}
-    for number, fields in _fields(path, 4):
+    for number, fields in _fields(path, _JUDGEMENT):
         query_id, _, doc_id, grade = fields
         if number > 1 or not is_header(fields):
             qrel = Qrel(query_id, doc_id, whole_grade(grade, path, number))
@@ -43,7 +43,7 @@ def read_run(path: Path) -> Run:
     """
     run: Run = {}
     seen: set[tuple[str, str]] = set()
-    for number, (query_id, _, doc_id, _, score, _) in _fields(path, 6):
+    for number, (query_id, _, doc_id, _, score, _) in _fields(path, _HIT):
         try:
             value = float(score)
         except ValueError:
@@ -92,13 +92,20 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _fields(path: Path, n_fields: int) -> Iterator[tuple[int, list[str]]]:
+_HIT = "query_id Q0 doc_id rank score tag"
+_JUDGEMENT = "query_id 0 doc_id grade"
+
+
+def _fields(path: Path, columns: str) -> Iterator[tuple[int, list[str]]]:
+    n_fields = len(columns.split())
     for number, line in numbered_lines(path):
         if line.strip():
             fields = line.split()
             if len(fields) != n_fields:
                 raise DataError(
-                    f"{len(fields)} fields where {n_fields} are needed", path=path, line=number
+                    f"{len(fields)} fields where {n_fields} are needed ({columns})",
+                    path=path,
+                    line=number,
                 )
             yield number, fields
 

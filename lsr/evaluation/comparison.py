@@ -1,17 +1,40 @@
-"""Systems beside a baseline, query by query: wins, paired tests, and Holm's correction of them."""
+"""Systems beside a baseline, query by query: wins, paired tests, and Holm's correction of them.
+
+There are two tests, both two-sided. Student's paired t-test; and the randomization test of Fisher
+and Pitman, which asks how often a difference of means as large comes about when the two systems'
+values of each query are exchanged by chance (Smucker, Allan and Carterette 2007).
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SIGNIFICANT", "Comparison", "against", "compare", "holm"]
+__all__ = [
+    "RESAMPLES",
+    "SIGNIFICANT",
+    "TESTS",
+    "Comparison",
+    "Family",
+    "Test",
+    "against",
+    "compare",
+    "holm",
+]
 
 SIGNIFICANT = 0.05
 """Corrected p below which a difference is marked."""
+
+RESAMPLES = 10_000
+"""Exchanges by chance of the randomization test; where there are fewer in all, all are made."""
+
+Test = Literal["t-test", "randomization"]
+TESTS: tuple[Test, ...] = ("t-test", "randomization")
 
 ByQuery = Mapping[str, Mapping[str, float]]
 """Measure to query_id to value."""
@@ -22,7 +45,7 @@ class Comparison:
     """A system against another one, query by query, on one measure.
 
     Attributes:
-        p_value: of a paired two-sided t-test; 1 when no query differs, or there is only one.
+        p_value: of a paired two-sided test; 1 when no query differs, or there is only one.
         wins, ties, losses: queries on which it is better, equal, worse.
         p_holm: `p_value` corrected for the other systems compared with the same one (Holm 1979).
     """
@@ -38,15 +61,16 @@ class Comparison:
         return self.p_holm < SIGNIFICANT
 
 
-def compare(these: NDArray[np.float64], others: NDArray[np.float64]) -> Comparison:
-    """Values of two systems on the same queries, shape (n_queries,), at least one."""
-    from scipy.stats import ttest_rel
+Family = dict[str, dict[str, Comparison]]
+"""System to measure to comparison, corrected together, all with one baseline by one test."""
 
+
+def compare(
+    these: NDArray[np.float64], others: NDArray[np.float64], test: Test = "t-test"
+) -> Comparison:
+    """Values of two systems on the same queries, shape (n_queries,), at least one."""
     difference = these - others
-    if len(difference) > 1 and np.any(difference != difference[0]):
-        p_value = float(ttest_rel(these, others).pvalue)
-    else:
-        p_value = 0.0 if len(difference) > 1 and difference[0] != 0 else 1.0
+    p_value = _t_test(these, others) if test == "t-test" else _randomization(difference)
     return Comparison(
         p_value=p_value,
         wins=int(np.sum(difference > 0)),
@@ -54,6 +78,36 @@ def compare(these: NDArray[np.float64], others: NDArray[np.float64]) -> Comparis
         losses=int(np.sum(difference < 0)),
         p_holm=p_value,
     )
+
+
+def _t_test(these: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    from scipy.stats import ttest_rel
+
+    difference = these - others
+    if len(difference) > 1 and np.any(difference != difference[0]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # differences equal but for rounding
+            return float(ttest_rel(these, others).pvalue)
+    return 0.0 if len(difference) > 1 and difference[0] != 0 else 1.0
+
+
+def _randomization(difference: NDArray[np.float64]) -> float:
+    """Share of the exchanges with a sum of differences as large, the given one among them."""
+    moved = difference[difference != 0]
+    if not len(moved):
+        return 1.0
+    # sums of the same numbers in another order differ in their last bits
+    least = abs(moved.sum()) - 1e-12 * np.abs(moved).sum()
+    if 2 ** len(moved) <= RESAMPLES:
+        exchanged = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
+        return float(np.mean(np.abs((1 - 2 * exchanged) @ moved) >= least))
+    random = np.random.default_rng(0)
+    as_large = 1
+    for begin in range(0, RESAMPLES, 500):
+        n = min(500, RESAMPLES - begin)
+        signs = 1.0 - 2.0 * random.integers(0, 2, (n, len(moved)), np.int8)
+        as_large += int(np.sum(np.abs(signs @ moved) >= least))
+    return as_large / (RESAMPLES + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -71,7 +125,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def against(systems: Mapping[str, ByQuery], baseline: str) -> dict[str, dict[str, Comparison]]:
+def against(systems: Mapping[str, ByQuery], baseline: str, test: Test = "t-test") -> Family:
     """Comparisons by system and measure of all systems but the baseline with it.
 
     All systems on one measure are a family for Holm's correction.
@@ -81,12 +135,12 @@ def against(systems: Mapping[str, ByQuery], baseline: str) -> dict[str, dict[str
     """
     first = systems[baseline]
     others = {name: values for name, values in systems.items() if name != baseline}
-    found: dict[str, dict[str, Comparison]] = {name: {} for name in others}
+    found: Family = {name: {} for name in others}
     for metric, expected in first.items():
         order = sorted(expected)
         base = np.array([expected[query_id] for query_id in order])
         family = [
-            compare(np.array([values[metric][query_id] for query_id in order]), base)
+            compare(np.array([values[metric][query_id] for query_id in order]), base, test)
             for values in others.values()
         ]
         corrected = holm([comparison.p_value for comparison in family])

@@ -7,6 +7,7 @@ scores. Every judged query counts: one that cannot be asked, or finds nothing, c
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -187,6 +188,13 @@ def parse_metrics(names: Sequence[str]) -> dict[str, Any]:
             f"not a measure: {', '.join(unknown) or 'nothing given'}; "
             "write them like nDCG@10, R@100, MAP, MRR@10"
         )
+    pipeline: Any = ir_measures.DefaultPipeline
+    for name, measure in measures.items():
+        if not pipeline.supports(measure):
+            raise InputError(
+                f"nothing that is installed computes {name}; give it a cutoff, as {name}@10, or "
+                "choose another measure"
+            )
     last = {measure: name for name, measure in measures.items()}
     for name, measure in measures.items():
         if last[measure] != name:
@@ -293,6 +301,9 @@ def measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[
     Args:
         measures: as `parse_metrics` gives them.
         qrels: every query in it gets a value, 0 without hits.
+
+    Raises:
+        InputError: a measure cannot be computed on these queries.
     """
     import ir_measures
 
@@ -302,8 +313,14 @@ def measure(measures: dict[str, Any], qrels: Qrels, run: Run) -> dict[str, dict[
     }
     names = {measure: name for name, measure in measures.items()}
     by_query: dict[str, dict[str, float]] = {name: {} for name in measures}
-    for value in ir_measures.iter_calc(list(measures.values()), qrels, scores):
-        by_query[names[value.measure]][value.query_id] = float(value.value)
+    try:
+        for value in ir_measures.iter_calc(list(measures.values()), qrels, scores):
+            by_query[names[value.measure]][value.query_id] = float(value.value)
+    except subprocess.CalledProcessError as error:  # of measures that scripts in Perl compute
+        raise InputError(
+            f"one of {', '.join(measures)} cannot be computed on these queries; ERR, of gdeval, "
+            "needs query ids that are numbers: choose other measures"
+        ) from error
     for values in by_query.values():
         for query_id in qrels:
             values.setdefault(query_id, 0.0)

@@ -1,4 +1,4 @@
-"""TREC run files: those of other programs as systems, and ours for other programs.
+"""Run files: those of other programs as systems, and ours for other programs.
 
 trec_eval pays no heed to the order of lines or the column of ranks: it sorts by score, held in 32
 bits, and equal scores by doc_id descending. A given file is read that way. In a file of ours no two
@@ -14,15 +14,25 @@ from pathlib import Path
 
 import numpy as np
 
-from lsr.datasets.trec import read_run, write_run
+from lsr.datasets.runs import open_run
+from lsr.datasets.trec import write_run
 from lsr.errors import InputError, StorageError
 from lsr.evaluation.evaluate import SystemRun, named
 from lsr.evaluation.judged import JudgedCollection
 from lsr.files import sha256_of
 from lsr.progress import Progress
-from lsr.types import Query, Run, ScoredDoc
+from lsr.types import Qrels, Query, Run, ScoredDoc
 
-__all__ = ["GivenRun", "RunFile", "run_path", "save_run", "untied"]
+__all__ = [
+    "GivenRun",
+    "RunFile",
+    "in_trec_order",
+    "judged_run",
+    "run_path",
+    "save_run",
+    "untied",
+    "write_untied",
+]
 
 DATASET = "{dataset}"
 _NAME = re.compile(r"[^\s/=]+")
@@ -70,7 +80,7 @@ class RunFile:
 
     def doc_ids(self, dataset: str) -> set[str]:
         """All that its run of a collection ranks. Raises DataError where a line is wrong."""
-        run = read_run(self.path(dataset))
+        run = open_run(self.path(dataset))
         return {hit.doc_id for hits in run.values() for hit in hits}
 
 
@@ -98,36 +108,58 @@ class GivenRun:
             DataError: a line is wrong.
         """
         path = file.path(collection.name)
-        run = read_run(path)
-        judged = {query_id: _as_trec_eval(hits) for query_id, hits in run.items()}
-        judged = {query_id: judged[query_id] for query_id in collection.qrels if query_id in judged}
-        if not judged:
-            raise InputError(
-                f"--run {file.name}: no query of {path} is judged in {collection.name}; is it a "
-                "run of this collection and split?"
-            )
+        run, said = judged_run(
+            file.name, open_run(path), path.name, collection.qrels, collection.name
+        )
         notes: list[str] = []
         # queries that have text are counted by the evaluation, as those of every system
         textless = set(collection.qrels) - {query.query_id for query in collection.queries}
-        if mute := [query_id for query_id in textless if query_id not in judged]:
+        if mute := [query_id for query_id in textless if query_id not in run]:
             notes.append(f"{file.name}: {named(sorted(mute))} without hits, counted as 0")
-        if others := len(run) - len(judged):
-            notes.append(f"{file.name}: {others:,} queries of {path.name} are not judged: left out")
-        most = max(len(hits) for hits in judged.values())
+        most = max(len(hits) for hits in run.values())
         if most < min(depth, collection.n_documents):
             notes.append(
                 f"{file.name}: {path.name} has at most {most:,} hits a query, where {depth:,} count"
             )
-        if tied := sum(_has_ties(hits) for hits in judged.values()):
-            notes.append(
-                f"{file.name}: hits of equal scores in {tied:,} of {len(judged):,} queries count "
-                "in the order of trec_eval, by doc_id descending"
-            )
-        return cls(file.name, judged, sha256_of(path), tuple(notes))
+        return cls(file.name, run, sha256_of(path), (*notes, *said))
 
     def answer(self, queries: Sequence[Query], k: int, progress: Progress) -> SystemRun:  # noqa: ARG002
         """The run as it is, whatever is asked."""
         return SystemRun(self.run, [])
+
+
+def judged_run(
+    name: str, run: Run, source: str, qrels: Qrels, title: str
+) -> tuple[Run, tuple[str, ...]]:
+    """The part of a run that counts, in the order of trec_eval, and sentences on the rest.
+
+    Args:
+        name, source: of the run, and of its file, for messages.
+        title: of the judgements.
+
+    Raises:
+        InputError: none of its queries is judged.
+    """
+    judged = {query_id: run[query_id] for query_id in qrels if query_id in run}
+    if not judged:
+        raise InputError(
+            f"{name}: no query of {source} is judged in {title}; is it a run of this collection "
+            "and split?"
+        )
+    notes: list[str] = []
+    if others := len(run) - len(judged):
+        are = "query of {} is" if others == 1 else "queries of {} are"
+        notes.append(f"{name}: {others:,} {are.format(source)} not judged: left out")
+    if not any(hit.doc_id in qrels[query_id] for query_id in judged for hit in judged[query_id]):
+        notes.append(
+            f"{name}: no document of {source} is judged for its query; is it a run of {title}?"
+        )
+    if tied := sum(map(_has_ties, judged.values())):
+        notes.append(
+            f"{name}: hits of equal scores in {tied:,} of {len(judged):,} queries count in the "
+            "order of trec_eval, by doc_id descending"
+        )
+    return in_trec_order(judged), tuple(notes)
 
 
 def run_path(folder: Path, dataset: str, system: str) -> Path:
@@ -142,12 +174,22 @@ def save_run(folder: Path, dataset: str, system: str, run: Run) -> str:
         StorageError: the folder cannot be written.
     """
     path = run_path(folder, dataset, system)
+    write_untied(path, run, system)
+    return sha256_of(path)
+
+
+def write_untied(path: Path, run: Run, tag: str) -> None:
+    """Write a run as TREC has it, see `untied`; folders are made.
+
+    Raises:
+        InputError: an id is one that a TREC file cannot hold.
+        StorageError: the file cannot be written.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_run(path, untied(run), system)
-        return sha256_of(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_run(path, untied(run), tag)
     except OSError as error:
-        raise StorageError(f"the runs cannot be saved in {folder} ({error.strerror})") from error
+        raise StorageError(f"the run cannot be saved as {path} ({error.strerror})") from error
 
 
 def untied(run: Run) -> Run:
@@ -172,11 +214,22 @@ def _falling(hits: list[ScoredDoc]) -> list[ScoredDoc]:
     return fallen
 
 
+def in_trec_order(run: Run) -> Run:
+    """The run as trec_eval orders it: by score in 32 bits, equal ones by doc_id descending."""
+    return {query_id: _as_trec_eval(hits) for query_id, hits in run.items()}
+
+
 def _as_trec_eval(hits: list[ScoredDoc]) -> list[ScoredDoc]:
+    scores = dict(zip((hit.doc_id for hit in hits), _in_32_bits(hits), strict=True))
     by_id = sorted(hits, key=lambda hit: hit.doc_id, reverse=True)
-    return sorted(by_id, key=lambda hit: -float(np.float32(hit.score)))
+    return sorted(by_id, key=lambda hit: -scores[hit.doc_id])
 
 
 def _has_ties(hits: list[ScoredDoc]) -> bool:
-    scores = np.array([hit.score for hit in hits], np.float32)
-    return bool((scores[1:] == scores[:-1]).any())
+    return len(set(_in_32_bits(hits))) < len(hits)
+
+
+def _in_32_bits(hits: Sequence[ScoredDoc]) -> list[float]:
+    with np.errstate(over="ignore"):  # as trec_eval: what is too large is infinite
+        scores: list[float] = np.array([hit.score for hit in hits]).astype(np.float32).tolist()
+    return scores

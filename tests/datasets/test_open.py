@@ -101,7 +101,7 @@ class Page(NamedTuple):
 
 
 def registered(
-    dataset_id: str, docs: list[Any], *, judged: bool = True, broken: bool = False
+    dataset_id: str, docs: list[Any], *, judged: bool = True, broken: Exception | None = None
 ) -> None:
     """Put a collection into the catalogue of the real library, without files or network."""
     import ir_datasets
@@ -112,7 +112,7 @@ def registered(
         def docs_iter(self) -> Iterator[Any]:
             yield from docs
             if broken:
-                raise OSError("connection lost")
+                raise broken
 
         def docs_cls(self) -> type:
             return Doc
@@ -156,11 +156,18 @@ def test_ir_datasets_without_parts() -> None:
         corpus.qrels("test")
 
 
-def test_ir_datasets_that_cannot_be_fetched() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [OSError("connection lost"), RuntimeError("connection lost", ["a source", "another"])],
+    ids=["OSError", "RuntimeError"],
+)
+def test_ir_datasets_that_cannot_be_fetched(error: Exception) -> None:
+    """The second is what ir_datasets raises when no source of a file answers."""
     pytest.importorskip("ir_datasets")
-    registered("lsr-tests/broken", [Doc("d1", "text", "")], broken=True)
-    with pytest.raises(DataError, match=r"could not be fetched or read \(connection lost\)"):
-        list(IrDataset("lsr-tests/broken").documents())
+    dataset_id = f"lsr-tests/{type(error).__name__}"
+    registered(dataset_id, [Doc("d1", "text", "")], broken=error)
+    with pytest.raises(DataError, match=r"could not be fetched or read \(connection lost\)$"):
+        list(IrDataset(dataset_id).documents())
 
 
 def test_unknown_ir_datasets_id() -> None:

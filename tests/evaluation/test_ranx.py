@@ -26,6 +26,8 @@ from lsr.types import Query, Run, ScoredDoc
 PROGRAM = """
 import json, sys
 from ranx import Qrels, Run, evaluate, fuse
+from lsr.datasets.runs import made_run
+from lsr.evaluation.compare.fusion import METHODS, fuse_runs
 
 asked = json.load(sys.stdin)
 runs = [Run(run) for run in asked["runs"]]
@@ -38,6 +40,9 @@ for weight in asked["weights"]:
 for k in asked["rrf_k"]:
     fused = fuse(runs, norm=None, method="rrf", params={"k": k})
     told[f"rrf {k}"] = {q: dict(hits) for q, hits in fused.to_dict().items()}
+given = [made_run(run, "given") for run in asked["lacking"]]
+for method in METHODS:
+    told[method] = {q: [hit[1:] for hit in hits] for q, hits in fuse_runs(given, method).items()}
 run = Run(asked["run"])
 evaluate(Qrels(asked["qrels"]), run, asked["measures"])
 told["measures"] = {name: dict(values) for name, values in run.scores.items()}
@@ -47,6 +52,15 @@ WEIGHTS = [0.25, 0.5, 0.75]
 RRF_K = [1, 60]
 MEASURES = {"nDCG@10": "ndcg@10", "R@100": "recall@100", "MAP": "map", "MRR": "mrr"}
 N_DOCUMENTS = 300
+LACKING = [
+    {"q1": {"a": 3.0, "b": 2.0, "c": 1.0}, "q2": {"a": 5.0, "b": 1.0}},
+    {
+        "q1": {"b": 9.0, "d": 9.0, "a": 4.0},
+        "q3": {"x": 1.0},
+        "q4": {f"d{i}": float(i % 2) for i in range(100, 180)},
+    },
+]
+"""Runs of other queries each, with ties, which the greater id wins."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,7 @@ def told(case: Case) -> dict[str, Any]:
     """What ranx says of the case."""
     pytest.importorskip("ranx")
     asked: dict[str, Any] = {"runs": case.runs, "run": case.run, "qrels": case.qrels}
+    asked["lacking"] = LACKING
     asked |= {"weights": WEIGHTS, "rrf_k": RRF_K, "measures": list(MEASURES.values())}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROGRAM],
@@ -163,3 +178,25 @@ def test_measures(case: Case, told: dict[str, Any]) -> None:
         assert result.by_query[name] == pytest.approx(expected, abs=1e-6), name
         mean = float(np.mean(list(expected.values())))
         assert result.metrics[name] == pytest.approx(mean, abs=1e-6)
+
+
+def test_runs_of_other_queries_are_fused(told: dict[str, Any]) -> None:
+    """By hand; equal scores are made to fall, the greater id first."""
+    rrf = {"a": 1 / 61 + 1 / 63, "b": 1 / 62 + 1 / 62, "d": 1 / 61, "c": 1 / 63}
+    isr = {"a": 2 * (1 + 1 / 9), "b": 2 * (1 / 4 + 1 / 4), "d": 1.0, "c": 1 / 9}
+    expected = {
+        "rrf": rrf,
+        "isr": isr,
+        "sum": {"b": 1.5, "d": 1.0, "a": 1.0, "c": 0.0},
+        "mnz": {"b": 3.0, "a": 2.0, "d": 1.0, "c": 0.0},
+        "max": {"d": 1.0, "b": 1.0, "a": 1.0, "c": 0.0},
+    }
+    for method, scores in expected.items():
+        hits = told[method]["q1"]
+        order = sorted(sorted(scores, reverse=True), key=lambda doc_id: -np.float32(scores[doc_id]))
+        assert [doc_id for doc_id, _ in hits] == order, method
+        assert dict(map(tuple, hits)) == pytest.approx(scores, rel=1e-6), method
+        assert [doc_id for doc_id, _ in told[method]["q2"]] == ["a", "b"], method
+        assert [doc_id for doc_id, _ in told[method]["q3"]] == ["x"], method
+        tied = [f"d{i}" for i in (*range(179, 100, -2), *range(178, 99, -2))]
+        assert [doc_id for doc_id, _ in told[method]["q4"]] == tied, method

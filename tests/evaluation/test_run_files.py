@@ -107,8 +107,8 @@ def test_what_a_file_lacks_and_has_too_much_is_named(
     given = GivenRun.read(RunFile("a", f"{tmp_path}/a.trec"), collection, 1000)
     assert given.notes == (
         "a: 1 judged query (mute) without hits, counted as 0",
-        "a: 1 queries of a.trec are not judged: left out",
         "a: a.trec has at most 3 hits a query, where 1,000 count",
+        "a: 1 query of a.trec is not judged: left out",
     )
     measures = parse_metrics(["R@5"])
     result = evaluate_system(given, collection.queries, collection.qrels, measures)

@@ -165,6 +165,13 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    significance: Annotated[
+        bool,
+        typer.Option(
+            "--significance",
+            help="Print p-values, wins, ties and losses against the baseline, for every measure.",
+        ),
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the report as JSON; - for standard output.")
     ] = None,
@@ -229,8 +236,8 @@ def evaluate(
     plan = plan_fields(settings=settings)
     points = feedback_grid(prf_depth, prf_method, prf_alpha, plan)
     specs = systems_asked_for(systems, sparse or [], dense or [], bool(runs), given, points)
-    folders = [folder for folder in (run_dir, results, cache_dir) if folder is not None]
-    output = EvaluationOutput(json_file, markdown_file, plot_file, tuple(folders), format_name)
+    kept = tuple(folder for folder in (run_dir, results, cache_dir) if folder is not None)
+    output = EvaluationOutput(json_file, markdown_file, plot_file, kept, format_name, significance)
     output.check()
     options = SystemOptions(
         cache_dir or user_cache() / "vectors",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lsr.evaluation.report import CollectionReport, mean_report
 from lsr.evaluation.reports.single_table import markdown_table
-from lsr.evaluation.reports.tables import mean_table, stage_table, table
+from lsr.evaluation.reports.tables import mean_table, report_comparisons, stage_table, table
 
 __all__ = ["as_markdown"]
 
@@ -36,24 +36,11 @@ def as_markdown(reports: Sequence[CollectionReport]) -> str:
 
 
 def _comparisons(report: CollectionReport) -> list[str]:
-    base = next((each for each in report.results if each.name == report.baseline), None)
-    if base is None or len(report.results) == 1:
+    compared = report_comparisons(report)
+    if compared is None:
         return []
-    lines = [
-        [
-            result.name,
-            metric,
-            f"{result.metrics[metric] - base.metrics[metric]:+.4f}",
-            f"{comparison.p_value:.3g}",
-            f"{comparison.p_holm:.3g}",
-            f"{comparison.wins}/{comparison.ties}/{comparison.losses}",
-        ]
-        for result in report.results
-        for metric, comparison in result.against_baseline.items()
-    ]
-    columns = ["system", "measure", "difference", "p", "p (Holm)", "wins/ties/losses"]
     return [
-        f"Against {base.name}, query by query (paired t-test, corrected for the number of systems "
-        "by Holm's method; `*` above marks a corrected p < 0.05):\n",
-        markdown_table(columns, lines),
+        f"Against {report.baseline}, query by query (paired t-test, corrected for the number of "
+        "systems by Holm's method; `*` above marks a corrected p < 0.05):\n",
+        markdown_table(*compared),
     ]

@@ -9,13 +9,21 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lsr.evaluation.comparison import Comparison
 from lsr.evaluation.evaluate import SystemResult
 from lsr.evaluation.report import CollectionReport, MeanReport, SystemMean, mean_report
 
-__all__ = ["FORMATS", "markdown_table", "single_table"]
+__all__ = [
+    "FORMATS",
+    "csv_counts",
+    "csv_text",
+    "laid_out",
+    "markdown_table",
+    "single_table",
+]
 
 FORMATS = ("markdown", "latex", "csv")
 _MEAN = "mean"
@@ -42,8 +50,19 @@ def single_table(reports: Sequence[CollectionReport], format_name: str) -> str:
               for report in reports]  # fmt: skip
     if mean is not None:
         groups.append([_mean_line(mean, each, metrics, compares) for each in mean.systems])
+    return laid_out(header, groups, format_name, 2)
+
+
+def laid_out(
+    header: Row, groups: Sequence[Sequence[Row]], format_name: str, n_left: int = 1
+) -> str:
+    """Groups of lines as a table in Markdown, or in LaTeX with a rule between groups.
+
+    Args:
+        n_left: columns that are left-aligned in LaTeX.
+    """
     if format_name == "latex":
-        return _latex(header, groups)
+        return _latex(header, groups, n_left)
     return markdown_table(header, [line for group in groups for line in group])
 
 
@@ -90,8 +109,9 @@ def _costs(result: SystemResult | SystemMean) -> Row:
     ]
 
 
-def _latex(header: Row, groups: Sequence[Sequence[Row]]) -> str:
-    lines = [rf"\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}", r"\toprule"]
+def _latex(header: Row, groups: Sequence[Sequence[Row]], n_left: int) -> str:
+    aligned = "l" * n_left + "r" * (len(header) - n_left)
+    lines = [rf"\begin{{tabular}}{{{aligned}}}", r"\toprule"]
     lines.append(_latex_row(header))
     for group in groups:
         lines.append(r"\midrule")
@@ -108,6 +128,11 @@ def _csv(reports: Sequence[CollectionReport], mean: MeanReport | None) -> str:
     rows = [_csv_row(report, result) for report in reports for result in report.results]
     if mean is not None:
         rows += [_csv_mean(system) for system in mean.systems]
+    return csv_text(rows)
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of named values as CSV; what a row lacks is empty."""
     stream = io.StringIO()
     columns = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
@@ -130,12 +155,19 @@ def _csv_row(report: CollectionReport, result: SystemResult) -> dict[str, Any]:
         "size_bytes": result.size_bytes,
     }
     for metric, comparison in result.against_baseline.items():
-        row[f"{metric} wins"] = comparison.wins
-        row[f"{metric} ties"] = comparison.ties
-        row[f"{metric} losses"] = comparison.losses
+        row |= csv_counts(metric, comparison)
         row[f"{metric} p"] = comparison.p_value
         row[f"{metric} p_holm"] = comparison.p_holm
     return row
+
+
+def csv_counts(metric: str, comparison: Comparison) -> dict[str, int]:
+    """Wins, ties and losses by the names of their columns."""
+    return {
+        f"{metric} wins": comparison.wins,
+        f"{metric} ties": comparison.ties,
+        f"{metric} losses": comparison.losses,
+    }
 
 
 def _csv_mean(system: SystemMean) -> dict[str, Any]:

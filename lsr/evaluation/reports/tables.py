@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from lsr.evaluation.comparison import Family, Test
 from lsr.evaluation.evaluate import SystemResult
 from lsr.evaluation.report import CollectionReport, MeanReport, SystemMean
 
-__all__ = ["Table", "mean_table", "stage_table", "table"]
+__all__ = [
+    "Table",
+    "comparison_table",
+    "mean_table",
+    "p_text",
+    "report_comparisons",
+    "stage_table",
+    "table",
+]
 
 Table = tuple[list[str], list[list[str]]]
 """A header, and lines of as many cells."""
@@ -46,6 +55,52 @@ def mean_table(mean: MeanReport) -> Table:
         for system in mean.systems
     ]
     return header, lines
+
+
+def comparison_table(
+    results: Sequence[SystemResult], baseline: str, tests: Mapping[Test, Family]
+) -> Table:
+    """Differences from the baseline, a line for each other system and measure.
+
+    Args:
+        tests: test to comparisons; named in the header where there are several.
+    """
+    several = len(tests) > 1
+    columns = [f"{name}p{end}" for test in tests
+               for name in [f"{test} " if several else ""] for end in ("", " (Holm)")]  # fmt: skip
+    base = next(result for result in results if result.name == baseline)
+    first = next(iter(tests.values()))
+    lines = [
+        [
+            result.name,
+            metric,
+            f"{result.metrics[metric] - base.metrics[metric]:+.4f}",
+            *(
+                p_text(p)
+                for family in tests.values()
+                for each in [family[result.name][metric]]
+                for p in (each.p_value, each.p_holm)
+            ),
+            f"{comparison.wins}/{comparison.ties}/{comparison.losses}",
+        ]
+        for result in results
+        if result.name in first
+        for metric, comparison in first[result.name].items()
+    ]
+    return ["system", "measure", "difference", *columns, "wins/ties/losses"], lines
+
+
+def report_comparisons(report: CollectionReport) -> Table | None:
+    """`comparison_table` of a collection; None where there is no baseline, or nothing beside it."""
+    family = {each.name: each.against_baseline for each in report.results if each.against_baseline}
+    if not family or report.baseline not in {each.name for each in report.results}:
+        return None
+    return comparison_table(report.results, report.baseline, {"t-test": family})
+
+
+def p_text(p_value: float) -> str:
+    """A p-value to three digits."""
+    return f"{p_value:.3g}"
 
 
 def stage_table(report: CollectionReport) -> Table:
