@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.bounded_memory import BoundedMemory
-from lsr.encoders.analysis import Analyzer, character_kinds
+from lsr.encoders.analysis import Analyzer, Token, character_kinds
 from lsr.encoders.protocols import Encoder
 from lsr.retrieval.snippet import (
     ELLIPSIS,
@@ -32,7 +32,6 @@ from lsr.service.search.word_scan import (
     fill_slots,
     find_words,
     matching_words,
-    most_matches,
     remember,
 )
 
@@ -62,9 +61,11 @@ class Mark(NamedTuple):
 class WordTable:
     """Words and the terms they are, as far as they were met: at most 131,072 words.
 
-    Words are put in by one thread at a time and read by many, which wait for nobody.
+    Words are put in by one thread at a time and read by many, which wait for nobody. Most are one
+    term, which compiled code looks up.
 
     Attributes:
+        several: tokens of the other words, by word, with places in it.
         texts: by text start, end and term of its words, int32, shape (3, n): those of which it
             knows all words.
     """
@@ -75,13 +76,14 @@ class WordTable:
         self.seed = np.uint64(secrets.randbits(64))
         self.terms: dict[str, int] = {}
         self.n_words = 0
+        self.several: dict[str, tuple[Token, ...]] = {}
         self.texts: BoundedMemory[str, NDArray[np.int32]] = BoundedMemory(_TEXT_BYTES)
         self._lock = threading.Lock()
 
     @property
     def is_full(self) -> bool:
         """Whether no more words are remembered."""
-        return self.n_words >= _MAX_WORDS
+        return max(self.n_words, len(self.several), len(self.terms)) >= _MAX_WORDS
 
     def term(self, text: str) -> int:
         """The number of a term; a new one is given one."""
@@ -91,18 +93,20 @@ class WordTable:
                 number = self.terms.setdefault(text, len(self.terms))
         return number
 
-    def every_term(self) -> NDArray[np.int32]:
-        """The `wanted` of `find_words` that finds all terms, by their own numbers."""
-        return np.arange(len(self.terms), dtype=np.int32)
-
-    def add(self, word: str, term: int | None) -> None:
-        """Remember a word, unless it is long or the table is full."""
+    def add(self, word: str, tokens: tuple[Token, ...]) -> bool:
+        """Remember a word, unless it is long or the table is full; whether scans know it now."""
         if len(word) > _MAX_WORD_CHARACTERS:
-            return
-        value = NO_TERM if term is None else term + 2
+            return False
+        is_one = not tokens or (len(tokens) == 1 and tokens[0][1:] == (0, len(word)))
+        value = self.term(tokens[0].term) + 2 if tokens else NO_TERM
         with self._lock:
-            if not self.is_full:
+            if self.is_full:
+                return False
+            if is_one:
                 self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
+            else:
+                self.several[word] = tokens
+        return is_one
 
 
 class WordMemory:
@@ -129,12 +133,10 @@ class WordMemory:
         other = getattr(encoder, "analyzer", None)
         if not isinstance(other, Analyzer):
             return not self._has_own
-        return self._has_own and other.language == self.analyzer.language
-
-    def term_of(self, word: str) -> str | None:
-        """The term that a word is, or None."""
-        token = next(self.analyzer.tokens(word), None)
-        return token.term if token else None
+        return self._has_own and (other.language, other.version) == (
+            self.analyzer.language,
+            self.analyzer.version,
+        )
 
     def analyzed(self, terms: Iterable[str]) -> Set[str]:
         """Terms of the encoder as the analyzer writes them."""
@@ -229,33 +231,18 @@ class QueryTerms:
 
     def _find(self, text: str) -> int:
         """Fill `_found` with the matches in a text; how many there are."""
-        words = self._words(text) if self._terms else None
-        if words is not None:
-            return int(matching_words(words, self._slots, self._found))
-        if not self._terms:
-            return 0
-        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        n, n_unknown = self._scan(codes, _wanted(self._numbers))
-        return self._with_unknown(text, n, n_unknown)
+        return (
+            int(matching_words(self._words(text), self._slots, self._found)) if self._terms else 0
+        )
 
-    def _words(self, text: str) -> NDArray[np.int32] | None:
-        """All words of a text that are terms, as they are remembered, and room for their matches.
-
-        None where not all of its words can be remembered.
-        """
+    def _words(self, text: str) -> NDArray[np.int32]:
+        """All terms of a text, by place, as they are remembered, and room for their matches."""
         texts = self._table.texts
         words = texts.get(text)
-        if words is not None:
-            if words.shape[1] > self._found.shape[1]:
-                self._make_room(words.shape[1])
-            return words
-        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        self._make_room(len(codes))
-        n, n_unknown = self._all_words(text, codes)
-        if n_unknown:
-            return None
-        words = self._found[:, :n].copy()
-        texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        if words is None:
+            words = self._read(text[:MAX_SCANNED_CHARACTERS])
+            texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        self._make_room(words.shape[1])
         return words
 
     def _make_room(self, n: int) -> None:
@@ -263,63 +250,50 @@ class QueryTerms:
             self._found = np.empty((3, n + 1_000), np.int32)
             self._unknown = np.empty((2, n + 1_000), np.int32)
 
-    def _all_words(self, text: str, codes: NDArray[np.uint32]) -> tuple[int, int]:
-        """Fill `_found` with all words that are terms; how many, and how many are not known."""
-        table = self._table
-        n, n_unknown = self._scan(codes, table.every_term())
-        if not n_unknown:
-            return n, 0
-        places = self._unknown[:, :n_unknown].T.tolist()
-        for word in {text[start:end] for start, end in places}:
-            term = self._memory.term_of(word)
-            table.add(word, None if term is None else table.term(term))
-        return self._scan(codes, table.every_term())
+    def _read(self, text: str) -> NDArray[np.int32]:
+        """Start, end and term of all that a text holds, int32, shape (3, n)."""
+        codes, table = _codes(text), self._table
+        self._make_room(len(codes))
+        n, places = self._scan(codes)
+        several, new = table.several, {text[start:end] for start, end in places}
+        tokens = {
+            word: several.get(word) or tuple(self._memory.analyzer.tokens(word)) for word in new
+        }
+        added = [table.add(word, each) for word, each in tokens.items() if word not in several]
+        if any(added):
+            n, places = self._scan(codes)
+        words = self._found[:, :n].copy()
+        if not places:
+            return words
+        others = [
+            (start + token.start, start + token.end, table.term(token.term))
+            for start, end in places
+            for token in tokens[text[start:end]]
+        ]
+        words = np.hstack([words, np.array(others, np.int32).reshape(-1, 3).T])
+        return words[:, np.lexsort((-words[1], words[0]))]
 
-    def _scan(self, codes: NDArray[np.uint32], wanted: NDArray[np.int32]) -> tuple[int, int]:
+    def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, list[list[int]]]:
+        """Fill `_found` with words of one term; how many, and the places of words not known."""
         table = self._table
-        n, n_unknown = find_words(
-            codes,
-            character_kinds(),
-            table.keys,
-            table.values,
-            table.seed,
-            wanted,
-            self._found,
-            self._unknown,
-        )
-        return int(n), int(n_unknown)
-
-    def _with_unknown(self, text: str, n: int, n_unknown: int) -> int:
-        """Put matches among words that are not remembered to those found; how many there are."""
-        numbers = {term: number for number, term in enumerate(self._terms)}
-        found = self._found[:, :n].T.tolist()
-        for start, end in self._unknown[:, :n_unknown].T.tolist():
-            term = self._memory.term_of(text[start:end])
-            if term in numbers:
-                found.append([start, end, numbers[term]])
-        found.sort()
-        if found:
-            self._found[:, : len(found)] = np.array(found, np.int32).T
-        return len(found)
+        kinds = self._memory.analyzer.kinds
+        memory = (table.keys, table.values, table.seed)
+        n, n_unknown = find_words(codes, kinds, *memory, self._found, self._unknown)
+        return int(n), self._unknown[:, :n_unknown].T.tolist()
 
     def _window(self, text: str) -> tuple[int, int, int]:
         """Start and end of the passage, and how many matches `_found` holds."""
         length = len(text)
-        words = self._words(text) if length > MAX_CHARACTERS and self._terms else None
-        if words is not None:
-            near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
-            codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
-            arrays = (codes, length, character_kinds(), words, self._slots, self._found)
-            n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
-            return start, end, n
-        n = self._find(text)
-        if len(text) <= MAX_CHARACTERS:
-            return 0, len(text), n
-        run = None
-        if n:
-            first, last = most_matches(self._found, n, self._n_own, len(self._terms), _BUDGET)
-            run = (int(self._found[0, first]), int(self._found[1, last]))
-        return *window(text, run, _BUDGET), n
+        if length <= MAX_CHARACTERS:
+            return 0, length, self._find(text)
+        if not self._terms:
+            return *window(text, None, _BUDGET), 0
+        words = self._words(text)
+        near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
+        codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
+        arrays = (codes, length, character_kinds(), words, self._slots, self._found)
+        n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
+        return start, end, n
 
     def _inside(self, start: int, end: int, n: int) -> tuple[int, int]:
         """First and last (exclusive) of the matches that reach into a window."""
@@ -356,10 +330,3 @@ def _shown(text: str, start: int, end: int) -> str:
 
 def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _wanted(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-    """By term of a table its place in `numbers`, or -1."""
-    wanted = np.full(max(numbers.tolist(), default=-1) + 1, -1, np.int32)
-    wanted[numbers] = np.arange(len(numbers), dtype=np.int32)
-    return wanted
