@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from sys import getsizeof
 from typing import NamedTuple
 
@@ -41,6 +41,7 @@ _BLANKS = re.compile(r"\s+")
 _MAX_WORD_CHARACTERS = 32
 _MAX_WORDS = 1 << 17
 _SLOTS = 1 << 18
+_PIECES = 1 << 20
 _BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
 _OBJECTS_BYTES = 400
 """What a remembered text takes beside its characters and its words."""
@@ -61,11 +62,11 @@ class Mark(NamedTuple):
 class WordTable:
     """Words and the terms they are, as far as they were met: at most 131,072 words.
 
-    Words are put in by one thread at a time and read by many, which wait for nobody. Most are one
-    term, which compiled code looks up.
+    Words are put in by one thread at a time and read by many, which wait for nobody.
 
     Attributes:
-        several: tokens of the other words, by word, with places in it.
+        pieces: start, end and term of each token of words that are not just one term, int32, shape
+            (3, n): from a number on to the next end of 0.
         texts: by text start, end and term of its words, int32, shape (3, n): those of which it
             knows all words.
     """
@@ -75,15 +76,16 @@ class WordTable:
         self.values = np.zeros(_SLOTS, np.int32)
         self.seed = np.uint64(secrets.randbits(64))
         self.terms: dict[str, int] = {}
-        self.n_words = 0
-        self.several: dict[str, tuple[Token, ...]] = {}
+        self.pieces = np.zeros((3, _PIECES), np.int32)
+        self.n_words = self.n_pieces = 0
         self.texts: BoundedMemory[str, NDArray[np.int32]] = BoundedMemory(_TEXT_BYTES)
         self._lock = threading.Lock()
 
     @property
     def is_full(self) -> bool:
         """Whether no more words are remembered."""
-        return max(self.n_words, len(self.several), len(self.terms)) >= _MAX_WORDS
+        is_long = self.n_pieces > _PIECES - 4 * _MAX_WORD_CHARACTERS
+        return is_long or max(self.n_words, len(self.terms)) >= _MAX_WORDS
 
     def term(self, text: str) -> int:
         """The number of a term; a new one is given one."""
@@ -93,20 +95,23 @@ class WordTable:
                 number = self.terms.setdefault(text, len(self.terms))
         return number
 
-    def add(self, word: str, tokens: tuple[Token, ...]) -> bool:
-        """Remember a word, unless it is long or the table is full; whether scans know it now."""
+    def add(self, word: str, tokens: Sequence[Token]) -> None:
+        """Remember a word, unless it is long or the table is full."""
         if len(word) > _MAX_WORD_CHARACTERS:
-            return False
-        is_one = not tokens or (len(tokens) == 1 and tokens[0][1:] == (0, len(word)))
-        value = self.term(tokens[0].term) + 2 if tokens else NO_TERM
+            return
+        places = [(token.start, token.end, self.term(token.term)) for token in tokens]
         with self._lock:
             if self.is_full:
-                return False
-            if is_one:
-                self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
+                return
+            if not places:
+                value = NO_TERM
+            elif len(places) == 1 and places[0][:2] == (0, len(word)):
+                value = places[0][2] + 2
             else:
-                self.several[word] = tokens
-        return is_one
+                value, end = -self.n_pieces - 1, self.n_pieces + len(places)
+                self.pieces[:, self.n_pieces : end] = np.array(places, np.int32).T
+                self.n_pieces = end + 1
+            self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
 
 
 class WordMemory:
@@ -231,9 +236,9 @@ class QueryTerms:
 
     def _find(self, text: str) -> int:
         """Fill `_found` with the matches in a text; how many there are."""
-        return (
-            int(matching_words(self._words(text), self._slots, self._found)) if self._terms else 0
-        )
+        if not self._terms:
+            return 0
+        return int(matching_words(self._words(text), self._slots, self._found))
 
     def _words(self, text: str) -> NDArray[np.int32]:
         """All terms of a text, by place, as they are remembered, and room for their matches."""
@@ -253,31 +258,33 @@ class QueryTerms:
     def _read(self, text: str) -> NDArray[np.int32]:
         """Start, end and term of all that a text holds, int32, shape (3, n)."""
         codes, table = _codes(text), self._table
-        self._make_room(len(codes))
+        self._make_room(3 * len(codes))
         n, places = self._scan(codes)
-        several, new = table.several, {text[start:end] for start, end in places}
-        tokens = {
-            word: several.get(word) or tuple(self._memory.analyzer.tokens(word)) for word in new
-        }
-        added = [table.add(word, each) for word, each in tokens.items() if word not in several]
-        if any(added):
-            n, places = self._scan(codes)
-        words = self._found[:, :n].copy()
         if not places:
-            return words
+            return self._found[:, :n].copy()
+        analyzer = self._memory.analyzer
+        tokens = {
+            word: list(analyzer.tokens(word)) for word in {text[start:end] for start, end in places}
+        }
+        for word, each in tokens.items():
+            table.add(word, each)
+        n, places = self._scan(codes)
+        words = self._found[:, :n].copy()
         others = [
             (start + token.start, start + token.end, table.term(token.term))
             for start, end in places
             for token in tokens[text[start:end]]
         ]
-        words = np.hstack([words, np.array(others, np.int32).reshape(-1, 3).T])
+        if not others:
+            return words
+        words = np.hstack([words, np.array(others, np.int32).T])
         return words[:, np.lexsort((-words[1], words[0]))]
 
     def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, list[list[int]]]:
-        """Fill `_found` with words of one term; how many, and the places of words not known."""
+        """Fill `_found` with terms; how many, and the places of words that are not known."""
         table = self._table
         kinds = self._memory.analyzer.kinds
-        memory = (table.keys, table.values, table.seed)
+        memory = (table.keys, table.values, table.seed, table.pieces)
         n, n_unknown = find_words(codes, kinds, *memory, self._found, self._unknown)
         return int(n), self._unknown[:, :n_unknown].T.tolist()
 

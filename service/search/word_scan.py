@@ -29,7 +29,7 @@ UNKNOWN = 0
 """Value of a word that the table does not have."""
 
 NO_TERM = 1
-"""Value of a word that is no term; that of term `t` is `t + 2`."""
+"""Value of a word that is no term; that of term `t` is `t + 2`, of pieces from `p` on `-1 - p`."""
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -70,15 +70,16 @@ def remember(codes: Any, seed: Any, keys: Any, values: Any, value: int) -> Any:
 
 @kernel
 def find_words(
-    codes: Any, kinds: Any, keys: Any, values: Any, seed: Any, found: Any, unknown: Any
+    codes: Any, kinds: Any, keys: Any, values: Any, seed: Any, pieces: Any, found: Any, unknown: Any
 ) -> Any:
-    """Find the words of a text that are one term each, and those that the table does not have.
+    """Find the terms of a text's words, and the words that the table does not have.
 
     Args:
         codes: uint32, shape (n,): the characters.
         kinds: of `Analyzer.kinds`.
         keys, values: the table, see `remember`.
-        found: int32, shape (3, at least n): start, end and term of each, filled in.
+        pieces: int32, shape (3, m): start, end and term of each token of words that have several.
+        found: int32, shape (3, at least 3 n): start, end and term of each, filled in.
         unknown: int32, shape (2, at least n): start and end, filled in.
 
     Returns:
@@ -110,6 +111,14 @@ def find_words(
             unknown[0, n_unknown] = start
             unknown[1, n_unknown] = at
             n_unknown += 1
+        elif value < 0:
+            piece = -value - 1
+            while pieces[1, piece] != 0 and n_found < found.shape[1]:
+                found[0, n_found] = start + pieces[0, piece]
+                found[1, n_found] = start + pieces[1, piece]
+                found[2, n_found] = pieces[2, piece]
+                n_found += 1
+                piece += 1
         elif value != NO_TERM:
             found[0, n_found] = start
             found[1, n_found] = at

@@ -91,12 +91,17 @@ def test_marks_point_at_what_they_say(text: str, query: str) -> None:
             assert term in analyzer.terms(where[start:end]) or shown.endswith("…")
 
 
-def test_a_full_memory_changes_no_passage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terms_module, "_MAX_WORDS", 3)
+@pytest.mark.parametrize(("name", "number"), [("_MAX_WORDS", 3), ("_PIECES", 140)])
+def test_a_full_memory_changes_no_passage(
+    name: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms_module, name, number)
     memory = WordMemory(Bm25Encoder())
-    text = "one two three four heron five six river seven"
+    text = "one-two three-four herons's five 鱼鱼河鱼 riverBank seven-eight caf\u00e9-river"
     for _ in range(3):
-        assert QueryTerms("heron river", memory).snippet(text) == naive_passage(text, "heron river")
+        for query in ("heron river", "鱼河 bank cafe"):
+            assert QueryTerms(query, memory).highlight(text) == naive_highlight(text, query)
+        assert memory._table.is_full
 
 
 def _hits(n: int, length: int) -> list[Hit]:

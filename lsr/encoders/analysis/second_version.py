@@ -57,8 +57,8 @@ class SecondVersion:
         """Like `terms`, with places, by start, longest first."""
         for match in _pattern(text).finditer(text):
             chunk, start = match.group(), match.start()
-            meaning = self._meanings[chunk]
-            if isinstance(meaning, str) and chunk.isalnum():
+            meaning = self._meanings[chunk] if chunk.isalnum() else _SEVERAL
+            if isinstance(meaning, str):
                 yield Token(meaning, start, match.end())
             elif meaning is not None:
                 for piece in self._chunks.pieces(chunk):
@@ -101,6 +101,9 @@ class Compound:
         self.terms = terms
         self.words = words
         self.forms = forms
+
+
+_SEVERAL = Compound([], [], [])
 
 
 class _Meanings(dict[str, str | Compound | None]):
