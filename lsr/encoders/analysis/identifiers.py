@@ -12,7 +12,8 @@ def parts_of(word: str) -> list[tuple[int, int]]:
     """Places of the parts of a word as it is written; none where it is in one piece.
 
     A part starts at a capital after a small letter, at the last capital of several before a small
-    letter, and between letters and digits. Those of one character are left out.
+    letter, and between letters and digits. Those of one character are left out, and so is a number
+    that is left alone: `python3` has `python`, `x10` is in one piece.
     """
     if word.islower() or word.isupper() or (word[-1] == "s" and word[:-1].isupper()):
         if word.isalpha():
@@ -31,4 +32,6 @@ def parts_of(word: str) -> list[tuple[int, int]]:
     if not 1 < len(starts) <= MAX_PARTS:
         return []
     ends = [*starts[1:], len(word)]
-    return [(start, end) for start, end in zip(starts, ends, strict=True) if end - start > 1]
+    parts = [(start, end) for start, end in zip(starts, ends, strict=True) if end - start > 1]
+    is_number = len(parts) == 1 and word[slice(*parts[0])].isdigit()
+    return [] if is_number else parts

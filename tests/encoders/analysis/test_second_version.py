@@ -189,6 +189,9 @@ def test_compiled_code_splits_by_the_same_characters(text: str) -> None:
         ("covid19", ["covid", "19"]),
         ("ПарсерДанных", ["Парсер", "Данных"]),
         ("aB" * 9, []),
+        ("python3", ["python"]),
+        ("x10", []),
+        ("1990s", []),
     ],
 )
 def test_parts(word: str, parts: list[str]) -> None:
