@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.analysis import Analyzer
+from lsr.encoders.analysis.characters import marks
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.lexical import LEXICAL_MARK, LexicalEncoder
 from lsr.encoders.protocols import Encoder
@@ -23,7 +25,6 @@ MAX_DISTANCE = 2
 
 _SHORT = 6
 _FEWEST_LETTERS, _MOST_LETTERS = 3, 24
-_WORD = re.compile(rf"[^\W\d_]{{{_FEWEST_LETTERS},}}")
 _READ_CHARACTERS = 4_000_000
 """How much of a collection's text is read for words; of more, documents spread over all of it."""
 _AT_A_TIME = 256
@@ -71,7 +72,7 @@ class Vocabulary:
         """
         words: Counter[str] = Counter()
         for text in _texts(collection):
-            words.update(_WORD.findall(text.lower()))
+            words.update(_word().findall(text.lower()))
         stems = {stem for word in words for stem in analyzer.terms(word)}
         known = _lexical(collection.encoder)
 
@@ -126,12 +127,14 @@ class Vocabulary:
         """A text that may have been meant, where the collection lacks some of its words."""
         near = {
             word: found
-            for word in dict.fromkeys(_WORD.findall(text))
+            for word in dict.fromkeys(_word().findall(text))
             if len(word) <= _MOST_LETTERS and (found := self._meant(word.lower()))
         }
         if not near:
             return Suggestion()
-        mended = _WORD.sub(lambda match: near[match[0]][0] if match[0] in near else match[0], text)
+        mended = _word().sub(
+            lambda match: near[match[0]][0] if match[0] in near else match[0], text
+        )
         return Suggestion(mended, near)
 
 
@@ -160,6 +163,12 @@ def edit_distances(word: str, letters: NDArray[np.uint32]) -> NDArray[np.int16]:
                 best = np.where(swapped, np.minimum(best, older[j - 2] + 1), best)
             row[j] = best
     return row[length]
+
+
+@lru_cache(maxsize=1)
+def _word() -> re.Pattern[str]:
+    """A word of letters, each with its marks."""
+    return re.compile(rf"(?:[^\W\d_][{marks()}]*){{{_FEWEST_LETTERS},}}")
 
 
 def _letters(words: list[str], length: int) -> NDArray[np.uint32]:

@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from sys import getsizeof
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.bounded_memory import BoundedMemory
-from lsr.encoders.analysis import Analyzer, character_kinds
+from lsr.encoders.analysis import Analyzer, Token, character_kinds
 from lsr.encoders.protocols import Encoder
 from lsr.retrieval.snippet import (
     ELLIPSIS,
@@ -32,7 +32,6 @@ from lsr.service.search.word_scan import (
     fill_slots,
     find_words,
     matching_words,
-    most_matches,
     remember,
 )
 
@@ -42,6 +41,7 @@ _BLANKS = re.compile(r"\s+")
 _MAX_WORD_CHARACTERS = 32
 _MAX_WORDS = 1 << 17
 _SLOTS = 1 << 18
+_PIECES = 1 << 20
 _BUDGET = MAX_CHARACTERS - 2 * len(ELLIPSIS)
 _OBJECTS_BYTES = 400
 """What a remembered text takes beside its characters and its words."""
@@ -65,6 +65,8 @@ class WordTable:
     Words are put in by one thread at a time and read by many, which wait for nobody.
 
     Attributes:
+        pieces: start, end and term of each token of words that are not just one term, int32, shape
+            (3, n): from a number on to the next end of 0.
         texts: by text start, end and term of its words, int32, shape (3, n): those of which it
             knows all words.
     """
@@ -74,14 +76,16 @@ class WordTable:
         self.values = np.zeros(_SLOTS, np.int32)
         self.seed = np.uint64(secrets.randbits(64))
         self.terms: dict[str, int] = {}
-        self.n_words = 0
+        self.pieces = np.zeros((3, _PIECES), np.int32)
+        self.n_words = self.n_pieces = 0
         self.texts: BoundedMemory[str, NDArray[np.int32]] = BoundedMemory(_TEXT_BYTES)
         self._lock = threading.Lock()
 
     @property
     def is_full(self) -> bool:
         """Whether no more words are remembered."""
-        return self.n_words >= _MAX_WORDS
+        is_long = self.n_pieces > _PIECES - 4 * _MAX_WORD_CHARACTERS
+        return is_long or max(self.n_words, len(self.terms)) >= _MAX_WORDS
 
     def term(self, text: str) -> int:
         """The number of a term; a new one is given one."""
@@ -91,18 +95,23 @@ class WordTable:
                 number = self.terms.setdefault(text, len(self.terms))
         return number
 
-    def every_term(self) -> NDArray[np.int32]:
-        """The `wanted` of `find_words` that finds all terms, by their own numbers."""
-        return np.arange(len(self.terms), dtype=np.int32)
-
-    def add(self, word: str, term: int | None) -> None:
+    def add(self, word: str, tokens: Sequence[Token]) -> None:
         """Remember a word, unless it is long or the table is full."""
         if len(word) > _MAX_WORD_CHARACTERS:
             return
-        value = NO_TERM if term is None else term + 2
+        places = [(token.start, token.end, self.term(token.term)) for token in tokens]
         with self._lock:
-            if not self.is_full:
-                self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
+            if self.is_full:
+                return
+            if not places:
+                value = NO_TERM
+            elif len(places) == 1 and places[0][:2] == (0, len(word)):
+                value = places[0][2] + 2
+            else:
+                value, end = -self.n_pieces - 1, self.n_pieces + len(places)
+                self.pieces[:, self.n_pieces : end] = np.array(places, np.int32).T
+                self.n_pieces = end + 1
+            self.n_words += remember(_codes(word), self.seed, self.keys, self.values, value)
 
 
 class WordMemory:
@@ -129,12 +138,10 @@ class WordMemory:
         other = getattr(encoder, "analyzer", None)
         if not isinstance(other, Analyzer):
             return not self._has_own
-        return self._has_own and other.language == self.analyzer.language
-
-    def term_of(self, word: str) -> str | None:
-        """The term that a word is, or None."""
-        token = next(self.analyzer.tokens(word), None)
-        return token.term if token else None
+        return self._has_own and (other.language, other.version) == (
+            self.analyzer.language,
+            self.analyzer.version,
+        )
 
     def analyzed(self, terms: Iterable[str]) -> Set[str]:
         """Terms of the encoder as the analyzer writes them."""
@@ -229,33 +236,18 @@ class QueryTerms:
 
     def _find(self, text: str) -> int:
         """Fill `_found` with the matches in a text; how many there are."""
-        words = self._words(text) if self._terms else None
-        if words is not None:
-            return int(matching_words(words, self._slots, self._found))
         if not self._terms:
             return 0
-        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        n, n_unknown = self._scan(codes, _wanted(self._numbers))
-        return self._with_unknown(text, n, n_unknown)
+        return int(matching_words(self._words(text), self._slots, self._found))
 
-    def _words(self, text: str) -> NDArray[np.int32] | None:
-        """All words of a text that are terms, as they are remembered, and room for their matches.
-
-        None where not all of its words can be remembered.
-        """
+    def _words(self, text: str) -> NDArray[np.int32]:
+        """All terms of a text, by place, as they are remembered, and room for their matches."""
         texts = self._table.texts
         words = texts.get(text)
-        if words is not None:
-            if words.shape[1] > self._found.shape[1]:
-                self._make_room(words.shape[1])
-            return words
-        codes = _codes(text[:MAX_SCANNED_CHARACTERS])
-        self._make_room(len(codes))
-        n, n_unknown = self._all_words(text, codes)
-        if n_unknown:
-            return None
-        words = self._found[:, :n].copy()
-        texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        if words is None:
+            words = self._read(text[:MAX_SCANNED_CHARACTERS])
+            texts.put(text, words, getsizeof(text) + words.nbytes + _OBJECTS_BYTES)
+        self._make_room(words.shape[1])
         return words
 
     def _make_room(self, n: int) -> None:
@@ -263,63 +255,52 @@ class QueryTerms:
             self._found = np.empty((3, n + 1_000), np.int32)
             self._unknown = np.empty((2, n + 1_000), np.int32)
 
-    def _all_words(self, text: str, codes: NDArray[np.uint32]) -> tuple[int, int]:
-        """Fill `_found` with all words that are terms; how many, and how many are not known."""
-        table = self._table
-        n, n_unknown = self._scan(codes, table.every_term())
-        if not n_unknown:
-            return n, 0
-        places = self._unknown[:, :n_unknown].T.tolist()
-        for word in {text[start:end] for start, end in places}:
-            term = self._memory.term_of(word)
-            table.add(word, None if term is None else table.term(term))
-        return self._scan(codes, table.every_term())
+    def _read(self, text: str) -> NDArray[np.int32]:
+        """Start, end and term of all that a text holds, int32, shape (3, n)."""
+        codes, table = _codes(text), self._table
+        self._make_room(3 * len(codes))
+        n, places = self._scan(codes)
+        if not places:
+            return self._found[:, :n].copy()
+        analyzer = self._memory.analyzer
+        tokens = {
+            word: list(analyzer.tokens(word)) for word in {text[start:end] for start, end in places}
+        }
+        for word, each in tokens.items():
+            table.add(word, each)
+        n, places = self._scan(codes)
+        words = self._found[:, :n].copy()
+        others = [
+            (start + token.start, start + token.end, table.term(token.term))
+            for start, end in places
+            for token in tokens[text[start:end]]
+        ]
+        if not others:
+            return words
+        words = np.hstack([words, np.array(others, np.int32).T])
+        return words[:, np.lexsort((-words[1], words[0]))]
 
-    def _scan(self, codes: NDArray[np.uint32], wanted: NDArray[np.int32]) -> tuple[int, int]:
+    def _scan(self, codes: NDArray[np.uint32]) -> tuple[int, list[list[int]]]:
+        """Fill `_found` with terms; how many, and the places of words that are not known."""
         table = self._table
-        n, n_unknown = find_words(
-            codes,
-            character_kinds(),
-            table.keys,
-            table.values,
-            table.seed,
-            wanted,
-            self._found,
-            self._unknown,
-        )
-        return int(n), int(n_unknown)
-
-    def _with_unknown(self, text: str, n: int, n_unknown: int) -> int:
-        """Put matches among words that are not remembered to those found; how many there are."""
-        numbers = {term: number for number, term in enumerate(self._terms)}
-        found = self._found[:, :n].T.tolist()
-        for start, end in self._unknown[:, :n_unknown].T.tolist():
-            term = self._memory.term_of(text[start:end])
-            if term in numbers:
-                found.append([start, end, numbers[term]])
-        found.sort()
-        if found:
-            self._found[:, : len(found)] = np.array(found, np.int32).T
-        return len(found)
+        kinds = self._memory.analyzer.kinds
+        memory = (table.keys, table.values, table.seed, table.pieces)
+        n, n_unknown = find_words(codes, kinds, *memory, self._found, self._unknown)
+        return int(n), self._unknown[:, :n_unknown].T.tolist()
 
     def _window(self, text: str) -> tuple[int, int, int]:
         """Start and end of the passage, and how many matches `_found` holds."""
         length = len(text)
-        words = self._words(text) if length > MAX_CHARACTERS and self._terms else None
-        if words is not None:
-            near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
-            codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
-            arrays = (codes, length, character_kinds(), words, self._slots, self._found)
-            n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
-            return start, end, n
-        n = self._find(text)
-        if len(text) <= MAX_CHARACTERS:
-            return 0, len(text), n
-        run = None
-        if n:
-            first, last = most_matches(self._found, n, self._n_own, len(self._terms), _BUDGET)
-            run = (int(self._found[0, first]), int(self._found[1, last]))
-        return *window(text, run, _BUDGET), n
+        if length <= MAX_CHARACTERS:
+            return 0, length, self._find(text)
+        if not self._terms:
+            return *window(text, None, _BUDGET), 0
+        words = self._words(text)
+        near = text if length <= _NEAR_CHARACTERS else text[:_NEAR_CHARACTERS]
+        codes = np.frombuffer(near.encode(), np.uint8) if near.isascii() else _codes(near)
+        arrays = (codes, length, character_kinds(), words, self._slots, self._found)
+        n, start, end = passage_window(*arrays, self._n_own, len(self._terms), _BUDGET)
+        return start, end, n
 
     def _inside(self, start: int, end: int, n: int) -> tuple[int, int]:
         """First and last (exclusive) of the matches that reach into a window."""
@@ -356,10 +337,3 @@ def _shown(text: str, start: int, end: int) -> str:
 
 def _codes(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-
-
-def _wanted(numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-    """By term of a table its place in `numbers`, or -1."""
-    wanted = np.full(max(numbers.tolist(), default=-1) + 1, -1, np.int32)
-    wanted[numbers] = np.arange(len(numbers), dtype=np.int32)
-    return wanted

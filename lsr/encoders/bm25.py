@@ -14,15 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.analysis import Analyzer
+from lsr.encoders.analysis import LATEST, Analyzer
 from lsr.errors import IndexCorruptError, InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
@@ -30,6 +29,7 @@ from lsr.types import EncoderIdentity
 __all__ = ["Bm25Encoder", "Bm25Options"]
 
 MAX_K1 = 1_000
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class Bm25Options(TypedDict, total=False):
@@ -38,6 +38,7 @@ class Bm25Options(TypedDict, total=False):
     k1: float
     b: float
     language: str
+    analysis: int
 
 
 class Bm25Encoder:
@@ -47,6 +48,7 @@ class Bm25Encoder:
         k1: how slowly repeated words saturate; 0 to 1,000.
         b: how much long documents are held back; 0 to 1.
         language: the stemmer, as in `Analyzer`.
+        analysis: the version of the rules that make terms of text, as in `Analyzer`.
 
     The defaults of k1 and b are Anserini's.
 
@@ -54,14 +56,21 @@ class Bm25Encoder:
         InputError: an option is out of its range.
     """
 
-    def __init__(self, *, k1: float = 0.9, b: float = 0.4, language: str = "english") -> None:
+    def __init__(
+        self,
+        *,
+        k1: float = 0.9,
+        b: float = 0.4,
+        language: str = "english",
+        analysis: int = LATEST,
+    ) -> None:
         if not 0 <= k1 <= MAX_K1:
             raise InputError(f"k1 is {k1}; it must be from 0 to {MAX_K1}")
         if not 0 <= b <= 1:
             raise InputError(f"b is {b}; it must be from 0 to 1")
         self.k1 = float(k1)
         self.b = float(b)
-        self.analyzer = Analyzer(language)
+        self.analyzer = Analyzer(language, analysis)
         self._vocabulary: dict[str, int] = {}
         self._terms: list[str] = []
         self._document_frequency: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -86,7 +95,10 @@ class Bm25Encoder:
 
     def fresh(self) -> Bm25Encoder:
         """An encoder with the same options that has seen no corpus."""
-        return Bm25Encoder(k1=self.k1, b=self.b, language=self.analyzer.language)
+        analyzer = self.analyzer
+        return Bm25Encoder(
+            k1=self.k1, b=self.b, language=analyzer.language, analysis=analyzer.version
+        )
 
     def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
         """Add the texts to the statistics, then return their impacts under them.
@@ -94,43 +106,41 @@ class Bm25Encoder:
         On an encoder that has statistics already this appends: rows encoded earlier keep the
         impacts of their time, until they are encoded again by a `fresh` encoder.
         """
-        return self._impacts(self._learned(text for batch in batches for text in batch))
+        return self._impacts(*self._learned(text for batch in batches for text in batch))
 
     def learn(self, texts: Iterable[str]) -> None:
         """Add the texts to vocabulary and statistics, as `encode_corpus` does."""
         self._learned(texts)
 
-    def _learned(self, texts: Iterable[str]) -> CSR:
-        """Counts of the texts, which the statistics hold from now on."""
-        matrix = self._counts_growing(texts)
-        lengths = _row_sums(matrix)
+    def _learned(self, texts: Iterable[str]) -> tuple[CSR, NDArray[np.float64]]:
+        """Counts and lengths of the texts, which the statistics hold from now on."""
+        matrix, lengths = self._counts_growing(texts)
         grown = np.zeros(self.n_terms, np.int64)
         grown[: len(self._document_frequency)] = self._document_frequency
         grown += np.bincount(matrix.terms, minlength=self.n_terms)
         self._document_frequency = grown
         self._n_documents += matrix.n_rows
         self._n_words += int(lengths.sum())
-        return matrix
+        return matrix, lengths
 
     def encode_documents(self, texts: Sequence[str]) -> CSR:
         """Impacts under the present statistics; words outside the vocabulary are left out.
 
         They still count for the document's length, as they would in a full encoding.
         """
-        stems = [self.analyzer.terms(text) for text in texts]
-        lengths = np.array([len(words) for words in stems], np.float64)
-        return self._impacts(self._count_known(stems), lengths)
+        weighed = [self.analyzer.document_weights(text) for text in texts]
+        lengths = np.array([n_words for _, n_words in weighed], np.float64)
+        return self._impacts(self._known_of([row for row, _ in weighed]), lengths)
 
     def encode_queries(self, texts: Sequence[str]) -> CSR:
-        """Number of occurrences of each known term in each text."""
+        """Number of occurrences of each known term in each text; of other forms, a part."""
         if len(texts) == 1:
             return CSR.one_row(self.counts_of(texts[0]), self.n_terms)
-        return self._count_known([self.analyzer.terms(text) for text in texts])
+        return self._known_of([self.analyzer.query_weights(text) for text in texts])
 
-    def counts_of(self, text: str) -> Counter[int]:
+    def counts_of(self, text: str) -> dict[int, float]:
         """The known terms of one query, and how often each occurs; faster than `encode_queries`."""
-        known = self._vocabulary
-        return Counter([known[stem] for stem in self.analyzer.terms(text) if stem in known])
+        return self._known(self.analyzer.query_weights(text))
 
     def find_terms(self, texts: Sequence[str]) -> list[int | None]:
         """The stems' terms, or None where the vocabulary lacks one."""
@@ -140,12 +150,14 @@ class Bm25Encoder:
         """None: a query's vector has the terms of its text and no others."""
         return
 
-    def _counts_growing(self, texts: Iterable[str]) -> CSR:
-        """Counts of all terms; words that are new become terms."""
+    def _counts_growing(self, texts: Iterable[str]) -> tuple[CSR, NDArray[np.float64]]:
+        """Counts of all terms, and numbers of words; words that are new become terms."""
         lengths, terms, counts = array("q"), array("q"), array("f")
+        words = array("d")
         known, names = self._vocabulary, self._terms
         for text in texts:
-            row = Counter(self.analyzer.terms(text))
+            row, n_words = self.analyzer.document_weights(text)
+            words.append(n_words)
             found = [known.get(stem, -1) for stem in row]
             if -1 in found:
                 for place, stem in enumerate(row):
@@ -156,22 +168,25 @@ class Bm25Encoder:
             lengths.append(len(row))
             terms.extend(found)
             counts.extend(row.values())
-        return CSR.from_entries(lengths, terms, counts, len(names))
+        matrix = CSR.from_entries(lengths, terms, counts, len(names))
+        return matrix, np.array(words, np.float64)
 
-    def _count_known(self, stems: Sequence[Sequence[str]]) -> CSR:
+    def _known(self, row: Mapping[str, float]) -> dict[int, float]:
         known = self._vocabulary
+        return {known[stem]: count for stem, count in row.items() if stem in known}
+
+    def _known_of(self, rows: Sequence[Mapping[str, float]]) -> CSR:
         lengths, terms, counts = array("q"), array("q"), array("f")
-        for words in stems:
-            row = {known[stem]: count for stem, count in Counter(words).items() if stem in known}
+        for row in map(self._known, rows):
             lengths.append(len(row))
             terms.extend(row)
             counts.extend(row.values())
         return CSR.from_entries(lengths, terms, counts, self.n_terms)
 
-    def _impacts(self, counts: CSR, lengths: NDArray[np.float64] | None = None) -> CSR:
+    def _impacts(self, counts: CSR, words: NDArray[np.float64]) -> CSR:
+        """Impacts of counts of terms in texts of so many words."""
         if counts.nnz == 0:
             return counts
-        words = _row_sums(counts) if lengths is None else lengths
         average = self._n_words / self._n_documents
         held_back = self.k1 * (1 - self.b + self.b * words / average)
         tf = counts.weights.astype(np.float64)
@@ -187,7 +202,9 @@ class Bm25Encoder:
         return _idf(df, self._n_documents)[terms]
 
     def _parameters(self) -> dict[str, str | int | float | bool]:
-        return {"k1": self.k1, "b": self.b, "language": self.analyzer.language}
+        analyzer = self.analyzer
+        version = {} if analyzer.version == 1 else {"analysis": analyzer.version}
+        return {"k1": self.k1, "b": self.b, "language": analyzer.language, **version}
 
     def save(self, folder: Path) -> None:
         """Write `encoder.json`, `vocabulary.txt` (a term a line) and `document_frequency.npy`."""
@@ -215,12 +232,15 @@ class Bm25Encoder:
         """
         try:
             state, vocabulary, frequencies = _read_file(path) if path.is_file() else _read(path)
-            encoder = cls(k1=state["k1"], b=state["b"], language=state["language"])
+            version = state.get("analysis", 1)
+            encoder = cls(
+                k1=state["k1"], b=state["b"], language=state["language"], analysis=version
+            )
             encoder._terms = vocabulary.split("\n")[:-1]
             encoder._document_frequency = frequencies
             encoder._n_documents = state["n_documents"]
             encoder._n_words = state["n_words"]
-        except (OSError, EOFError, ValueError, KeyError, TypeError, InputError) as error:
+        except (*_DAMAGE, InputError) as error:
             raise IndexCorruptError(
                 f"{path}: the BM25 encoder cannot be read ({error}); build the index again"
             ) from error
@@ -253,10 +273,3 @@ def _read_file(path: Path) -> tuple[dict[str, Any], str, NDArray[np.int64]]:
 
 def _idf(df: NDArray[np.int64], n_documents: int) -> NDArray[np.float64]:
     return np.log1p((n_documents - df + 0.5) / (df + 0.5))
-
-
-def _row_sums(counts: CSR) -> NDArray[np.float64]:
-    sums = np.zeros(counts.nnz + 1, np.float64)
-    np.cumsum(counts.weights, dtype=np.float64, out=sums[1:])
-    rows: NDArray[np.float64] = sums[counts.indptr[1:]] - sums[counts.indptr[:-1]]
-    return rows

@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -31,7 +30,7 @@ from lsr.errors import InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
 
-__all__ = ["LEXICAL_MARK", "WORDS_FOLDER", "LexicalEncoder"]
+__all__ = ["LEXICAL_MARK", "WORDS_FOLDER", "LexicalEncoder", "words_encoder"]
 
 LEXICAL_MARK = "own:"
 """Before the stems of lexical terms, since a token of the inner encoder may be the same."""
@@ -41,6 +40,11 @@ WORDS_FOLDER = "own"
 
 
 E = TypeVar("E", bound=Encoder)
+
+
+def words_encoder(terms: LexicalTerms) -> Bm25Encoder:
+    """BM25 for lexical terms, which has seen no corpus."""
+    return Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language, analysis=terms.analysis)
 
 
 class LexicalEncoder(Generic[E]):
@@ -63,12 +67,12 @@ class LexicalEncoder(Generic[E]):
             )
         self._inner = inner
         self._terms = terms
-        self._words = words or Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
+        self._words = words or words_encoder(terms)
 
     @property
     def identity(self) -> EncoderIdentity:
         inner, words = self._inner.identity, self._words.identity
-        content = [inner.sha256, asdict(self._terms), words.sha256]
+        content = [inner.sha256, self._terms.to_dict(), words.sha256]
         return EncoderIdentity(
             inner.kind,
             inner.name,

@@ -47,7 +47,11 @@ _BOUNDARY_REACH = 40
 
 
 class Tokenizer(Protocol):
-    """Finder of terms in a text: an `Analyzer`, or something around one."""
+    """Finder of terms in a text: an `Analyzer`, or something around one.
+
+    Tokens come by start, longest first. One that begins in a match is cut there, and one within a
+    match is no match of its own.
+    """
 
     def tokens(self, text: str) -> Iterator[Token]: ...
 
@@ -61,7 +65,7 @@ class Piece(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A match in a text, `start:end`."""
+    """A match in a text, `start:end`, after the end of the one before."""
 
     start: int
     end: int
@@ -125,9 +129,13 @@ def _spans(
     if not wanted:
         return []
     tokens = analyzer.tokens(text[:MAX_SCANNED_CHARACTERS])
-    return [
-        Span(start, end, term, term not in own) for term, start, end in tokens if term in wanted
-    ]
+    spans: list[Span] = []
+    marked = 0
+    for term, start, end in tokens:
+        if term in wanted and end > marked:
+            spans.append(Span(max(start, marked), end, term, term not in own))
+            marked = end
+    return spans
 
 
 def window(text: str, run: tuple[int, int] | None, budget: int) -> tuple[int, int]:

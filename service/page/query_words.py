@@ -58,15 +58,16 @@ class QueryWords:
         self._marks = marks
         self._word_of: dict[str, str] = {}
         always = set(self._terms_of(""))
-        for word in _words(text, analyzer):
-            for term in self._terms_of(word):
+        self._written = _words(text, analyzer)
+        for word, written in self._written.items():
+            for term in self._terms_of(written):
                 if term not in always:
                     self._word_of.setdefault(encoder.term(term), word)
         found = set(self._word_of.values())
         self._unknown = [
             word
-            for word in dict.fromkeys(_words(text, analyzer))
-            if word not in found and analyzer.terms(word)
+            for word, written in self._written.items()
+            if word not in found and analyzer.terms(written)
         ]
 
     def learn(self, terms: Iterable[str], text: str) -> None:
@@ -126,9 +127,9 @@ class QueryWords:
             weights[word] = weights.get(word, 0.0) + each.weight
             origin = origins.get(each.term, each.origin)
             kinds[word] = min(origin, kinds.get(word, origin), key=_RANK.__getitem__)
-        written = dict.fromkeys(_words(self._text, self._analyzer))
         found: list[QueryWord] = []
-        for word in (*written, *(each for each in weights if each not in written)):
+        others = (each for each in weights if each not in self._written)
+        for word in (*self._written, *others):
             factor = factors.get(word, 1.0)
             if word in weights:
                 found.append(QueryWord(word, kinds[word], weights[word], factor))
@@ -158,14 +159,19 @@ def bare(term: str) -> str:
     return term
 
 
-def _words(text: str, analyzer: Analyzer) -> list[str]:
-    """Words between blanks, in lower case; of scripts without blanks, what the analyzer finds."""
-    found: list[str] = []
-    for chunk in text.lower().split():
+def _words(text: str, analyzer: Analyzer) -> dict[str, str]:
+    """Words between blanks, in small letters, and as they are written first.
+
+    Of scripts without blanks, what the analyzer finds, where that lies side by side.
+    """
+    found: dict[str, str] = {}
+    for chunk in text.split():
         word = chunk.strip(_EDGES) or chunk
         tokens = list(analyzer.tokens(word))
         if len(tokens) > 1 and all(a.end == b.start for a, b in pairwise(tokens)):
-            found += [word[token.start : token.end] for token in tokens]
+            for token in tokens:
+                part = word[token.start : token.end]
+                found.setdefault(part.lower(), part)
         else:
-            found.append(word)
+            found.setdefault(word.lower(), word)
     return found

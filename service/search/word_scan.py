@@ -1,7 +1,8 @@
 """Compiled search for words in texts: which words of a query stand where, and where most do.
 
-A text is an array of its characters' numbers. It is split as `lsr.encoders.analysis` does it. Words
-are known by a hash of 64 bits with a secret start; that two of them share one is as good as never.
+A text is an array of its characters' numbers. It is split by the kinds of characters that its
+analysis has: what is called a word here is what the analysis reads as one. Words are known by a
+hash of 64 bits with a secret start; that two of them share one is as good as never.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ UNKNOWN = 0
 """Value of a word that the table does not have."""
 
 NO_TERM = 1
-"""Value of a word that is no term; that of term `t` is `t + 2`."""
+"""Value of a word that is no term; that of term `t` is `t + 2`, of pieces from `p` on `-1 - p`."""
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
@@ -69,16 +70,16 @@ def remember(codes: Any, seed: Any, keys: Any, values: Any, value: int) -> Any:
 
 @kernel
 def find_words(
-    codes: Any, kinds: Any, keys: Any, values: Any, seed: Any, wanted: Any, found: Any, unknown: Any
+    codes: Any, kinds: Any, keys: Any, values: Any, seed: Any, pieces: Any, found: Any, unknown: Any
 ) -> Any:
-    """Find the words of a text that a query has, and those that the table does not have.
+    """Find the terms of a text's words, and the words that the table does not have.
 
     Args:
         codes: uint32, shape (n,): the characters.
-        kinds: of `character_kinds`.
+        kinds: of `Analyzer.kinds`.
         keys, values: the table, see `remember`.
-        wanted: int32, shape (n_terms,): by term the query's number for it, or -1.
-        found: int32, shape (3, at least n): start, end and number of each, filled in.
+        pieces: int32, shape (3, m): start, end and term of each token of words that have several.
+        found: int32, shape (3, at least 3 n): start, end and term of each, filled in.
         unknown: int32, shape (2, at least n): start and end, filled in.
 
     Returns:
@@ -110,10 +111,18 @@ def find_words(
             unknown[0, n_unknown] = start
             unknown[1, n_unknown] = at
             n_unknown += 1
-        elif value != NO_TERM and value - 2 < len(wanted) and wanted[value - 2] >= 0:
+        elif value < 0:
+            piece = -value - 1
+            while pieces[1, piece] != 0 and n_found < found.shape[1]:
+                found[0, n_found] = start + pieces[0, piece]
+                found[1, n_found] = start + pieces[1, piece]
+                found[2, n_found] = pieces[2, piece]
+                n_found += 1
+                piece += 1
+        elif value != NO_TERM:
             found[0, n_found] = start
             found[1, n_found] = at
-            found[2, n_found] = wanted[value - 2]
+            found[2, n_found] = value - 2
             n_found += 1
     return n_found, n_unknown
 
@@ -139,26 +148,29 @@ def fill_slots(terms: Any, slots: Any) -> None:
 
 @kernel
 def matching_words(words: Any, slots: Any, found: Any) -> Any:
-    """Of the words of a text those that a query has, which `find_words` would find.
+    """Of the terms of a text those that a query has, each after the end of the one before.
 
     Args:
-        words: int32, shape (3, n): start, end and term of each.
+        words: int32, shape (3, n): start, end and term of each, by start, longest first.
         slots: of `fill_slots`; small, so that they stay in the processor's nearest memory.
-        found: as of `find_words`.
+        found: int32, shape (3, at least n): start, end and number of each, filled in. A match that
+            begins in the one before is cut there; one within it is left out.
 
     Returns:
         How many were found.
     """
-    n_found = 0
+    n_found, marked = 0, 0
     mask = len(slots) - 1
     for word in range(words.shape[1]):
         term = words[2, word]
+        if words[1, word] <= marked:
+            continue
         place = term & mask
         while slots[place, 0] != term and slots[place, 0] != -1:
             place = (place + 1) & mask
         if slots[place, 0] == term:
-            found[0, n_found] = words[0, word]
-            found[1, n_found] = words[1, word]
+            found[0, n_found] = max(words[0, word], marked)
+            found[1, n_found] = marked = words[1, word]
             found[2, n_found] = slots[place, 1]
             n_found += 1
     return n_found

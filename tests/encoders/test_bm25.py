@@ -233,7 +233,10 @@ def test_identity_tells_encoders_apart() -> None:
     ]
     assert len({same, *others}) == 7
     assert Bm25Encoder(language="none").identity != Bm25Encoder().identity
-    assert Bm25Encoder().identity.parameters == {"k1": 0.9, "b": 0.4, "language": "english"}
+    first = Bm25Encoder(analysis=1).identity
+    assert first.parameters == {"k1": 0.9, "b": 0.4, "language": "english"}
+    assert Bm25Encoder().identity.parameters == first.parameters | {"analysis": 2}
+    assert Bm25Encoder().identity.sha256 != first.sha256
 
 
 @pytest.mark.parametrize("k1", [-0.1, 1_000.5, float("nan"), float("inf")])

@@ -27,18 +27,24 @@ def _judged(name: str) -> BeirFolder:
     return BeirFolder(DATA / name)
 
 
-@pytest.mark.parametrize(("name", "published_ndcg"), [("scifact", 0.679), ("nfcorpus", 0.322)])
-def test_bm25_reaches_the_published_figure(
-    name: str, published_ndcg: float, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("name", "analysis", "expected"),
+    [
+        ("scifact", 1, 0.679),  # as published, by nearly this analysis
+        ("nfcorpus", 1, 0.322),
+        ("scifact", 2, 0.690),
+        ("nfcorpus", 2, 0.320),
+    ],
+)
+def test_bm25_reaches_its_figure(name: str, analysis: int, expected: float, tmp_path: Path) -> None:
     corpus = _judged(name)
-    build_collection(corpus.documents(), tmp_path / name, sparse=Bm25Encoder())
+    build_collection(corpus.documents(), tmp_path / name, sparse=Bm25Encoder(analysis=analysis))
     collection = CollectionReader.open(tmp_path / name)
     qrels = corpus.qrels("test")
     queries = judged_queries(list(corpus.queries()), qrels)
     system = RetrieverSystem("bm25", collection.sparse, 0)
     (result,) = evaluate([system], queries, qrels, ["nDCG@10"])
-    assert result.metrics["nDCG@10"] == pytest.approx(published_ndcg, abs=0.005)
+    assert result.metrics["nDCG@10"] == pytest.approx(expected, abs=0.005)
 
 
 def test_the_network_of_the_shipped_model_finds_more_than_bm25(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lsr.encoders.analysis import Analyzer, Token
+from lsr.encoders.analysis import LATEST, Analyzer, Token
 from lsr.retrieval.snippet import MAX_SCANNED_CHARACTERS, Piece, highlight, snippet
 
 __all__ = ["naive_highlight", "naive_passage"]
@@ -28,15 +28,17 @@ class _WordByWord:
             at += len(word)
 
 
-def naive_passage(text: str, query: str, added: tuple[str, ...] = ()) -> list[Piece]:
+def naive_passage(
+    text: str, query: str, added: tuple[str, ...] = (), version: int = LATEST
+) -> list[Piece]:
     """The passage of a text for a query, in pieces."""
-    analyzer = Analyzer()
+    analyzer = Analyzer(version=version)
     terms = frozenset(analyzer.terms(query))
     return snippet(text, terms, _WordByWord(analyzer), added=frozenset(added) - terms)
 
 
-def naive_highlight(text: str, query: str) -> list[Piece]:
+def naive_highlight(text: str, query: str, version: int = LATEST) -> list[Piece]:
     """A text with the words of a query told apart; in its first characters."""
-    analyzer = Analyzer()
+    analyzer = Analyzer(version=version)
     assert len(text) <= MAX_SCANNED_CHARACTERS
     return highlight(text, frozenset(analyzer.terms(query)), _WordByWord(analyzer))

@@ -33,6 +33,7 @@ ODD = [
     "cafe\u0301", "caf\u00e9", "n\u0303", "\u05d0\u05d1\u05d2", "\u0646\u0647\u0631",
     "\u202eheron\u202c", "鱼", "鱼鱼河", "かわ", "カワ", "\U00020000", "\U0001f41f", "a_b_heron",
     "x" * 40, "heron" * 30, "\u00a0", "\u2003", "\x1c", "\x85", "\n\n", "\t", "...", "İ", "ß",
+    "FishHeron", "fish-2020",
     "ﬁsh",
     "2020", "1,000", "the", "of", "river.", "“heron”", "\u200bheron", "'s", "s'", "\ud800",
 ]  # fmt: skip
@@ -40,22 +41,23 @@ TEXTS = st.lists(st.sampled_from(ODD), max_size=120).flatmap(
     lambda words: st.sampled_from([" ", "", "  ", "-"]).map(lambda blank: blank.join(words))
 )
 QUERIES = st.sampled_from(
-    ["heron", "fishers of rivers", "鱼 河", "cafe caf\u00e9", "none", "", "x 2020 s"]
+    ["heron", "fishers of rivers", "鱼鱼 河", "cafe caf\u00e9", "none", "", "x 2020 s", "fishHeron"]
 )
 MEMORY = WordMemory(Bm25Encoder())
+MEMORIES = {1: WordMemory(Bm25Encoder(analysis=1)), 2: MEMORY}
 
 
 @settings(deadline=None, max_examples=300)
-@given(TEXTS, QUERIES, st.sampled_from([(), ("river",), ("fish", "2020")]))
+@given(TEXTS, QUERIES, st.sampled_from([(), ("river",), ("fish", "2020")]), st.sampled_from([1, 2]))
 def test_passages_are_those_of_the_naive_twin(
-    text: str, query: str, added: tuple[str, ...]
+    text: str, query: str, added: tuple[str, ...], version: int
 ) -> None:
-    terms = QueryTerms(query, MEMORY, added)
-    pieces = naive_passage(text, query, added)
+    terms = QueryTerms(query, MEMORIES[version], added)
+    pieces = naive_passage(text, query, added, version)
     assert terms.snippet(text) == pieces
     assert terms.passage(text) == plain(pieces)
     if not added:
-        assert terms.highlight(text) == naive_highlight(text, query)
+        assert terms.highlight(text) == naive_highlight(text, query, version)
 
 
 @settings(deadline=None, max_examples=100)
@@ -89,12 +91,17 @@ def test_marks_point_at_what_they_say(text: str, query: str) -> None:
             assert term in analyzer.terms(where[start:end]) or shown.endswith("…")
 
 
-def test_a_full_memory_changes_no_passage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terms_module, "_MAX_WORDS", 3)
+@pytest.mark.parametrize(("name", "number"), [("_MAX_WORDS", 3), ("_PIECES", 140)])
+def test_a_full_memory_changes_no_passage(
+    name: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terms_module, name, number)
     memory = WordMemory(Bm25Encoder())
-    text = "one two three four heron five six river seven"
+    text = "one-two three-four herons's five 鱼鱼河鱼 riverBank seven-eight caf\u00e9-river"
     for _ in range(3):
-        assert QueryTerms("heron river", memory).snippet(text) == naive_passage(text, "heron river")
+        for query in ("heron river", "鱼河 bank cafe"):
+            assert QueryTerms(query, memory).highlight(text) == naive_highlight(text, query)
+        assert memory._table.is_full
 
 
 def _hits(n: int, length: int) -> list[Hit]:
@@ -172,7 +179,7 @@ def test_a_remembered_text_is_searched_for_other_words(monkeypatch: pytest.Monke
     scans: list[int] = []
     scan = QueryTerms._scan
 
-    def counted(self: QueryTerms, *arrays: Any) -> tuple[int, int]:
+    def counted(self: QueryTerms, *arrays: Any) -> tuple[int, list[list[int]]]:
         scans.append(1)
         return scan(self, *arrays)
 

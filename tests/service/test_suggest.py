@@ -59,6 +59,11 @@ def test_mistyped_words(asked: str, meant: str | None) -> None:
     assert Vocabulary(WORDS, known.__contains__).suggest(asked).text == meant
 
 
+def test_a_mistyped_word_has_its_marks() -> None:
+    words = Counter({"विज्ञान": 5, "तमिल": 2})
+    assert Vocabulary(words, words.__contains__).suggest("विज्ञाम तमिल").text == "विज्ञान तमिल"
+
+
 def test_near_words_come_by_letters_and_then_by_frequency() -> None:
     vocabulary = Vocabulary(WORDS, WORDS.__contains__)
     assert vocabulary.near("opne") == ("open", "one")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import document_frequencies, idf_table
 from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.lexical import words_encoder
 from lsr.errors import InputError
 from lsr.progress import Progress, no_progress
 from lsr.training.config.train import DataConfig
@@ -187,7 +187,7 @@ def term_share(tokens: Tokenized, n_terms: int) -> NDArray[np.float32]:
 
 def lexical_rows(pairs: Pairs, terms: LexicalTerms) -> SparseRows:
     """Stems of queries and documents, whose products are the BM25 scores added in search."""
-    encoder = Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
+    encoder = words_encoder(terms)
     documents = encoder.encode_corpus([pairs.documents])
     documents = documents._replace(weights=documents.weights * np.float32(terms.weight))
     return SparseRows(encoder.encode_queries(pairs.queries), documents)

@@ -11,9 +11,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.cache.vector_cache import VectorCache
 from lsr.encoders.learned.lexical_terms import LexicalTerms
+from lsr.encoders.lexical import words_encoder
 from lsr.progress import no_progress
 from lsr.training.config.train import Bm25Teacher, RowsTeacher, ScoreFileTeacher
 from lsr.training.config.train import Teacher as TeacherConfig
@@ -87,7 +87,7 @@ def lexical_s(rows: TrainingData, terms: LexicalTerms, clock: Clock) -> float:
     """Seconds of counting the stems that the student's score gets beside its own."""
     pairs = rows.pairs
     some = pairs.documents[:STEMMED]
-    encoder = Bm25Encoder(k1=terms.k1, b=terms.b, language=terms.language)
+    encoder = words_encoder(terms)
     took = seconds_of(lambda: encoder.encode_corpus([some]), clock)
     size = sum(map(len, pairs.documents)) + sum(map(len, pairs.queries))
     return took * size / max(sum(map(len, some)), 1)

@@ -10,10 +10,12 @@ codes, are found as BM25 finds them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
+from lsr.encoders.analysis import LATEST
 from lsr.errors import InputError
 from lsr.sparse import CSR
 
@@ -31,15 +33,18 @@ class LexicalTerms:
         weight: of the BM25 score; 0 for none.
         k1, b: as in BM25, b from 0 to 1.
         language: of the stemmer and the stop words, as `lsr.encoders.analysis` names it.
+        analysis: the version of the rules that make terms of text, as in `Analyzer`; what was
+            written before there were two has the first.
 
     Raises:
-        InputError: a number is out of its range.
+        InputError: a number is out of its range, or there is no such version.
     """
 
     weight: float = 8.0
     k1: float = 1.2
     b: float = 0.75
     language: str = "english"
+    analysis: int = 1
 
     def __post_init__(self) -> None:
         for name, fits in {
@@ -52,6 +57,20 @@ class LexicalTerms:
                     f"own terms: {name} is {getattr(self, name)}; weight is 0 or more, k1 above "
                     "0, and b from 0 to 1"
                 )
+        if self.analysis not in range(1, LATEST + 1):
+            raise InputError(
+                f"own terms: analysis is {self.analysis}; give a version from 1 to {LATEST}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as the hash of an encoder has them: without the analysis if it is the first.
+
+        So it was before there were two.
+        """
+        fields = asdict(self)
+        if self.analysis == 1:
+            del fields["analysis"]
+        return fields
 
 
 def side_by_side(learned: CSR, own: CSR) -> CSR:

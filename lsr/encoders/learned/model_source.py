@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
+from lsr.encoders.analysis import LATEST
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_classes import has_own_code, is_trusted
 from lsr.encoders.learned.model_folder import ModelFolder
@@ -141,7 +142,8 @@ class LearnedSource:
             )
         terms = folder.defaults.lexical_terms
         if options.lexical_weight is not None:
-            terms = replace(terms or LexicalTerms(), weight=options.lexical_weight)
+            new = LexicalTerms(analysis=LATEST)
+            terms = replace(terms or new, weight=options.lexical_weight)
         return cls(
             name=place.name if is_folder else model,
             place=str(place) if is_folder else model,
@@ -167,7 +169,8 @@ class LearnedSource:
     def to_dict(self) -> dict[str, Any]:
         """Fields that vectors depend on, named as in version 0.1: their hash names encoders."""
         content = asdict(self) | {"place": "", "name": ""}
-        content["own_terms"] = content.pop("lexical_terms")
+        del content["lexical_terms"]
+        content["own_terms"] = self.lexical_terms and self.lexical_terms.to_dict()
         del content["has_code"]
         query = content.pop("query")
         return content if query is None else content | {"query": self.query and self.query.key}

@@ -74,5 +74,7 @@ class SearchDefaults:
 
     def write(self, folder: Path) -> None:
         """Write the file that `read` reads."""
-        (folder / DEFAULTS_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        terms = self.lexical_terms
+        fields = asdict(self) | {"lexical_terms": terms and terms.to_dict()}
+        (folder / DEFAULTS_FILE).write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
         (folder / OLD_DEFAULTS_FILE).unlink(missing_ok=True)

@@ -12,7 +12,13 @@ import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions, load_learned, open_learned
+from lsr.encoders.learned.encoder import (
+    AnyLearned,
+    LearnedLexicalEncoder,
+    LearnedOptions,
+    load_learned,
+    open_learned,
+)
 from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.learned.recommended import DEFAULTS_FILE, SearchDefaults
 from lsr.errors import DataError, InputError
@@ -35,6 +41,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _encoder(model: Path, weight: float | None, **options: Any) -> AnyLearned:
     return open_learned(str(model), LearnedOptions("fp32", lexical_weight=weight, **options))
+
+
+def _version(encoder: AnyLearned) -> int:
+    assert isinstance(encoder, LearnedLexicalEncoder)
+    return encoder._words.analyzer.version
 
 
 def _dense(vectors: CSR) -> Any:
@@ -126,6 +137,28 @@ def test_a_model_says_how(model: Path, tmp_path: Path) -> None:
             open_learned(str(folder))
 
 
+def test_the_version_of_the_analysis_is_kept(model: Path, tmp_path: Path) -> None:
+    """The first is that of files without one, and leaves the hashes as they were."""
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    text = ["infor\u00admation"]
+    hashes = set()
+    for version, word in ((1, "own:infor"), (2, "own:inform")):
+        SearchDefaults(lexical_terms=LexicalTerms(analysis=version)).write(folder)
+        said = json.loads((folder / DEFAULTS_FILE).read_text())["lexical_terms"]
+        assert said.get("analysis", 1) == version
+        assert ("analysis" in said) == (version > 1)
+        encoder = _encoder(folder, None)
+        encoder.encode_corpus([text])
+        assert encoder.find_terms([word]) != [None]
+        hashes.add(encoder.identity.sha256)
+        assert _version(_encoder(folder, 2.0)) == version
+    assert len(hashes) == 2
+    assert LexicalTerms().to_dict() == {"weight": 8.0, "k1": 1.2, "b": 0.75, "language": "english"}
+    (folder / DEFAULTS_FILE).unlink()
+    assert _version(_encoder(folder, 2.0)) == 2
+
+
 def test_own_terms_have_names_of_their_own(model: Path, tmp_path: Path) -> None:
     encoder = _encoder(model, 2.0)
     texts = ["the cat and the wolves", "a cat"]
@@ -155,6 +188,13 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="leave their weight at 0"):
         _encoder(splade, 1.0)
     assert _encoder(splade, 0.0).encode_documents(["cat"]).nnz
-    for wrong in ({"weight": -1.0}, {"k1": 0.0}, {"b": 1.5}, {"k1": float("nan")}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"weight": -1.0},
+        {"k1": 0.0},
+        {"b": 1.5},
+        {"k1": float("nan")},
+        {"analysis": 3},
+    )
+    for wrong in wrongs:
         with pytest.raises(InputError, match=f"own terms: {next(iter(wrong))} is"):
-            LexicalTerms(**wrong)  # type: ignore[arg-type]
+            LexicalTerms(**wrong)

@@ -283,7 +283,7 @@ def test_lexical_terms_are_scored_as_in_search(base: Path, monkeypatch: pytest.M
     terms = LexicalTerms(weight=2.0)
     steps = dataclasses.replace(steps, lexical=lexical_rows(pairs, terms))
     batch = steps[1]
-    bm25 = Bm25Encoder(k1=terms.k1, b=terms.b)
+    bm25 = Bm25Encoder(k1=terms.k1, b=terms.b, analysis=1)
     documents = to_scipy(bm25.encode_corpus([pairs.documents]))
     asked = to_scipy(bm25.encode_queries(pairs.queries)._replace(n_terms=documents.shape[1]))
     rows = steps.plan[1]

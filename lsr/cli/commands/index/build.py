@@ -138,7 +138,6 @@ def build(
     from lsr.index.live.settling import settle
 
     how = chosen_blocks(blocks, postings, centroids, summary, neighbours)
-    limits = build_limits(threads, max_memory)
     learned = [each for each in (sparse or DEFAULT_MODEL, sparse_query) if each]
     trusts_sparse, trusts_dense = _trusted(learned, dense, trust_remote_code)
     asked = dense_options(
@@ -181,7 +180,7 @@ def build(
             vectors=given.vectors if given else None,
             blocks=how,
             passages=split,
-            limits=limits,
+            limits=build_limits(threads, max_memory),
             source=source if corpus else str(vectors),
             progress=progress,
         )
