@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -78,16 +79,14 @@ def encoded(
                 f"the sparse encoder {encoder.identity.name!r} gave vectors that cannot be "
                 f"indexed ({error}); the documents are kept and wait, so check the model"
             ) from error
-        row = 0
-        for seq in own:
-            last = row + len(texts[seq].passages)
-            part = slice(vectors.indptr[row], vectors.indptr[last])
+        edges = _edges([len(texts[seq].passages) for seq in own])
+        for seq, (first, last) in zip(own, edges, strict=True):
+            places = vectors.indptr[first : last + 1]
+            part = slice(places[0], places[-1])
             sparse_parts[seq] = _bytes(vectors.terms[part], vectors.weights[part])
             if passages[seq]:
-                lengths = tuple(np.diff(vectors.indptr[row : last + 1]).tolist())
-                split_up = Passaged(passages[seq], lengths, whole_from(encoder))
-                noted[seq] = split_up.to_bytes()
-            row = last
+                lengths = tuple(np.diff(places).tolist())
+                noted[seq] = Passaged(passages[seq], lengths, whole_from(encoder)).to_bytes()
     asked = [entry.seq for entry in puts if given[entry.seq].dense is None] if dimension else []
     if asked:
         assert dense is not None
@@ -97,11 +96,9 @@ def encoded(
                 f"the dense model {dense.identity.name!r} gave numbers that are not finite; the "
                 "documents are kept and wait, so check the model"
             )
-        row = 0
-        for seq in asked:
-            last = row + len(texts[seq].passages)
-            dense_parts[seq] = matrix[row:last].astype("<f4").tobytes()
-            row = last
+        edges = _edges([len(texts[seq].passages) for seq in asked])
+        for seq, (first, last) in zip(asked, edges, strict=True):
+            dense_parts[seq] = matrix[first:last].astype("<f4").tobytes()
     for seq, each in given.items():
         if each.terms is not None and each.weights is not None:
             sparse_parts[seq] = _bytes(each.terms, each.weights)
@@ -122,6 +119,11 @@ def encoded(
             )
         )
     return found
+
+
+def _edges(counts: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last passage, exclusive, of each document."""
+    return list(pairwise(accumulate(counts, initial=0)))
 
 
 def learn(entries: Sequence[Entry], encoder: Encoder) -> None:
