@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from lsr.index.collection.encode import encoded_texts, whole_from
 from lsr.index.live.log import Entry, Vectors
 from lsr.index.live.operation import Operation
 from lsr.index.live.passaged import Passaged, lengths_of
-from lsr.passages.passage import Split, passaged_text
+from lsr.passages.passage import PassagedText, Split, passaged_text
 from lsr.sparse import CSR
 
 __all__ = ["Given", "checked_given", "dense_of", "encoded", "given_of", "learn", "sparse_of"]
@@ -79,8 +79,7 @@ def encoded(
                 f"the sparse encoder {encoder.identity.name!r} gave vectors that cannot be "
                 f"indexed ({error}); the documents are kept and wait, so check the model"
             ) from error
-        edges = _edges([len(texts[seq].passages) for seq in own])
-        for seq, (first, last) in zip(own, edges, strict=True):
+        for seq, (first, last) in zip(own, _edges(texts[each] for each in own), strict=True):
             places = vectors.indptr[first : last + 1]
             part = slice(places[0], places[-1])
             sparse_parts[seq] = _bytes(vectors.terms[part], vectors.weights[part])
@@ -96,8 +95,7 @@ def encoded(
                 f"the dense model {dense.identity.name!r} gave numbers that are not finite; the "
                 "documents are kept and wait, so check the model"
             )
-        edges = _edges([len(texts[seq].passages) for seq in asked])
-        for seq, (first, last) in zip(asked, edges, strict=True):
+        for seq, (first, last) in zip(asked, _edges(texts[each] for each in asked), strict=True):
             dense_parts[seq] = matrix[first:last].astype("<f4").tobytes()
     for seq, each in given.items():
         if each.terms is not None and each.weights is not None:
@@ -121,9 +119,9 @@ def encoded(
     return found
 
 
-def _edges(counts: Sequence[int]) -> list[tuple[int, int]]:
+def _edges(texts: Iterable[PassagedText]) -> Iterator[tuple[int, int]]:
     """First and last passage, exclusive, of each document."""
-    return list(pairwise(accumulate(counts, initial=0)))
+    return pairwise(accumulate((len(text.passages) for text in texts), initial=0))
 
 
 def learn(entries: Sequence[Entry], encoder: Encoder) -> None:
