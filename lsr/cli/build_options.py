@@ -25,6 +25,7 @@ __all__ = [
     "build_limits",
     "chosen_blocks",
     "chosen_settings",
+    "evaluated_passages",
 ]
 
 _BLOCKS = {"auto": None, "always": True, "never": False}
@@ -142,6 +143,12 @@ def chosen_settings(passages: str, *, may_split: bool) -> PassageSettings | bool
         return PassageSettings(int(passages), overlap=int(passages) // 8)
     except InputError as error:
         raise InputError(f"--passages: {error}") from error
+
+
+def evaluated_passages(passages: str) -> PassageSettings | None:
+    """As `chosen_settings` for an evaluation, where auto is never. Raises InputError."""
+    chosen = chosen_settings(passages, may_split=False)
+    return PassageSettings() if chosen is True else chosen or None
 
 
 def build_limits(threads: int | None, max_memory: str | None) -> BuildLimits:

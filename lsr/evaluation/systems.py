@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lsr.datasets.open import JudgedCorpus
+from lsr.encoders.analysis import LATEST
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.protocols import Encoder
+from lsr.encoders.protocols import Encoder, TokenizedEncoder
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import PlanSystem, System, SystemRun, judged_queries
 from lsr.evaluation.judged import JudgedCollection
@@ -20,6 +21,7 @@ from lsr.evaluation.models import Models
 from lsr.evaluation.system_names import LEARNED, PLANS, SystemSpec, is_tuned
 from lsr.evaluation.tuning import FEWEST_QUERIES, spread
 from lsr.files import checksum
+from lsr.passages.passage import PassageSettings
 from lsr.progress import Progress
 from lsr.retrieval.hybrid import HybridSearcher
 from lsr.retrieval.plan import SearchPlan, plan_from
@@ -55,6 +57,7 @@ class SystemOptions:
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
         tune_sparse: whether feedback to the sparse query is tuned too.
+        passages: how long documents are split, for models that read passages; None for not at all.
     """
 
     cache: Path
@@ -66,6 +69,7 @@ class SystemOptions:
     tune_split: str = ""
     tune_queries: int = 300
     tune_sparse: bool = False
+    passages: PassageSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,11 @@ class Systems:
             told["sparse"] = self._models.identity("sparse", spec.sparse)
         elif told["plan"]["mode"] != "dense":
             told["sparse"] = {"k1": options.k1, "b": options.b, "language": options.language}
+            told["sparse"]["analysis"] = LATEST
         if spec.dense is not None:
             told["dense"] = self._models.identity("dense", spec.dense)
+        if options.passages is not None:
+            told["passages"] = asdict(options.passages)
         if is_tuned(spec.kind):
             split = tuning_split(self._collection.corpus, self._collection.split, options)
             told["tune"] = [split, options.tune_queries, options.tune_sparse]
@@ -220,12 +227,14 @@ class Systems:
             if sparse is not None:
                 encoder = self._models.sparse(sparse)
             vectors = self._models.dense(dense) if dense is not None else None
+            reads = any(isinstance(each, TokenizedEncoder) for each in (encoder, vectors))
             build_collection(
                 self._collection.corpus.documents(),
                 path,
                 sparse=encoder,
                 dense=vectors,
                 source=self._collection.source,
+                passages=options.passages if reads else None,
                 vector_cache=options.cache,
                 progress=self._progress,
             )

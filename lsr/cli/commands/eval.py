@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lsr.cli.build_options import Passages, evaluated_passages
 from lsr.cli.console import complain, shown_progress
 from lsr.cli.dense_options import (
     Dimensions,
@@ -134,6 +135,7 @@ def evaluate(
         str | None,
         typer.Option(help="BM25: the Snowball stemmer, or none; default: english."),
     ] = None,
+    passages: Passages = "never",
     settings: Settings = None,
     prf_depth: PrfDepths = None,
     prf_method: PrfMethods = None,
@@ -249,6 +251,7 @@ def evaluate(
         tune_split,
         300 if tune_queries is None else tune_queries,
         tune_sparse,
+        evaluated_passages(passages),
     )
     chosen = learned_options(
         precision, max_active, prune_ratio, idf, lexical_weight, sparse_query, trust_remote_code

@@ -22,13 +22,19 @@ from numpy.typing import NDArray
 
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.idf import CorpusFrequencies
-from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
+from lsr.encoders.learned.lexical_terms import (
+    LexicalTerms,
+    of_whole_texts,
+    side_by_side,
+    with_own_tokens,
+)
 from lsr.encoders.learned.model_classes import trust
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import (
     LazyNetwork,
     LearnedOptions,
     LearnedSource,
+    check_one_vocabulary,
 )
 from lsr.encoders.learned.pruning import ActiveTerms
 from lsr.encoders.learned.query_table import vocabulary_list
@@ -212,19 +218,25 @@ class LearnedLexicalEncoder(LexicalEncoder[LearnedEncoder]):
         return self._inner.tokenizer_json
 
     def encode_passages(self, batches: Iterable[Sequence[PassagedText]]) -> CSR:
-        """The model's vectors of passages, and the words of whole texts. See `PassageEncoder`."""
+        """The model's vectors of passages, and the words of whole texts. See `PassageEncoder`.
+
+        Of a split document, a share of its own words counts for the whole text, and what each
+        passage holds itself is added to its vector, in the model's tokens.
+        """
         counts = array("q")
         parts: list[CSR] = []
+        own = (self._table.pieces, self._table.model_weights, self._inner.source.min_idf)
 
         def encoded() -> Iterator[Sequence[str]]:
             for batch in batches:
-                parts.append(self._inner.encode_passages([batch]))
+                vectors = self._inner.encode_passages([batch])
+                parts.append(with_own_tokens(vectors, batch, *own, self._terms.weight))
                 counts.extend(len(text.passages) for text in batch)
                 yield [text.whole for text in batch]
 
         words = self._weighed(self._words.encode_corpus(encoded()))
         inner = CSR.concatenate(parts)._replace(n_terms=self._inner.n_terms)
-        return side_by_side(inner, at_first_passages(words, counts))
+        return side_by_side(inner, at_first_passages(of_whole_texts(words, counts), counts))
 
     def encode_queries(self, texts: Sequence[str]) -> CSR:
         """Vectors of queries, one row per text; a word counts as often as it occurs."""
@@ -297,7 +309,7 @@ def open_learned(model: str, options: LearnedOptions | None = None) -> AnyLearne
     else:
         queries = NetworkQueries(pieces, of_queries, of_queries.n_terms, prompt=prompt)
     if source.query is not None:
-        _check_one_vocabulary(source, folder, pieces, network.n_terms, queries.n_terms)
+        check_one_vocabulary(source, folder, pieces, network.n_terms, queries.n_terms)
     encoder = LearnedEncoder(source, queries, _documents(source, network, queries.n_terms))
     return encoder if source.lexical_terms is None else LearnedLexicalEncoder(encoder)
 
@@ -318,26 +330,6 @@ def _networks(source: LearnedSource) -> tuple[LazyNetwork, LazyNetwork]:
     """Of documents and of queries, which may be one."""
     network = LazyNetwork(source)
     return network, network if source.query is None else LazyNetwork(source.query)
-
-
-def _check_one_vocabulary(
-    source: LearnedSource,
-    folder: ModelFolder,
-    pieces: WordPieces,
-    n_document_terms: int,
-    n_query_terms: int,
-) -> None:
-    """Raises InputError when a term is not the same for documents and queries."""
-    assert source.query is not None
-    own, asked = WordPieces(folder.tokenizer_json()).vocabulary, pieces.vocabulary
-    differing = sorted({*own.items()} ^ {*asked.items()}, key=lambda item: (item[1], item[0]))
-    if differing or n_document_terms != n_query_terms:
-        token = f"; the first that differs is {differing[0][0]!r}" if differing else ""
-        raise InputError(
-            f"{source.place} and {source.query.place} have two vocabularies ({n_document_terms:,} "
-            f"and {n_query_terms:,} terms{token}); name a model of queries that was trained with "
-            "that of the documents"
-        )
 
 
 def load_learned(folder: Path) -> AnyLearned:

@@ -10,16 +10,28 @@ codes, are found as BM25 finds them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lsr.encoders.analysis import LATEST
+from lsr.encoders.learned.tokenizer import WordPieces
 from lsr.errors import InputError
+from lsr.passages.passage import PassagedText
 from lsr.sparse import CSR
 
-__all__ = ["LexicalTerms", "side_by_side"]
+__all__ = ["LexicalTerms", "of_whole_texts", "side_by_side", "with_own_tokens"]
+
+WHOLE_SHARE = 0.5
+"""Of the weight of own words: for those of a whole text that is split; its passages have theirs."""
+OWN_SHARE = 1 / 7
+"""Of the same: for a token that a passage holds itself."""
+OWN_SATURATION = 0.6
+"""k1 of such tokens. All three were chosen on facts in long texts and on the collection `time`
+(docs/experiments/2026-12-01-passages.md)."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +105,46 @@ def side_by_side(learned: CSR, own: CSR) -> CSR:
     terms[mask], terms[~mask] = own.terms + learned.n_terms, learned.terms
     weights[mask], weights[~mask] = own.weights, learned.weights
     return CSR(indptr, terms, weights, n_terms)
+
+
+def of_whole_texts(words: CSR, counts: Sequence[int]) -> CSR:
+    """Own words of documents; of split ones with the share that is left to the whole text.
+
+    Args:
+        counts: passages of each document.
+    """
+    shares = np.where(np.asarray(counts) > 1, np.float32(WHOLE_SHARE), np.float32(1))
+    return words._replace(weights=words.weights * np.repeat(shares, np.diff(words.indptr)))
+
+
+def with_own_tokens(
+    vectors: CSR,
+    texts: Sequence[PassagedText],
+    pieces: WordPieces,
+    table: NDArray[np.float32],
+    min_weight: float,
+    weight: float,
+) -> CSR:
+    """Vectors of passages, with more weight for the tokens that each passage holds itself.
+
+    Own words of a whole long text say little of any part of it. So a passage of a document that was
+    split gets a BM25-like weight of its own tokens, in the model's vocabulary.
+
+    Args:
+        vectors: a row for each passage.
+        pieces: the model's tokenizer.
+        table: the model's weights of tokens in queries, shape (n_terms,).
+        min_weight: tokens that weigh less there are left out.
+        weight: of the document's BM25 score.
+    """
+    from scipy.sparse import csr_array
+
+    split = [part if len(text.passages) > 1 else "" for text in texts for part in text.passages]
+    indptr, tokens = pieces.encode(split, whole=True)
+    shape = (vectors.n_rows, vectors.n_terms)
+    counts = csr_array((np.ones(len(tokens), np.float32), tokens, indptr), shape=shape)
+    counts.sum_duplicates()
+    added = counts.data / (counts.data + np.float32(OWN_SATURATION))
+    counts.data = added * np.float32(OWN_SHARE * weight) * (table[counts.indices] >= min_weight)
+    network = csr_array((vectors.weights, vectors.terms, vectors.indptr), shape=shape)
+    return CSR.from_scipy(network + counts)

@@ -16,6 +16,7 @@ from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.onnx_network import OnnxNetwork, is_sparse_export, packaged_graph
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
 from lsr.encoders.learned.recommended import IdfSource
+from lsr.encoders.learned.tokenizer import WordPieces
 from lsr.errors import InputError
 from lsr.sparse import CSR
 
@@ -27,6 +28,7 @@ __all__ = [
     "Network",
     "Precision",
     "ResolvedPrecision",
+    "check_one_vocabulary",
     "precision_of",
 ]
 
@@ -262,3 +264,23 @@ def precision_of(folder: Path, precision: Precision) -> ResolvedPrecision:
     if graph is not None and faster and importlib.util.find_spec("onnxruntime") is not None:
         return OnnxNetwork.precision_of(graph)
     return resolved  # good enough for queries without torch; documents are refused when they come
+
+
+def check_one_vocabulary(
+    source: LearnedSource,
+    folder: ModelFolder,
+    pieces: WordPieces,
+    n_document_terms: int,
+    n_query_terms: int,
+) -> None:
+    """Raises InputError when a term is not the same for documents and queries."""
+    assert source.query is not None
+    own, asked = WordPieces(folder.tokenizer_json()).vocabulary, pieces.vocabulary
+    differing = sorted({*own.items()} ^ {*asked.items()}, key=lambda item: (item[1], item[0]))
+    if differing or n_document_terms != n_query_terms:
+        token = f"; the first that differs is {differing[0][0]!r}" if differing else ""
+        raise InputError(
+            f"{source.place} and {source.query.place} have two vocabularies ({n_document_terms:,} "
+            f"and {n_query_terms:,} terms{token}); name a model of queries that was trained with "
+            "that of the documents"
+        )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import lsr.index.live.live_collection
+from lsr.cli.app import app
+from lsr.datasets.beir import write_beir
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.learned.encoder import LearnedOptions, open_learned
+from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions, open_learned
 from lsr.encoders.protocols import Encoder
 from lsr.errors import IndexCorruptError, InputError
 from lsr.index.collection.build import build_collection
@@ -30,7 +35,7 @@ from lsr.passages.passage import PassageSettings, passaged_text
 from lsr.passages.splitter import PassageSplitter
 from lsr.retrieval.plan import plan_from
 from lsr.sparse import CSR
-from lsr.types import Document
+from lsr.types import Document, Query
 from tests.support.learned_models import inference_free
 from tests.support.live import ThreadWorker, searchable
 from tests.support.stub_encoders import StubDense
@@ -113,18 +118,25 @@ def test_scores_are_of_the_best_passage_and_the_whole_text(tmp_path: Path, model
     build_collection(DOCUMENTS, tmp_path / "i", sparse=encoder, passages=SETTINGS)
     collection = CollectionReader.open(tmp_path / "i")
     own = open_learned(str(model), LearnedOptions(lexical_weight=0.0))
+    assert isinstance(own, LearnedEncoder)
     splitter = PassageSplitter(own.tokenizer_json, SETTINGS)
     words = Bm25Encoder(k1=1.2, b=0.75)
     impacts = words.encode_corpus([[each.full_text for each in DOCUMENTS]])
+    tokens = own.queries.pieces
     for query in QUERIES:
         asked = own.encode_queries([query]).row(0).as_matrix()
         counts = words.encode_queries([query])
         expected = {}
         for place, document in enumerate(DOCUMENTS):
             texts = passaged_text(document, splitter.passages(document)).passages
-            parts = to_array(own.encode_documents(texts)) @ to_array(asked)[0]
-            whole = to_array(impacts)[place] @ to_array(counts)[0]
-            expected[document.doc_id] = float(parts.max() + 2.0 * whole)
+            vectors = to_array(own.encode_documents(texts))
+            whole = 2.0 * to_array(impacts)[place] @ to_array(counts)[0]
+            if len(texts) > 1:  # half for the whole text, and something for what passages hold
+                whole /= 2
+                for passage, text in enumerate(texts):
+                    for token, count in Counter(tokens.encode_one(text)).items():
+                        vectors[passage, token] += 2.0 / 7 * count / (count + 0.6)
+            expected[document.doc_id] = float((vectors @ to_array(asked)[0]).max() + whole)
         hits = collection.search(query, k=20).hits
         found = {hit.document.doc_id: hit.score for hit in hits}
         assert found == pytest.approx({k: v for k, v in expected.items() if v > 0}, rel=1e-5)
@@ -239,3 +251,22 @@ def test_damaged_passages_are_told(tmp_path: Path, encoder: Encoder) -> None:
     collection = CollectionReader.open(tmp_path / "i", verify=False)
     with pytest.raises(IndexCorruptError, match="passages of the document .*row"):
         collection.search("zebra")
+
+
+def test_an_evaluation_splits_where_it_is_asked_to(tmp_path: Path, model: Path) -> None:
+    """One vector a document otherwise; BM25 reads whole texts all the same."""
+    found = {}
+    queries = [Query("q", "zebra")]
+    write_beir(tmp_path / "set", DOCUMENTS, queries, {"test": {"q": {"fact": 1}}})
+    for passages in ("never", "16"):
+        words = ["eval", str(tmp_path / "set"), "--systems", "bm25,learned", "--sparse", str(model)]
+        words += ["--passages", passages, "--json", "-", "--cache-dir", str(tmp_path / "cache")]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        (collection,) = json.loads(result.stdout)["collections"]
+        found[passages] = {each["name"]: each["terms"] for each in collection["systems"]}
+    assert found["16"]["bm25"] == found["never"]["bm25"]
+    assert found["16"]["learned"] > 2 * found["never"]["learned"]
+    refused = CliRunner().invoke(app, ["eval", str(tmp_path / "set"), "--passages", "many"])
+    assert refused.exit_code == 2
+    assert "--passages is 'many'; give a number of tokens" in refused.output
