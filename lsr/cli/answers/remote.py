@@ -21,7 +21,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, Hit, PrfReport
+    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, FoundPassage, Hit, PrfReport
     from lsr.retrieval.explanation import Explanation
     from lsr.retrieval.hybrid import Notice
     from lsr.retrieval.plan import SearchPlan
@@ -35,6 +35,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
                 hit.score,
                 explanations.validate_python(hit.explanation.raw) if hit.explanation else None,
                 Collapsed(hit.collapsed.value, hit.collapsed.n_hits) if hit.collapsed else None,
+                tuple(FoundPassage(**vars(passage)) for passage in hit.passages),
             )
             for hit in answer.hits
         )
