@@ -46,8 +46,18 @@ def books(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(folder: Path, books: Path) -> Iterator[str]:
+def unstemmed(folder: Path) -> Path:
+    """A collection whose words are as they are written."""
+    path = folder.parent / "data" / "unstemmed"
+    text = "A river. " + "Reed stands here. " * 40 + "All rivers."
+    build_collection([Document("reed", text)], path, sparse=Bm25Encoder(language="none"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, books: Path, unstemmed: Path) -> Iterator[str]:
     assert books.is_dir()
+    assert unstemmed.is_dir()
     with serving(folder, data_dir=folder.parent / "data", admin_key=ADMIN) as served:
         yield served.url
 
@@ -95,6 +105,12 @@ def test_passages_are_printed_as_of_a_local_search(
     assert one == other
     numbers = [len(hit.get("passages", ())) for hit in one["hits"]]
     assert sorted(numbers) == [0, 3 if options else 1]
+
+
+def test_what_is_printed_of_a_text_goes_by_the_language_there(unstemmed: Path, url: str) -> None:
+    there = done("search", "unstemmed", "rivers", "--url", url)
+    assert there == done("search", unstemmed, "rivers")
+    assert "All rivers." in there
 
 
 def test_how_documents_are_split_is_told(books: Path, folder: Path, url: str) -> None:
