@@ -213,6 +213,7 @@ class SearchEngine:
             sparse_vector=sparse,
             dense_vector=dense,
             min_score=search.min_score,
+            passages=search.passages,
             after=start.after,
             deadline=deadline,
         )

@@ -257,6 +257,14 @@ class SegmentReader:
         n_deleted = self.record.n_rows - int(np.count_nonzero(alive))
         return SegmentReader(replace(self.record, n_deleted=n_deleted), self.files, frozen(alive))
 
+    @property
+    def n_passages(self) -> int:
+        """Passages of the rows that are not deleted; a document in one piece is one."""
+        if self.segment.passages is None:
+            return self.record.n_documents
+        lengths = np.diff(self.segment.passages.starts)
+        return int(np.sum(lengths if self.alive is None else lengths[self.alive]))
+
     def live_rows(self) -> NDArray[np.int32]:
         """The rows that are not deleted, ascending."""
         if self.alive is None:

@@ -15,6 +15,7 @@ __all__ = [
     "FacetCounts",
     "FacetRange",
     "FacetValue",
+    "FoundPassage",
     "Hit",
     "Mark",
     "Notice",
@@ -94,6 +95,27 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class FoundPassage:
+    """A passage of a found document: characters `start` to before `end` of its text.
+
+    Attributes:
+        number: its place among the document's passages, from 0.
+        heading: the headings that it stands below, outermost first, joined by " > ".
+        line: of the text that it begins in, from 1.
+        page: from 1; None in a text without pages.
+        score: comparable among the passages of one document.
+    """
+
+    number: int
+    start: int
+    end: int
+    heading: str = ""
+    line: int = 1
+    page: int | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
 class Hit:
     """A found document. What was not asked for is None, or empty.
 
@@ -101,6 +123,7 @@ class Hit:
         score: greater is better; comparable within one answer.
         metadata: all of it, or the fields that were asked for.
         collapsed: the other hits that this one stands for, where hits were collapsed.
+        passages: those that answer best, best first; none of a document that was not split.
         raw: all of it, as it came.
     """
 
@@ -114,6 +137,7 @@ class Hit:
     explanation: Explanation | None = None
     marks: list[Mark] = made(default_factory=list)
     collapsed: Collapsed | None = None
+    passages: list[FoundPassage] = made(default_factory=list)
     raw: Mapping[str, Any] = made(default_factory=dict, repr=False)
 
 

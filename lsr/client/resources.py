@@ -126,8 +126,10 @@ class CollectionInfo:
     Attributes:
         n_pending: operations on disk that searches do not see yet.
         n_unpublished: operations that are in no segment yet.
+        n_passages: those of split documents, and one for each of the others.
         seq: the number of the last operation that is on disk.
         modes: modes it can be searched in; the first is the default.
+        passages: tokens, overlap and whole; None where all documents stay whole.
         fields: metadata fields that a filter can name.
         error: why it does not get on with encoding or publishing, if it does not.
         raw: all of it, as it came.
@@ -137,6 +139,7 @@ class CollectionInfo:
     n_documents: int
     generation: int
     n_deleted: int = 0
+    n_passages: int = 0
     n_pending: int = 0
     n_unpublished: int = 0
     n_terms: int = 0
@@ -149,6 +152,7 @@ class CollectionInfo:
     sparse_encoder: str = ""
     dense_encoder: str | None = None
     models: Mapping[str, Model | None] = field(default_factory=dict)
+    passages: Mapping[str, int] | None = None
     default_plan: Mapping[str, Any] = field(default_factory=dict)
     fields: list[Any] = field(default_factory=list)
     field_types: Mapping[str, Any] = field(default_factory=dict)

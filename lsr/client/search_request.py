@@ -46,6 +46,7 @@ class SearchRequest:
     sort: Sequence[str | Fields] | None = None
     collapse: str | Fields | None = None
     fields: Sequence[str] | None = None
+    passages: int | None = None
     snippet: bool | None = None
     marks: bool | None = None
     min_score: float | None = None

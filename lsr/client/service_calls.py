@@ -13,7 +13,10 @@ from lsr.client.resources import CollectionInfo, Key, Task
 from lsr.client.search_request import Fields, Plan
 from lsr.client.waiting import ended, task_call
 
-__all__ = ["ServiceCalls"]
+__all__ = ["Passages", "ServiceCalls"]
+
+Passages = bool | Mapping[str, int] | Any
+"""Whether documents are split, or tokens, overlap and whole, or an `lsr.PassageSettings`."""
 
 
 class ServiceCalls:
@@ -41,6 +44,7 @@ class ServiceCalls:
         dense_options: Mapping[str, object] | None = None,
         language: str | None = None,
         lexical_weight: float | None = None,
+        passages: Passages | None = None,
         default_plan: Plan | None = None,
         fields: Mapping[str, str] | None = None,
     ) -> Call[CollectionInfo]:
@@ -53,6 +57,8 @@ class ServiceCalls:
                 max_tokens of that model, as far as they are not to be as it says.
             language: of BM25's stemmer.
             lexical_weight: of a learned model: weight of the documents' own words.
+            passages: whether long documents are split, or how: `tokens`, `overlap` and `whole`, or
+                an `lsr.PassageSettings`.
             default_plan: how it is searched where a search does not say.
             fields: types that metadata fields must have: text, number, boolean or date.
 
@@ -62,12 +68,16 @@ class ServiceCalls:
         plan = default_plan
         if is_dataclass(plan) and not isinstance(plan, type):
             plan = asdict(plan)
+        split = passages
+        if is_dataclass(split) and not isinstance(split, type):
+            split = asdict(split)
         given = {
             "sparse": sparse,
             "dense": dense,
             "dense_options": dict(dense_options) if dense_options is not None else None,
             "language": language,
             "lexical_weight": lexical_weight,
+            "passages": split,
             "default_plan": plan,
             "fields": dict(fields) if fields is not None else None,
         }

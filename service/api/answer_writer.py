@@ -86,6 +86,8 @@ def _hits(hits: Iterable[FoundHit], search: Search) -> list[dict[str, Any]]:
         }
         if has_text:
             content["text"] = document.text
+        if hit.passages:
+            content["passages"] = hit.passages
         if hit.collapsed is not None:
             content["collapsed"] = {
                 "value": hit.collapsed.value,
@@ -104,12 +106,13 @@ def _hits(hits: Iterable[FoundHit], search: Search) -> list[dict[str, Any]]:
 
 def _inner(hit: Hit, search: Search) -> dict[str, Any]:
     document = hit.document
-    return {
+    content = {
         "doc_id": document.doc_id,
         "score": hit.score,
         "title": document.title if search.wants("title") else None,
         "metadata": _metadata(document.metadata, search),
     }
+    return {**content, "passages": hit.passages} if hit.passages else content
 
 
 def _metadata(metadata: Mapping[str, object], search: Search) -> Mapping[str, object] | None:

@@ -28,6 +28,7 @@ from lsr.service.api.schemas.collections import (
     FieldSummary,
     Models,
     ModelSummary,
+    PassageSummary,
     SegmentSummary,
     SuggestAnswer,
     UnusableCollection,
@@ -232,6 +233,7 @@ def _spec(body: CollectionBody) -> CollectionSpec:
         dense_options=DenseOptions(**body.dense_options.model_dump()),
         language=body.language,
         lexical_weight=body.lexical_weight,
+        passages=None if body.passages is None else body.passages.settings(),
         default_plan=body.default_plan.plan_fields(),
         fields=body.fields,
     )
@@ -251,6 +253,7 @@ def _summary(
         aliases=sorted(alias for alias, target in catalog.aliases.all().items() if target == own),
         n_documents=reader.n_documents,
         n_deleted=manifest.n_deleted,
+        n_passages=sum(each.n_passages for each in reader.readers),
         n_pending=max(0, state.acknowledged - state.searchable),
         n_unpublished=max(0, state.acknowledged - state.published),
         n_terms=manifest.n_terms,
@@ -266,6 +269,7 @@ def _summary(
             sparse=ModelSummary(**asdict(manifest.sparse)),
             dense=ModelSummary(**asdict(dense)) if dense else None,
         ),
+        passages=None if manifest.passages is None else PassageSummary(**manifest.passages),
         segments=[
             SegmentSummary(name=each.name, n_documents=each.n_documents, n_deleted=each.n_deleted)
             for each in manifest.segments
@@ -288,6 +292,7 @@ def _narrowed(
     nothing = ("n_deleted", "n_pending", "n_unpublished", "n_terms", "n_postings", "size_bytes")
     seen = {
         "n_documents": int(np.count_nonzero(rows)),
+        "n_passages": len(reader.segment.passages_of(np.flatnonzero(rows).astype(np.int32))[0]),
         "fields": _fields(field_kinds(reader, rows), types),
         "segments": [],
         "seq": 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import learned_options, open_dense, open_sparse
 from lsr.errors import InputError, LsrError
 from lsr.index.collection.build import build_collection
+from lsr.index.collection.encode import splitting
 from lsr.index.collection.tuned_plan import TunedPlan
 from lsr.index.storage.manifest import Manifest
+from lsr.passages.passage import PassageSettings
 from lsr.progress import Progress, no_progress
 from lsr.retrieval.plan import MODES, SearchPlan, plan_from
 from lsr.service.collections.field_types import FieldTypes
@@ -35,6 +37,7 @@ class CollectionSpec:
         dense_options: of that model.
         language: of BM25's stemmer.
         lexical_weight: of a learned model's lexical terms.
+        passages: how long documents are split; None where all stay whole.
         default_plan: fields of a `SearchPlan`.
         fields: types by name of a metadata field, of those that documents must keep to.
     """
@@ -44,16 +47,18 @@ class CollectionSpec:
     dense_options: DenseOptions | None = None
     language: str | None = None
     lexical_weight: float | None = None
+    passages: PassageSettings | None = None
     default_plan: Mapping[str, object] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """Opened models of a specification, and its plan."""
+    """Opened models of a specification, and the rest of it, checked."""
 
     sparse: Encoder
     dense: DenseEncoder | None
+    passages: PassageSettings | None
     plan: SearchPlan | None
     fields: FieldTypes
 
@@ -62,8 +67,8 @@ def opened_encoders(spec: CollectionSpec) -> Encoders:
     """Open the models, and check the rest.
 
     Raises:
-        InputError: there is no such model, an option does not go with it, or a field's type is
-            unknown.
+        InputError: there is no such model, an option does not go with it, none reads passages
+            where documents are to be split, or a field's type is unknown.
         UnavailableError: packages that a model needs are not installed.
     """
     for model in (spec.sparse, spec.dense):
@@ -78,11 +83,13 @@ def opened_encoders(spec: CollectionSpec) -> Encoders:
         raise
     except OSError as error:  # a model's folder that cannot be read
         raise InputError(f"a model cannot be opened ({error})") from error
+    if spec.passages is not None:
+        splitting(asdict(spec.passages), sparse, dense)
     plan = None
     if spec.default_plan:
         plan = plan_from(spec.default_plan)
         plan.resolved(MODES if dense is not None else ("sparse",))
-    return Encoders(sparse, dense, plan, FieldTypes.of(spec.fields))
+    return Encoders(sparse, dense, spec.passages, plan, FieldTypes.of(spec.fields))
 
 
 def _check_model(name: str | None) -> None:
@@ -111,6 +118,7 @@ def build_from_spec(
         target,
         sparse=encoders.sparse,
         dense=encoders.dense,
+        passages=encoders.passages,
         versions=versions,
         source="documents sent to the service",
         allow_empty=True,

@@ -11,6 +11,7 @@ from lsr.service.engine import FoundHit
 from lsr.service.page.facet_view import FacetPanel, facet_panel
 from lsr.service.page.feedback_view import FeedbackView, feedback_view, notes
 from lsr.service.page.page_search import PAGE_SIZE, Found
+from lsr.service.page.passage_view import passage_place
 from lsr.service.page.query_string import PageQuery, Scalar, values_of
 from lsr.service.page.query_words import QueryWords
 from lsr.service.page.score_view import ScoreView, full_length, score_view
@@ -68,13 +69,18 @@ class Chip:
 
 @dataclass(frozen=True)
 class HitView:
-    """A hit as it is shown."""
+    """A hit as it is shown.
+
+    Attributes:
+        place: where the snippet's passage stands; empty for a document in one piece.
+    """
 
     rank: int
     doc_id: str
     address: str
     title: list[Piece]
     snippet: list[Piece]
+    place: str
     score: ScoreView
     chips: list[Chip]
 
@@ -186,6 +192,7 @@ def _hit_view(
         address=query.document(hit.document.doc_id),
         title=hit.title,
         snippet=hit.snippet,
+        place=passage_place(hit),
         score=score_view(hit, rank, full, answer.plan, answer.prf.applied, words),
         chips=chips(query, hit.document.metadata),
     )

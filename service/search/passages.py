@@ -1,11 +1,14 @@
-"""Passages and marks of hits, within a budget of characters and until a deadline."""
+"""Snippets and marks of hits, within a budget of characters and until a deadline.
+
+A snippet is part of a document's best passage, or of the whole text where that was not split.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from lsr.retrieval.answer import Collapsed, Hit
+from lsr.retrieval.answer import Collapsed, FoundPassage, Hit
 from lsr.retrieval.explanation import Explanation
 from lsr.retrieval.hybrid import Notice
 from lsr.retrieval.snippet import MAX_SCANNED_CHARACTERS, Piece
@@ -22,13 +25,14 @@ _OVERHEAD = 300
 
 @dataclass(slots=True)
 class FoundHit:
-    """A found document, its score, and its passage. Not frozen, as many are made for each search.
+    """A found document, its score, and its snippet. Not frozen, as many are made for each search.
 
     Attributes:
         title, snippet: in pieces; empty unless those were asked for.
-        passage: the passage as text; empty unless asked for as such.
+        passage: the snippet as text; empty unless asked for as such.
         marks: by field (title, snippet, text) the places of matches, if asked for.
         collapsed: the other hits that this one stands for, where hits were collapsed.
+        passages: those of the document that answer best; none of one that was not split.
     """
 
     document: Document
@@ -39,13 +43,14 @@ class FoundHit:
     passage: str = ""
     marks: dict[str, list[Mark]] | None = None
     collapsed: Collapsed | None = None
+    passages: tuple[FoundPassage, ...] = ()
 
 
 class Passages:
-    """Maker of the passages of one answer.
+    """Maker of the snippets of one answer.
 
     Args:
-        characters: scanned at most; hits after that have the beginning of their text as passage.
+        characters: scanned at most; hits after that have the beginning of a passage or text.
         deadline: the same from then on.
     """
 
@@ -70,12 +75,12 @@ class Passages:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """The warning that some hits have no passage of their own, if so."""
+        """The warning that some hits have no snippet of their own, if so."""
         if not self.n_cut:
             return ()
         detail = (
-            f"{self.n_cut:,} of the hits have the beginning of their text as passage, and no "
-            "marks: the time or the characters of one answer were used up; ask for fewer hits"
+            f"{self.n_cut:,} of the hits have the beginning of a passage or text as snippet, and "
+            "no marks: the time or the characters of one answer were used up; ask for fewer hits"
         )
         return (Notice("passages_cut", detail),)
 
@@ -85,7 +90,8 @@ class Passages:
         if self._left <= 0 or late:
             self.n_cut += 1
             return self._unmarked(hit)
-        scanned = self._cost(document)
+        text = _best_text(hit)
+        scanned = self._cost(document, text)
         self._left -= scanned + _OVERHEAD
         self.n_scanned += scanned
         title: list[Piece] = []
@@ -93,43 +99,68 @@ class Passages:
         passage, marks = "", None
         if search.pieces:
             title = terms.highlight(document.title)
-            snippet = terms.snippet(document.text) if search.snippets else []
+            snippet = terms.snippet(text) if search.snippets else []
         elif search.marks:
-            passage, marks = self._marked(document, terms)
+            passage, marks = self._marked(document, text, terms)
         elif search.snippets:
-            passage = terms.passage(document.text)
-        return FoundHit(
-            document, hit.score, title, snippet, hit.explanation, passage, marks, hit.collapsed
-        )
+            passage = terms.passage(text)
+        return _found_hit(hit, title, snippet, passage, marks)
 
-    def _cost(self, document: Document) -> int:
+    def _cost(self, document: Document, text: str) -> int:
         search = self._search
-        text = min(len(document.text), MAX_SCANNED_CHARACTERS)
-        times = search.snippets + (search.marks and search.wants("text"))
-        title = len(document.title) if search.pieces or search.marks else 0
-        return text * times + min(title, MAX_SCANNED_CHARACTERS)
+        scanned = [text] if search.snippets else []
+        if search.marks and search.wants("text"):
+            scanned.append(document.text)
+        if search.pieces or search.marks:
+            scanned.append(document.title)
+        return sum(min(len(each), MAX_SCANNED_CHARACTERS) for each in scanned)
 
-    def _marked(self, document: Document, terms: QueryTerms) -> tuple[str, dict[str, list[Mark]]]:
+    def _marked(
+        self, document: Document, text: str, terms: QueryTerms
+    ) -> tuple[str, dict[str, list[Mark]]]:
         search, passage = self._search, ""
         marks = {}
         if search.wants("title"):
             marks["title"] = terms.marks(document.title)
         if search.snippets:
-            passage, marks["snippet"] = terms.passage_marks(document.text)
+            passage, marks["snippet"] = terms.passage_marks(text)
         if search.wants("text"):
             marks["text"] = terms.marks(document.text)
         return passage, marks
 
     def _unmarked(self, hit: Hit) -> FoundHit:
         search, document = self._search, hit.document
-        passage = beginning(document.text) if search.snippets else ""
+        passage = beginning(_best_text(hit)) if search.snippets else ""
         title = [Piece(document.title, False)] if search.pieces and document.title else []
         snippet = [Piece(passage, False)] if search.pieces and passage else []
-        marks: dict[str, list[Mark]] | None = {} if search.marks else None
-        return FoundHit(
-            document, hit.score, title, snippet, hit.explanation, passage, marks, hit.collapsed
-        )
+        return _found_hit(hit, title, snippet, passage, {} if search.marks else None)
+
+
+def _best_text(hit: Hit) -> str:
+    """The text that a snippet is chosen from."""
+    text = hit.document.text
+    return text[hit.passages[0].start : hit.passages[0].end] if hit.passages else text
 
 
 def _bare(hit: Hit) -> FoundHit:
-    return FoundHit(hit.document, hit.score, explanation=hit.explanation, collapsed=hit.collapsed)
+    return _found_hit(hit, [], [], "", None)
+
+
+def _found_hit(
+    hit: Hit,
+    title: list[Piece],
+    snippet: list[Piece],
+    passage: str,
+    marks: dict[str, list[Mark]] | None,
+) -> FoundHit:
+    return FoundHit(
+        hit.document,
+        hit.score,
+        title,
+        snippet,
+        hit.explanation,
+        passage,
+        marks,
+        hit.collapsed,
+        hit.passages,
+    )

@@ -21,7 +21,8 @@ class Limits:
     Attributes:
         queries_characters: of the queries of several searches in one request, together.
         explained: hits of one answer that are explained in full.
-        passage_characters: scanned for the passages and marks of one answer.
+        passages: of one hit.
+        passage_characters: scanned for the snippets and marks of one answer.
         encoded_queries, encoded_documents: texts of one request that are encoded as such.
         document_characters: the longest text that is encoded as a document.
         timeout_ms: stands in when a request does not say, and the most it may say.
@@ -33,6 +34,7 @@ class Limits:
     filters: int = 32
     queries_characters: int = 20_480
     explained: int = 200
+    passages: int = 20
     passage_characters: int = 2_000_000
     encoded_queries: int = 100
     encoded_documents: int = 8
@@ -59,8 +61,9 @@ class Search:
         within: the filter of a key, which every hit must pass too.
         plan: fields of a `SearchPlan`; others are as the collection's default.
         vectors: override what the models would make of the text.
-        snippets: whether a passage of each hit is chosen.
-        pieces: whether titles and passages come in pieces, matches told apart.
+        passages: of each hit whose document was split, best first, at most.
+        snippets: whether a part of each hit's best passage, or of its text, is chosen.
+        pieces: whether titles and snippets come in pieces, matches told apart.
         marks: whether the places of matches are told.
         fields: parts of documents wanted: title, text, metadata, metadata.NAME; None for title and
             metadata.
@@ -77,6 +80,7 @@ class Search:
     within: Filter | None = None
     plan: Mapping[str, object] = field(default_factory=dict)
     vectors: Vectors | None = None
+    passages: int = 1
     snippets: bool = True
     pieces: bool = False
     marks: bool = False
@@ -136,6 +140,10 @@ def check_search(search: Search, limit: int, limits: Limits) -> None:
         raise QueryError(
             f"the limit is {limit:,} and explain is full; one answer explains at most "
             f"{limits.explained:,} hits in full, so ask for fewer, or for explain scores"
+        )
+    if not 1 <= search.passages <= limits.passages:
+        raise QueryError(
+            f"passages is {search.passages:,}; ask for 1 to {limits.passages} of each hit"
         )
     _check_fields(search.fields or ())
     if search.timeout_ms is not None and not 1 <= search.timeout_ms <= limits.timeout_ms[1]:

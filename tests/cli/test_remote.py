@@ -11,9 +11,12 @@ from typer.testing import CliRunner
 
 from lsr.cli.app import app
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.encoders.registry import open_sparse
 from lsr.index.collection.build import build_collection
+from lsr.passages.passage import PassageSettings
 from lsr.types import Document
 from tests.support.command_line import done, refused
+from tests.support.learned_models import inference_free
 from tests.support.served import serving
 
 ADMIN = "an-admin-key-that-is-long-enough"
@@ -31,7 +34,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(folder: Path) -> Iterator[str]:
+def books(folder: Path) -> Path:
+    """A collection with a long document in passages, beside the other."""
+    path = folder.parent / "data" / "books"
+    lines = "# Sea\n\nThe whale sleeps, and fish eat grass.\n\f# Sky\n\nA star in orbit. " * 4
+    documents = [Document("long", lines, "Book"), Document("short", "A whale and a star.")]
+    encoder = open_sparse(str(inference_free(folder.parent / "tiny")))
+    split = PassageSettings(tokens=16, overlap=2)
+    build_collection(documents, path, sparse=encoder, passages=split)
+    return path
+
+
+@pytest.fixture(scope="module")
+def unstemmed(folder: Path) -> Path:
+    """A collection whose words are as they are written."""
+    path = folder.parent / "data" / "unstemmed"
+    text = "A river. " + "Reed stands here. " * 40 + "All rivers."
+    build_collection([Document("reed", text)], path, sparse=Bm25Encoder(language="none"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, books: Path, unstemmed: Path) -> Iterator[str]:
+    assert books.is_dir()
+    assert unstemmed.is_dir()
     with serving(folder, data_dir=folder.parent / "data", admin_key=ADMIN) as served:
         yield served.url
 
@@ -62,6 +88,41 @@ def test_a_search_prints_what_a_local_one_prints(
     for part in (one, other):
         del part["took_ms"]
     assert one == other
+
+
+@pytest.mark.parametrize("options", [(), ("--passages", "3")])
+def test_passages_are_printed_as_of_a_local_search(
+    books: Path, url: str, options: tuple[str, ...]
+) -> None:
+    there = done("search", "books", "whale star", *options, "--url", url)
+    assert there == done("search", books, "whale star", *options)
+    one, other = (
+        json.loads(done("search", *where, "whale star", *options, "--json"))
+        for where in (("books", "--url", url), (books,))
+    )
+    for part in (one, other):
+        del part["took_ms"]
+    assert one == other
+    numbers = [len(hit.get("passages", ())) for hit in one["hits"]]
+    assert sorted(numbers) == [0, 3 if options else 1]
+
+
+def test_what_is_printed_of_a_text_goes_by_the_language_there(unstemmed: Path, url: str) -> None:
+    there = done("search", "unstemmed", "rivers", "--url", url)
+    assert there == done("search", unstemmed, "rivers")
+    assert "All rivers." in there
+
+
+def test_how_documents_are_split_is_told(books: Path, folder: Path, url: str) -> None:
+    for where in (("books", "--url", url), (books,)):
+        told = json.loads(done("index", "info", *where, "--json"))
+        assert told["passages"] == {"tokens": 16, "overlap": 2, "whole": 32}
+        assert told["n_passages"] > told["n_documents"] == 2
+        shown = done("index", "info", *where)
+        assert "passages       tokens 16, overlap 2, whole 32\n" in shown
+        assert f"n_passages     {told['n_passages']}\n" in shown
+    for where in (("birds", "--url", url), (folder,)):
+        assert "passages       none\n" in done("index", "info", *where)
 
 
 def test_documents_are_added_deleted_merged_and_exported(url: str, tmp_path: Path) -> None:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lsr.errors import ServiceError
+from lsr.encoders.analysis import Analyzer
+from lsr.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     from lsr.client.answers import SearchAnswer
+    from lsr.client.resources import CollectionInfo
     from lsr.retrieval.answer import Answer
 
-__all__ = ["local_answer"]
+__all__ = ["analyzer_of", "local_answer"]
+
+
+def analyzer_of(info: CollectionInfo) -> Analyzer:
+    """The analyzer of a service's collection: that of its BM25, or of English.
+
+    Raises:
+        ServiceError: this version does not know its language.
+    """
+    model = info.models.get("sparse")
+    language = model.parameters.get("language") if model and model.kind == "bm25" else None
+    try:
+        return Analyzer() if language is None else Analyzer(str(language))
+    except InputError as error:
+        raise ServiceError(f"{error}; use this version's lsr with the service") from error
 
 
 def local_answer(text: str, answer: SearchAnswer) -> Answer:
@@ -21,7 +37,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, Hit, PrfReport
+    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, FoundPassage, Hit, PrfReport
     from lsr.retrieval.explanation import Explanation
     from lsr.retrieval.hybrid import Notice
     from lsr.retrieval.plan import SearchPlan
@@ -35,6 +51,7 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
                 hit.score,
                 explanations.validate_python(hit.explanation.raw) if hit.explanation else None,
                 Collapsed(hit.collapsed.value, hit.collapsed.n_hits) if hit.collapsed else None,
+                tuple(FoundPassage(**vars(passage)) for passage in hit.passages),
             )
             for hit in answer.hits
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsr.cli.answers.printed import print_answer
-from lsr.cli.answers.remote import local_answer
+from lsr.cli.answers.remote import analyzer_of, local_answer
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
@@ -109,6 +109,8 @@ def search(
                     **refined,
                 ),
             )
+            if not as_json:
+                analyzer = analyzer_of(remote.info())
         else:
             answer, analyzer = _search(index, verify, text, k, offset, conditions, given, refined)
     print_answer(answer, analyzer, offset, explain=explain, as_json=as_json)

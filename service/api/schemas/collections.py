@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from lsr.encoders.dense_recipe import POOLINGS
+from lsr.errors import InputError
+from lsr.passages.passage import MOST_TOKENS, PassageSettings
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.api.schemas.plan import PlanFields
+from lsr.service.api.schemas.problem import Whole
 
 __all__ = [
     "NAME",
@@ -24,12 +28,15 @@ __all__ = [
     "FieldSummary",
     "ModelSummary",
     "Models",
+    "PassageFields",
+    "PassageSummary",
     "SegmentSummary",
     "SuggestAnswer",
     "UnusableCollection",
 ]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+_FROM_ZERO: dict[str, Any] = {"minimum": 0}
 _FROM_ONE: dict[str, Any] = {"minimum": 1}
 """Said of numbers in the schema; they are checked with better words."""
 NAME: dict[str, Any] = {"pattern": "^[a-z0-9_-]{1,64}$"}
@@ -61,6 +68,53 @@ class DenseOptionFields(BaseModel):
     )
 
 
+class PassageFields(BaseModel):
+    """Settings of how long documents are split."""
+
+    model_config = _STRICT
+
+    tokens: Whole = Field(
+        default=128,
+        description="Of a passage at most, by the model's tokenizer.",
+        json_schema_extra={"minimum": 16, "maximum": MOST_TOKENS},
+    )
+    overlap: Whole | None = Field(
+        default=None,
+        description="Tokens repeated of the passage before at most; an eighth when left out.",
+        json_schema_extra=_FROM_ZERO,
+    )
+    whole: Whole | None = Field(
+        default=None,
+        description="Documents of up to so many tokens stay whole; twice `tokens` when left out.",
+        json_schema_extra=_FROM_ONE,
+    )
+
+    def settings(self) -> PassageSettings:
+        """The settings. Raises InputError where a number is out of its range."""
+        overlap = self.tokens // 8 if self.overlap is None else self.overlap
+        if self.whole is None:
+            return PassageSettings(self.tokens, overlap)
+        if self.whole < 1:
+            raise InputError(f"passages.whole is {self.whole:,}; give at least passages.tokens")
+        return PassageSettings(self.tokens, overlap, self.whole)
+
+
+def _passage_fields(given: object) -> object:
+    """Fields of a value as requests give it: true stands for all defaults, false for none."""
+    if isinstance(given, dict | PassageFields):
+        return given
+    if isinstance(given, bool):
+        return PassageFields() if given else None
+    raise PydanticCustomError(
+        "passages", "give true, false, or an object of tokens, overlap and whole"
+    )
+
+
+def _true_or_false(schema: dict[str, Any]) -> None:
+    schema["anyOf"][-1] = {"type": "boolean"}
+    schema["default"] = False
+
+
 class CollectionBody(BaseModel):
     """Encoders, plan and types of a new collection."""
 
@@ -78,6 +132,12 @@ class CollectionBody(BaseModel):
     language: str | None = Field(default=None, description="BM25's stemmer; English by default.")
     lexical_weight: float | None = Field(
         default=None, description="Learned model: weight of the documents' own words."
+    )
+    passages: Annotated[PassageFields | None, BeforeValidator(_passage_fields)] = Field(
+        default=None,
+        description="Whether long documents are split into passages, or how; a hit is a document "
+        "still.",
+        json_schema_extra=_true_or_false,
     )
     default_plan: PlanFields = Field(
         default_factory=PlanFields,
@@ -104,6 +164,14 @@ class Models(BaseModel):
 
     sparse: ModelSummary = Field(description="What made the sparse vectors.")
     dense: ModelSummary | None = Field(description="What made the dense ones, if there are any.")
+
+
+class PassageSummary(BaseModel):
+    """Settings by which long documents are split."""
+
+    tokens: int = Field(description="Of a passage at most.", examples=[128])
+    overlap: int = Field(description="Tokens repeated of the passage before at most.")
+    whole: int = Field(description="Documents of up to so many tokens stay whole.")
 
 
 class SegmentSummary(BaseModel):
@@ -133,6 +201,9 @@ class CollectionSummary(BaseModel):
     aliases: list[str] = Field(description="Other names of it.")
     n_documents: int = Field(description="Documents that can be found.")
     n_deleted: int = Field(description="Documents that take space until a merge.")
+    n_passages: int = Field(
+        description="Passages that can be found; a document in one piece counts as one."
+    )
     n_pending: int = Field(description="Operations on disk that searches do not see yet.")
     n_unpublished: int = Field(description="Operations that are not in a segment yet.")
     n_terms: int = Field(description="Size of the sparse vocabulary.")
@@ -147,6 +218,9 @@ class CollectionSummary(BaseModel):
     sparse_encoder: str = Field(description="What made the sparse vectors.", examples=["bm25"])
     dense_encoder: str | None = Field(description="What made the dense vectors, if there are any.")
     models: Models = Field(description="The same with hashes and options.")
+    passages: PassageSummary | None = Field(
+        description="How long documents are split; null where all stay whole."
+    )
     segments: list[SegmentSummary] = Field(description="In the order of their rows.")
     default_plan: SearchPlan = Field(
         description="How it is searched where a request does not say: tuned, or as built in."

@@ -91,7 +91,15 @@ class SearchRequest(PlanFields):
         "gte, gt, lte, lt, exists, not.",
         examples=[{"year": 2021}, {"must": [{"year": {"gte": 2019}}]}],
     )
-    snippet: bool = Field(default=True, description="Whether to choose a passage of each hit.")
+    passages: Whole = Field(
+        default=1,
+        description="Passages told of each hit whose document was split: the best, up to 20.",
+        json_schema_extra={"minimum": 1, "maximum": 20},
+    )
+    snippet: bool = Field(
+        default=True,
+        description="Whether to choose a part of each hit's best passage, or of its text.",
+    )
     fields: list[str] | None = Field(
         default=None,
         max_length=64,
@@ -152,6 +160,7 @@ class SearchRequest(PlanFields):
             within=within,
             plan=self.plan_fields(),
             vectors=Vectors(given.sparse, given.dense) if given is not None else None,
+            passages=self.passages,
             snippets=self.snippet,
             marks=self.marks,
             fields=None if self.fields is None else tuple(self.fields),
@@ -174,6 +183,28 @@ class SearchMark(BaseModel):
     term: str = Field(description="The query's term, as the analyzer writes it.")
 
 
+class HitPassage(BaseModel):
+    """A passage of a found document: characters `start` to before `end` of its text."""
+
+    number: int = Field(description="Its place among the document's passages, from 0.")
+    start: int = Field(description="First character, from 0; Unicode code points are counted.")
+    end: int = Field(description="The character after the last.")
+    heading: str = Field(
+        description='The headings above it, outermost first, joined by " > "; or empty.',
+        examples=["Keys > Rotation"],
+    )
+    line: int = Field(description="The line of the text that it begins in, from 1.")
+    page: int | None = Field(description="The page, from 1; null in a text without pages.")
+    score: float = Field(description="Comparable among the passages of one document alone.")
+
+
+_PASSAGES: Any = Field(
+    default=[],
+    description="Those that answer best, best first; only there if the document was split, and one "
+    "of them answers.",
+)
+
+
 class InnerHit(BaseModel):
     """A hit that another one stands for."""
 
@@ -181,6 +212,7 @@ class InnerHit(BaseModel):
     score: float = Field(description="Its score.")
     title: str | None = Field(description="Its title; null if not asked for.")
     metadata: dict[str, Any] | None = Field(description="Its metadata, as in hits.")
+    passages: list[HitPassage] = _PASSAGES
 
 
 class CollapsedHits(BaseModel):
@@ -197,7 +229,9 @@ class SearchHit(BaseModel):
     doc_id: str = Field(description="The document's id.", examples=["birds-17"])
     score: float = Field(description="Greater is better; comparable within one answer.")
     title: str | None = Field(description="The document's title, or empty; null if not asked for.")
-    snippet: str | None = Field(description="The passage that matches best, if asked for.")
+    snippet: str | None = Field(
+        description="The part of the best passage, or of the text, that matches best, if asked for."
+    )
     metadata: dict[str, Any] | None = Field(
         description="The document's metadata, or the fields asked for; null if none were.",
         examples=[_METADATA_EXAMPLE],
@@ -206,6 +240,7 @@ class SearchHit(BaseModel):
         description="Where the score comes from, if asked for; its parts add up to it."
     )
     text: str = Field(default="", description="The whole text; only there if asked for.")
+    passages: list[HitPassage] = _PASSAGES
     collapsed: CollapsedHits | None = Field(
         default=None, description="What the hit stands for; only there if hits are collapsed."
     )

@@ -23,6 +23,7 @@ from lsr.service.engine import FoundHit, SearchEngine
 from lsr.service.metrics import Metrics
 from lsr.service.page.page_search import PAGE_SIZE
 from lsr.service.page.panels.frame import Frame
+from lsr.service.page.passage_view import passage_place
 from lsr.service.page.plan_form import PLAN_NAMES, Controls, PagePlan, shown_default
 from lsr.service.page.query_string import PageQuery
 from lsr.service.page.score_view import Movement
@@ -44,6 +45,7 @@ class ComparedHit:
     """A hit of one side.
 
     Attributes:
+        place: where the snippet's passage stands; empty for a document in one piece.
         other: its rank on the other side; None where it is not among the first there.
         moved: from the left to the right; None where it stays, and on the left side.
     """
@@ -53,6 +55,7 @@ class ComparedHit:
     address: str
     title: list[Piece]
     snippet: list[Piece]
+    place: str
     score: str
     other: int | None
     moved: Movement | None
@@ -227,6 +230,7 @@ def _hit(
         address=query.document(doc_id),
         title=hit.title,
         snippet=hit.snippet,
+        place=passage_place(hit),
         score=f"{hit.score:.3f}",
         other=there,
         moved=movement(rank, there, other.reach) if is_moved else None,

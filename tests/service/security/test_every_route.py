@@ -214,6 +214,7 @@ def test_what_a_key_with_a_filter_counts(house: House) -> None:
     key = _key(house, "read", filter={"tenant": "a"})
     told = house.ask("GET", "/v1/collections/mine", key=key).json()
     assert (told["n_documents"], told["segments"], told["size_bytes"]) == (3, [], 0)
+    assert told["n_passages"] == 3
     fields = {each["name"]: each["types"] for each in told["fields"]}
     assert fields == {"tenant": ["text"], "year": ["number"]}
     found = house.ask("POST", "/v1/collections/mine/search", _SEARCH, key).json()

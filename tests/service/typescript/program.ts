@@ -27,10 +27,11 @@ const path = { collection };
 const made = done(
   await api.PUT("/v1/collections/{collection}", {
     params: { path },
-    body: { sparse: "bm25", fields: { year: "number" } },
+    body: { sparse: "bm25", passages: false, fields: { year: "number" } },
   }),
 );
 precise<number>(made.generation);
+precise<number | undefined>(made.passages?.tokens);
 
 const written = done(
   await api.PUT("/v1/collections/{collection}/documents/{doc_id}", {
@@ -72,6 +73,7 @@ const answer: Answer = done(
       fields: ["title", "text", "metadata.year"],
       explain: "full",
       count: true,
+      passages: 2,
     },
   }),
 );
@@ -83,6 +85,7 @@ const hits = answer.hits.map((hit) => {
     score: precise<number>(hit.score),
     year: typeof year === "number" ? year : null,
     term: precise<string | undefined>(hit.explanation?.terms?.[0]?.term),
+    heading: precise<string | undefined>(hit.passages?.[0]?.heading),
   };
 });
 const counts = answer.facets.map((facet) => ({
@@ -106,7 +109,9 @@ const wrongClause: Filter = { year: { above: 3 } };
 const wrongField: components["schemas"]["SearchRequest"] = { text: "river", limits: 3 };
 // @ts-expect-error there is no such method of fusion
 const wrongPlan: components["schemas"]["FusionFields"] = { method: "magic" };
-void [wrongBound, wrongClause, wrongField, wrongPlan];
+// @ts-expect-error a page is a number, or null
+const wrongPage: components["schemas"]["HitPassage"]["page"] = "3";
+void [wrongBound, wrongClause, wrongField, wrongPlan, wrongPage];
 
 const n_matches: number | null | undefined = answer.n_matches;
 const n_written: number = bulk.n_written;

@@ -57,7 +57,7 @@ def info(
     if calibration is not None:
         recall = f"recall {calibration.target_recall} wanted, {calibration.recall:.4f} measured"
         described["calibration"] = recall
-    described["fields"] = _fields(index, manifest)
+    described["n_passages"], described["fields"] = _counted(index, manifest) or (None, None)
     configs = {each.name: _block_config(index / each.name) for each in manifest.segments}
     for each in described["segments"]:
         each["blocks"] = configs[each["name"]]
@@ -79,7 +79,7 @@ def _print(
         shown = f"{value:,}" if isinstance(value, int) else value
         if name == "fields" and isinstance(value, dict):
             shown = "; ".join(f"{field}: {kind}" for field, kind in value.items()) or "none"
-        elif name == "blocks" and isinstance(value, dict):
+        elif name in ("blocks", "passages") and isinstance(value, dict):
             shown = ", ".join(f"{key} {part}" for key, part in value.items()) or "always"
         elif isinstance(value, dict):
             options = ", ".join(f"{key} {part}" for key, part in value["parameters"].items())
@@ -113,13 +113,14 @@ def _told(config: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _fields(index: Path, manifest: Manifest) -> dict[str, str] | None:
-    """The metadata fields that a filter can name, with their types; None if damage hides them."""
+def _counted(index: Path, manifest: Manifest) -> tuple[int, dict[str, str]] | None:
+    """Passages, and the metadata fields that a filter can name; None if damage hides them."""
     from lsr.index.collection.snapshot import open_readers
 
     try:
         readers = open_readers(Path(index), manifest)
-        return field_types(CollectionMetadata([reader.metadata for reader in readers]))
+        fields = field_types(CollectionMetadata([reader.metadata for reader in readers]))
+        return sum(reader.n_passages for reader in readers), fields
     except IndexStateError:
         return None
 
@@ -131,12 +132,14 @@ def _described(found: CollectionInfo) -> dict[str, Any]:
         "created": found.created,
         "n_documents": found.n_documents,
         "n_deleted": found.n_deleted,
+        "n_passages": found.n_passages,
         "n_pending": found.n_pending,
         "n_unpublished": found.n_unpublished,
         "n_terms": found.n_terms,
         "n_postings": found.n_postings,
         "sparse": models.get("sparse"),
         "dense": models.get("dense"),
+        "passages": found.passages,
         "size_bytes": found.size_bytes,
         "aliases": ", ".join(found.aliases) or None,
         "error": found.error,
@@ -159,6 +162,7 @@ def described_index(manifest: Manifest) -> dict[str, Any]:
         "sparse": asdict(manifest.sparse),
         "dense": asdict(manifest.dense) if manifest.dense else None,
         "blocks": manifest.blocks,
+        "passages": manifest.passages,
         "n_files": len(manifest.files),
         "size_bytes": manifest.size_bytes,
         "segments": [asdict(segment) for segment in manifest.segments],
