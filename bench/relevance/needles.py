@@ -153,7 +153,7 @@ def systems(
     def of(
         documents: list[Document], sparse: str, dense: str | None, tokens: int
     ) -> Callable[[Path], object]:
-        settings = PassageSettings(tokens, overlap=tokens // 8) if tokens else None
+        settings = PassageSettings(tokens) if tokens else None
         return lambda folder: build_collection(
             documents,
             folder,

@@ -140,7 +140,7 @@ def chosen_settings(passages: str, *, may_split: bool) -> PassageSettings | bool
             f"{', '.join(_PASSAGES)}"
         )
     try:
-        return PassageSettings(int(passages), overlap=int(passages) // 8)
+        return PassageSettings(int(passages))
     except InputError as error:
         raise InputError(f"--passages: {error}") from error
 

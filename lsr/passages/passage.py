@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 MOST_TOKENS = 100_000
+_DEFAULT = -1
 _WHOLE = 2
 """Texts of up to this many times a passage's tokens stay whole."""
 
@@ -61,7 +62,8 @@ class PassageSettings:
 
     Attributes:
         tokens: of a passage at most, by the tokenizer of the model.
-        overlap: tokens that a passage repeats of the one before it at most.
+        overlap: tokens that a passage repeats of the one before it at most. Default: an eighth of
+            `tokens`.
         whole: documents of up to this many tokens are not split. Default: twice `tokens`.
 
     Raises:
@@ -74,11 +76,13 @@ class PassageSettings:
     """
 
     tokens: int = 128
-    overlap: int = 16
-    whole: int = 0
+    overlap: int = _DEFAULT
+    whole: int = _DEFAULT
 
     def __post_init__(self) -> None:
-        if not self.whole:
+        if self.overlap == _DEFAULT:
+            object.__setattr__(self, "overlap", self.tokens // 8)
+        if self.whole == _DEFAULT:
             object.__setattr__(self, "whole", _WHOLE * self.tokens)
         if not 16 <= self.tokens <= MOST_TOKENS:
             raise InputError(

@@ -238,15 +238,13 @@ def evaluate(
     plan = plan_fields(settings=settings)
     points = feedback_grid(prf_depth, prf_method, prf_alpha, plan)
     specs = systems_asked_for(systems, sparse or [], dense or [], bool(runs), given, points)
-    kept = tuple(folder for folder in (run_dir, results, cache_dir) if folder is not None)
+    kept = tuple(filter(None, (run_dir, results, cache_dir)))
     output = EvaluationOutput(json_file, markdown_file, plot_file, kept, format_name, significance)
     output.check()
     options = SystemOptions(
         cache_dir or user_cache() / "vectors",
         depth,
-        0.9 if k1 is None else k1,
-        0.4 if b is None else b,
-        language or "english",
+        *(0.9 if k1 is None else k1, 0.4 if b is None else b, language or "english"),
         plan,
         tune_split,
         300 if tune_queries is None else tune_queries,
