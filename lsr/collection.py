@@ -9,6 +9,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.closing import closed, told_size
 from lsr.documents import Documents, chosen_passages, read_documents, source_name
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
@@ -218,7 +219,7 @@ class Collection:
             >>> index.add([lsr.Document("a", "Keys turn."), lsr.Document("b", "Doors.")]).n_replaced
             1
         """
-        settle(self.path, progress)
+        settle(self._reader.path, progress)
         change = update.add_documents(
             self.path,
             read_documents(documents),
@@ -248,7 +249,7 @@ class Collection:
             >>> index.sync([lsr.Document("b", "Doors.")]).difference.deleted
             ('a',)
         """
-        settle(self.path, progress)
+        settle(self._reader.path, progress)
         change = update.sync_documents(
             self.path,
             read_documents(documents),
@@ -274,7 +275,7 @@ class Collection:
         """
         if isinstance(doc_ids, str):
             raise NotFoundError(f"doc_ids is the text {doc_ids!r}; give a list: [{doc_ids!r}]")
-        settle(self.path)
+        settle(self._reader.path)
         return self._followed(
             update.delete_documents(self.path, doc_ids, ignore_missing=ignore_missing)
         )
@@ -291,7 +292,7 @@ class Collection:
             >>> index.merge().n_merged
             2
         """
-        settle(self.path, progress)
+        settle(self._reader.path, progress)
         return self._followed(update.merge_segments(self.path, limits=limits, progress=progress))
 
     def calibrate(
@@ -368,8 +369,8 @@ class Collection:
         return True
 
     def close(self) -> None:
-        """Close the databases."""
-        self._reader.close()
+        """Close the databases; what is asked of the handle afterwards is refused."""
+        self._reader = closed(self._reader)
 
     def _follow(self) -> None:
         # one assignment, so that a search has all of the old generation or all of the new one
@@ -385,8 +386,7 @@ class Collection:
         return self.n_documents
 
     def __repr__(self) -> str:
-        word = "document" if self.n_documents == 1 else "documents"
-        return f"Collection({str(self.path)!r}, {self.n_documents:,} {word})"
+        return f"Collection({str(self.path)!r}, {told_size(self._reader)})"
 
     def __enter__(self) -> Collection:
         return self

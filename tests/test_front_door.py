@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import lsr
 from lsr.errors import (
     IndexCorruptError,
     IndexMissingError,
+    IndexStateError,
     IndexVersionError,
     InputError,
     NotFoundError,
@@ -61,6 +63,28 @@ def test_what_is_loaded(statement: str, unloaded: str) -> None:
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {name.partition(".")[0] for name in done.stdout.split()} & set(unloaded.split())
+
+
+def test_a_closed_collection_refuses_everything(index: lsr.Collection, tmp_path: Path) -> None:
+    index.close()
+    index.close()
+    assert repr(index).endswith("closed)")
+    refused: list[Callable[[], object]] = [
+        lambda: index.search("keys"),
+        lambda: index.document("a"),
+        lambda: len(index),
+        lambda: index.add(NOTES[:1]),
+        lambda: index.sync(NOTES[:1]),
+        lambda: index.delete(["a"]),
+        index.merge,
+        index.refresh,
+        index.calibrate,
+        lambda: index.export("vectors.npz"),
+    ]
+    for call in refused:
+        with pytest.raises(IndexStateError, match="is closed; open it again"):
+            call()
+    assert len(lsr.open(index.path)) == 2
 
 
 def _examples() -> list[doctest.DocTest]:

@@ -73,7 +73,8 @@ def test_the_wheel_has_all_of_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in inside} == {"lsr"}
-    for folder, package in (("lsr", "lsr"), *((n, f"lsr/{n}") for n in ("index", "service"))):
+    linked = ((name, f"lsr/{name}") for name in ("index", "integrations", "service"))
+    for folder, package in (("lsr", "lsr"), *linked):
         for path in (ROOT / folder).glob("**/*"):
             if path.is_dir() or "__pycache__" in path.parts or path.suffix in (".nbi", ".nbc"):
                 continue

@@ -20,6 +20,7 @@ from lsr.cli.commands.export_onnx import export_onnx
 from lsr.cli.commands.idf import idf
 from lsr.cli.commands.index import app as index_app
 from lsr.cli.commands.keys import app as keys_app
+from lsr.cli.commands.mcp import mcp
 from lsr.cli.commands.models import models
 from lsr.cli.commands.search import search
 from lsr.cli.commands.serve import serve
@@ -64,6 +65,7 @@ app.command("eval")(evaluate)
 app.command("compare")(compare)
 app.command("serve")(serve)
 app.add_typer(keys_app, name="keys")
+app.command("mcp")(mcp)
 app.command("demo")(demo)
 app.command("tune")(tune)
 app.command("encode")(encode)

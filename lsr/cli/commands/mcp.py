@@ -1,0 +1,17 @@
+"""`lsr mcp`: an index as tools of a language model."""
+
+from __future__ import annotations
+
+from lsr.cli.index_options import IndexPath
+
+__all__ = ["mcp"]
+
+
+def mcp(index: IndexPath) -> None:
+    """Offer an index to a language model, as the tools search and read of MCP over stdio.
+
+    It is started by the program that the model runs in, and ends when its input does.
+    """
+    from lsr.integrations.mcp import serve
+
+    serve(index)
