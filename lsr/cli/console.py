@@ -36,9 +36,10 @@ def complain(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON document on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+def print_json(value: Any, *, one_line: bool = False) -> None:
+    """Print one JSON document on standard output, over several lines or on one."""
+    option = None if one_line else orjson.OPT_INDENT_2
+    sys.stdout.buffer.write(orjson.dumps(value, option=option) + b"\n")
     sys.stdout.flush()
 
 
