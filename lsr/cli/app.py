@@ -44,7 +44,7 @@ class ErrorsSpeak(TyperGroup):
             complain(f"error: {error}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
-            complain("interrupted")
+            complain("; ".join(["interrupted", *map(str, error.args)]))
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             sys.stderr.close()

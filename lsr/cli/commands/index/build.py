@@ -21,7 +21,7 @@ from lsr.cli.build_options import (
     chosen_blocks,
     chosen_settings,
 )
-from lsr.cli.change import print_reading, reading_fields
+from lsr.cli.change import goes_on, print_reading, reading_fields
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
@@ -170,7 +170,7 @@ def build(
     model = open_dense(dense, asked)
     settings = chosen_settings(passages, may_split=vectors is None and not how)
     split = chosen_passages(corpus, settings, given.encoder if given else encoder, model)
-    with shown_progress() as progress:
+    with goes_on(target), shown_progress() as progress:
         settle(target, progress)
         manifest = build_collection(
             given.documents if given else documents or (),
