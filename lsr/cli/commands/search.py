@@ -92,6 +92,8 @@ def search(
 
     Without TEXT, a prompt takes one query after the other, and the index is opened once; an empty
     line or Ctrl-D ends it.
+
+    Example: lsr search my-index "how to rotate a key" -k 5
     """
     given = plan_fields(mode, weight_sparse, interpolate, settings)
     if explain:

@@ -65,6 +65,8 @@ def add(
     Documents are encoded by the models of the index; an index that was built with --vectors needs
     vectors here too. Small segments are merged along the way. Where a service has the index, it
     stores the documents, those that it refuses are named, and the exit code is then 2.
+
+    Example: lsr index add my-index new-notes/
     """
     limits = build_limits(threads, max_memory)
     check_vector_format(vectors, vector_format)

@@ -131,8 +131,10 @@ def build(
     """Build an index from documents; it replaces the one at INDEX when it is complete.
 
     Documents are encoded by the bundled model, about 20 a second on two cores; BM25, which needs no
-    network, encodes thousands. An interrupted build changes nothing; run it again, and the vectors
-    encoded so far are used.
+    neural network, encodes thousands. An interrupted build changes nothing; run it again, and the
+    vectors encoded so far are used.
+
+    Example: lsr index build my-notes/ my-index
     """
     from lsr.index.collection.build import build_collection
     from lsr.index.live.settling import settle

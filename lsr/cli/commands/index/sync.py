@@ -53,6 +53,8 @@ def sync(
     Documents whose content is in the index already are not encoded again. Where nothing changed,
     nothing is published. An interrupted sync changes nothing; run it again, and the vectors encoded
     so far are used.
+
+    Example: lsr index sync my-index my-notes/ --dry-run
     """
     if watch and dry_run:
         raise InputError("--watch and --dry-run do not go together; leave one out")
