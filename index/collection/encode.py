@@ -27,6 +27,7 @@ from lsr.encoders.protocols import (
 from lsr.errors import InputError, ModelError
 from lsr.files import writing
 from lsr.index.storage.document_store_writer import StoreWriter
+from lsr.index.storage.names import kept_folder
 from lsr.passages.passage import PassagedText, PassageSettings, Split
 from lsr.passages.passage_rows import at_first_passages
 from lsr.passages.splitter import PassageSplitter
@@ -37,6 +38,7 @@ __all__ = [
     "encode_dense",
     "encode_sparse",
     "encoded_texts",
+    "has_kept",
     "resumable",
     "splitting",
     "take_sparse",
@@ -44,7 +46,9 @@ __all__ = [
 ]
 
 SPARSE_CHUNK = 250
-"""Texts encoded between two reports; a learned model takes about ten seconds for them."""
+"""Texts encoded at most between two reports; a learned model takes about ten seconds for them."""
+FIRST_CHUNK = 4
+"""Texts before the first report; parts double from there, so that the rate is known early."""
 DENSE_CHUNK = 512
 """Texts encoded between two points from which an interrupted run can go on."""
 
@@ -66,11 +70,26 @@ def resumable(encoder: Encoder, target: Path, cache: Path | None = None) -> Iter
     if not isinstance(encoder, ResumableEncoder):
         yield
         return
-    folder = target.absolute().parent / f".{target.name}.encoding"
+    folder = _encoding_folder(target)
     with encoder.keep_in(cache or folder):
         yield
     if cache is None:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def has_kept(target: Path) -> bool:
+    """Whether vectors lie beside a collection that the next change takes over, should it need them.
+
+    Args:
+        target: the collection's folder, which may not be there yet.
+    """
+    learned = _encoding_folder(target).glob("v*/shard-*")
+    dense = kept_folder(target.absolute()).glob("*.npy")
+    return any(learned) or any(dense)
+
+
+def _encoding_folder(target: Path) -> Path:
+    return target.absolute().parent / f".{target.name}.encoding"
 
 
 def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> CSR:
@@ -182,6 +201,7 @@ def encode_dense(
     rows = [place.setdefault(text, len(place)) for each in passages for text in each.passages]
     texts = list(place)
     vectors = np.zeros((len(texts), model.dimension), np.float32)
+    progress("dense", 0, len(texts))
     for start in range(0, len(texts), DENSE_CHUNK):
         chunk = texts[start : start + DENSE_CHUNK]
         path = kept / f"{_fingerprint(model.identity.sha256, chunk)}.npy"
@@ -216,11 +236,16 @@ def _reported(
     batches: Iterator[list[Text]], stage: str, total: int, progress: Progress
 ) -> Iterator[Sequence[Text]]:
     """The batches in parts, so that slow encoders are heard of, and what they made is kept."""
-    done = 0
+    done, size = 0, FIRST_CHUNK
+    progress(stage, done, total)
     for batch in batches:
-        for start in range(0, len(batch), SPARSE_CHUNK):
-            part = batch[start : start + SPARSE_CHUNK]
+        start = 0
+        while start < len(batch):
+            size = min(size, SPARSE_CHUNK)
+            part = batch[start : start + size]
             yield part
+            start += size
+            size *= 2
             done += len(part)
             progress(stage, done, total)
 

@@ -95,6 +95,7 @@ class SegmentWriter:
                 cannot be read.
         """
         stream = readable(documents, source)
+        self._progress("read", 0, None)
         for n_read in self._store.add_documents(stream, versions, self._split):
             self._progress("read", n_read, None)
         if not allow_empty:

@@ -19,6 +19,7 @@ __all__ = [
     "building_folder",
     "highest_number",
     "is_ours",
+    "kept_folder",
     "numbered",
 ]
 
@@ -59,3 +60,8 @@ def highest_number(collection: Path) -> int:
 def building_folder(target: Path) -> Path:
     """Folder where a collection is written before it is published: beside it."""
     return target.parent / f".{target.name}.building"
+
+
+def kept_folder(target: Path) -> Path:
+    """The part of it where finished parts survive an interruption."""
+    return building_folder(target) / "kept"

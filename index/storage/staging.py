@@ -24,12 +24,18 @@ from lsr.errors import (
 )
 from lsr.files import sync, sync_tree
 from lsr.index.storage.manifest import MANIFEST, Manifest
-from lsr.index.storage.names import DELETED, SEGMENT, building_folder, highest_number, is_ours
+from lsr.index.storage.names import (
+    DELETED,
+    SEGMENT,
+    building_folder,
+    highest_number,
+    is_ours,
+    kept_folder,
+)
 
 __all__ = ["Staging"]
 
 _COLLECTION = "collection"
-_KEPT = "kept"
 
 
 class Staging:
@@ -51,7 +57,7 @@ class Staging:
         self._root = building_folder(self._target)
         self._lock: int | None = None
         self.folder = self._root / _COLLECTION
-        self.kept = self._root / _KEPT
+        self.kept = kept_folder(self._target)
         self._look()
 
     def _look(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
 
 from lsr.cli.commands.adapt import adapt
 from lsr.cli.commands.compare import compare
@@ -27,6 +26,7 @@ from lsr.cli.commands.serve import serve
 from lsr.cli.commands.train import train
 from lsr.cli.commands.tune import tune
 from lsr.cli.console import complain
+from lsr.cli.help import HelpedCommand, HelpedGroup
 from lsr.errors import LsrError
 
 __all__ = ["app", "main"]
@@ -35,8 +35,13 @@ INPUT_ERROR = 2
 INTERRUPTED = 130
 
 
-class ErrorsSpeak(TyperGroup):
+class ErrorsSpeak(HelpedGroup):
     """The command group that turns an `LsrError` into one sentence and an exit code."""
+
+    order: ClassVar[tuple[str, ...]] = (
+        *("index", "search", "serve", "demo", "models", "eval", "compare", "tune", "keys"),
+        *("encode", "expand", "idf", "export", "export-onnx", "adapt", "train"),
+    )
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -45,7 +50,7 @@ class ErrorsSpeak(TyperGroup):
             complain(f"error: {error}")
             raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
-            complain("interrupted")
+            complain("; ".join(["interrupted", *map(str, error.args)]))
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             sys.stderr.close()
@@ -60,22 +65,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(index_app, name="index")
-app.command("search")(search)
-app.command("eval")(evaluate)
-app.command("compare")(compare)
-app.command("serve")(serve)
+app.command("search", cls=HelpedCommand)(search)
+app.command("eval", cls=HelpedCommand)(evaluate)
+app.command("compare", cls=HelpedCommand)(compare)
+app.command("serve", cls=HelpedCommand)(serve)
 app.add_typer(keys_app, name="keys")
-app.command("mcp")(mcp)
-app.command("demo")(demo)
-app.command("tune")(tune)
-app.command("encode")(encode)
-app.command("export")(export_model)
-app.command("models")(models)
-app.command("idf")(idf)
-app.command("expand")(expand)
-app.command("train")(train)
-app.command("adapt")(adapt)
-app.command("export-onnx")(export_onnx)
+app.command("mcp", cls=HelpedCommand)(mcp)
+app.command("demo", cls=HelpedCommand)(demo)
+app.command("tune", cls=HelpedCommand)(tune)
+app.command("encode", cls=HelpedCommand)(encode)
+app.command("export", cls=HelpedCommand)(export_model)
+app.command("models", cls=HelpedCommand)(models)
+app.command("idf", cls=HelpedCommand)(idf)
+app.command("expand", cls=HelpedCommand)(expand)
+app.command("train", cls=HelpedCommand)(train)
+app.command("adapt", cls=HelpedCommand)(adapt)
+app.command("export-onnx", cls=HelpedCommand)(export_onnx)
 
 
 def _print_version(wanted: bool) -> None:

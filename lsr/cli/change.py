@@ -1,8 +1,9 @@
-"""Output of the commands that change an index."""
+"""Output of the commands that change an index, and of their interruption."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,20 @@ if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
     from lsr.index.collection.update import Change
 
-__all__ = ["print_change", "print_reading", "print_remote_change", "reading_fields"]
+__all__ = ["goes_on", "print_change", "print_reading", "print_remote_change", "reading_fields"]
+
+
+@contextmanager
+def goes_on(index: Path) -> Iterator[None]:
+    """Have Ctrl-C told with how to go on, where vectors were kept for the same command."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        from lsr.index.collection.encode import has_kept
+
+        if not has_kept(index):
+            raise
+        raise KeyboardInterrupt("the same command goes on where it stopped") from error
 
 
 def print_reading(corpus: Corpus | None) -> None:

@@ -19,9 +19,9 @@ __all__ = [
 Precision = Annotated[
     str,
     typer.Option(
-        help="Learned model: precision of its network: fp32 or bf16 in torch, int8 for the ONNX "
-        "graph of a packed model, or auto: bf16 where the machine computes in it, otherwise int8 "
-        "where the model has it, otherwise fp32."
+        help="Learned model: precision of its neural network: fp32 or bf16 in torch, int8 for the "
+        "ONNX graph of a packed model, or auto: bf16 where the machine computes in it, otherwise "
+        "int8 where the model has it, otherwise fp32."
     ),
 ]
 MaxActive = Annotated[

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from lsr.cli.app import app
 from lsr.encoders.bm25 import Bm25Encoder
@@ -123,6 +123,25 @@ def test_how_documents_are_split_is_told(books: Path, folder: Path, url: str) ->
         assert f"n_passages     {told['n_passages']}\n" in shown
     for where in (("birds", "--url", url), (folder,)):
         assert "passages       none\n" in done("index", "info", *where)
+
+
+def test_lines_of_a_pipe_are_searched_for(url: str) -> None:
+    def search(name: str) -> Result:
+        words = ["search", name, "--url", url]
+        return CliRunner().invoke(app, words, input=b"heron\n\notter\n")
+
+    result = search("birds")
+    assert result.exit_code == 2
+    assert [line[:6] for line in result.stdout.splitlines() if line[0] == ">"] == [
+        "> hero",
+        "> ",
+        "> otte",
+    ]
+    assert result.stdout.count("\n  1  ") == 2
+    assert result.stderr.startswith("error: line 2: ")
+    gone = search("nothing")
+    assert gone.exit_code == 2
+    assert len(gone.stderr.splitlines()) == 1
 
 
 def test_documents_are_added_deleted_merged_and_exported(url: str, tmp_path: Path) -> None:

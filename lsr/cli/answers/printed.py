@@ -21,7 +21,13 @@ _SHOWN_CHARACTERS = 240
 
 
 def print_answer(
-    answer: Answer, analyzer: Analyzer, offset: int = 0, *, explain: bool, as_json: bool
+    answer: Answer,
+    analyzer: Analyzer,
+    offset: int = 0,
+    *,
+    explain: bool,
+    as_json: bool,
+    as_lines: bool = False,
 ) -> None:
     """Print the hits of an answer, each with the passage that matched, or all of it as JSON.
 
@@ -29,9 +35,10 @@ def print_answer(
         analyzer: finds the query's words in texts; they are marked where that is a terminal.
         offset: hits that were left out at the front.
         explain: whether to say what feedback learned from.
+        as_lines: whether JSON is one line, as where more answers follow.
     """
     if as_json:
-        print_json(_as_json(answer))
+        print_json(_as_json(answer), one_line=as_lines)
         return
     for warning in answer.warnings:
         complain(f"warning: {warning.detail}")

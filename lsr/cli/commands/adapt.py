@@ -32,6 +32,8 @@ def adapt(
     """Fit a model to a collection without labels.
 
     Queries are made of titles, sentences and keywords; BM25 and a dense model are the teachers.
+
+    Example: lsr adapt doc-mini corpus.jsonl my-run --steps 300
     """
     from lsr.training.loop.adapt import adapt_model
 

@@ -141,6 +141,8 @@ def compare(
     Every judged query counts, as 0 where a run has no hits for it. Hits are in the order of
     trec_eval: by score, equal ones by id descending. Each run is tested against the first, on each
     measure, with Holm's correction for the number of runs.
+
+    Example: lsr compare a.trec b.trec --qrels path/to/scifact
     """
     output = _Output(json_file, markdown_file, html_file, plot_file, trec, format_name, differences)
     paths = named_paths(runs)

@@ -51,7 +51,10 @@ def demo(
         bool, typer.Option("--build-only", help="Build the index without serving it.")
     ] = False,
 ) -> None:
-    """Index docstrings of Python and of installed packages, and serve a search page."""
+    """Index docstrings of Python and of installed packages, and serve a search page.
+
+    Example: lsr demo --sparse bm25
+    """
     from lsr.index.collection.build import build_collection
     from lsr.index.collection.reader import CollectionReader
 

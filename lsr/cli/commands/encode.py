@@ -64,6 +64,8 @@ def encode(
     """Encode a collection with a learned sparse model, for lsr index build --vectors.
 
     An interrupted run keeps its complete shards; run it again to continue.
+
+    Example: lsr encode corpus.jsonl doc-mini vectors/
     """
     from lsr.encoders.encode_shards import ShardPlan, encode_shards, write_one_file
 

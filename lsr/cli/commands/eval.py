@@ -197,16 +197,18 @@ def evaluate(
     cache_dir: Annotated[
         Path | None,
         typer.Option(
-            help="Folder where vectors of networks are kept between evaluations; default: "
+            help="Folder where vectors of neural networks are kept between evaluations; default: "
             "lsr/vectors in the user's cache folder."
         ),
     ] = None,
 ) -> None:
     """Measure relevance and query time of systems on judged collections.
 
-    Each model indexes each collection again; vectors of networks are kept between calls.
+    Each model indexes each collection again; vectors of neural networks are kept between calls.
     Differences from the baseline are tested by a paired t-test over queries, corrected for the
     number of systems by Holm's method. What cannot be done is refused before anything is encoded.
+
+    Example: lsr eval path/to/scifact --systems bm25,learned
     """
     asked = dense_options(
         dense_similarity,

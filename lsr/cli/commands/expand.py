@@ -49,6 +49,8 @@ def expand(
     """Append queries or terms to documents, by one of --model, --tilde and --file.
 
     OUT is a collection like any other, to be indexed, encoded or trained on.
+
+    Example: lsr expand corpus.jsonl expanded.jsonl --file queries.jsonl
     """
     if sum(each is not None for each in (model, tilde, file)) != 1:
         raise InputError("choose one of --model, --tilde and --file: what makes the expansions")

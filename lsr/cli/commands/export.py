@@ -50,6 +50,8 @@ def export_model(
     An export to ONNX encodes documents without torch, and can be used as MODEL; it is kept only
     when its vectors agree with torch's. A packed model has a quarter of the size, and works with
     both. The format anserini is of a collection: impacts in whole numbers.
+
+    Example: lsr export my-model my-model-int8 --format onnx-int8
     """
     if format_name not in FORMATS:
         raise InputError(f"there is no format {format_name!r}; choose {', '.join(FORMATS)}")

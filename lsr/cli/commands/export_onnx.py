@@ -49,6 +49,8 @@ def export_onnx(
 
     Its prompts, similarity, pooling, dimensions and length are those of the export for good. The
     export is compared with the model in torch, and kept only when the vectors agree.
+
+    Example: lsr export-onnx all-MiniLM-L6-v2
     """
     from lsr.encoders import dense_onnx_export as export
     from lsr.encoders.dense_onnx import cached_export

@@ -57,6 +57,8 @@ def idf(
     """Weigh a model's query terms by how rare they are in a corpus.
 
     Document vectors do not change; existing indexes keep the table they were built with.
+
+    Example: lsr idf corpus.jsonl my-model --out idf.json
     """
     if out is None and not in_place:
         raise InputError("nowhere to write the table; give --out FILE or --in-place")

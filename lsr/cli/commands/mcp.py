@@ -11,6 +11,8 @@ def mcp(index: IndexPath) -> None:
     """Offer an index to a language model, as the tools search and read of MCP over stdio.
 
     It is started by the program that the model runs in, and ends when its input does.
+
+    Example: lsr mcp my-index
     """
     from lsr.integrations.mcp import serve
 

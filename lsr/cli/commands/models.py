@@ -16,6 +16,8 @@ def models(as_json: AsJson = False) -> None:
 
     Terms and retrieval FLOPS are means over the collections in the last column, measured by make
     report-encoder; the models were not trained on them.
+
+    Example: lsr models --json
     """
     found = bundled_models()
     if as_json:

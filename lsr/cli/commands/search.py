@@ -1,14 +1,18 @@
-"""`lsr search`: search an index with one query."""
+"""`lsr search`: search an index with one query, or with one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsr.cli.answers.printed import print_answer
+from lsr.cli.answers.prompt import answer_lines
 from lsr.cli.answers.remote import analyzer_of, local_answer
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
@@ -19,6 +23,7 @@ from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
+    from lsr.client.client import RemoteCollection
     from lsr.retrieval.answer import Answer
     from lsr.retrieval.filter import Filter
 
@@ -30,7 +35,15 @@ _TIMEOUT_MS = 10_000
 
 def search(
     index: IndexPath,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The query.")],
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="The query; without it, one after the other is asked for, or read from a pipe, "
+            "one a line.",
+            show_default=False,
+        ),
+    ] = None,
     k: Annotated[
         int | None, typer.Option("-k", "--limit", help="Hits wanted; default: 10.")
     ] = None,
@@ -75,7 +88,13 @@ def search(
     key: ServiceKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search an index and print the best documents."""
+    """Search an index and print the best documents.
+
+    Without TEXT, a prompt takes one query after the other, and the index is opened once; an empty
+    line or Ctrl-D ends it.
+
+    Example: lsr search my-index "how to rotate a key" -k 5
+    """
     given = plan_fields(mode, weight_sparse, interpolate, settings)
     if explain:
         given.setdefault("explain", "full")
@@ -91,48 +110,74 @@ def search(
     refined = {
         name: value for name, value in refined.items() if value is not None and value is not False
     }
-    analyzer = Analyzer()
+    wanted = _Wanted(k, offset, conditions, given, refined)
+    with _opened(index, verify, url, key, wanted) as (ask, analyzer):
+
+        def answer(query: str, as_lines: bool) -> None:
+            found = ask(query)
+            print_answer(
+                found, analyzer, offset, explain=explain, as_json=as_json, as_lines=as_lines
+            )
+
+        if text is not None:
+            answer(text, False)
+        elif answer_lines(partial(answer, as_lines=True), shows_query=not as_json):
+            raise typer.Exit(2)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """All that is asked for beside the query."""
+
+    k: int | None
+    offset: int
+    conditions: Filter | None
+    given: Mapping[str, Any]
+    refined: Mapping[str, Any]
+
+
+@contextmanager
+def _opened(
+    index: Path, verify: bool, url: str | None, key: str | None, wanted: _Wanted
+) -> Iterator[tuple[Callable[[str], Answer], Analyzer]]:
+    """What answers a query, be it the folder or a service, and what finds its words in texts."""
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:
             refuse_options(remote, {"--no-verify": not verify})
-            answer = local_answer(
-                text,
-                remote.search(
-                    text,
-                    limit=k,
-                    offset=offset or None,
-                    filter=conditions.as_json() if conditions else None,
-                    plan=given,
-                    fields=("title", "text", "metadata"),
-                    snippet=False,
-                    timeout_ms=_TIMEOUT_MS,
-                    **refined,
-                ),
-            )
-            if not as_json:
-                analyzer = analyzer_of(remote.info())
-        else:
-            answer, analyzer = _search(index, verify, text, k, offset, conditions, given, refined)
-    print_answer(answer, analyzer, offset, explain=explain, as_json=as_json)
-
-
-def _search(
-    index: Path,
-    verify: bool,
-    text: str,
-    k: int | None,
-    offset: int,
-    conditions: Filter | None,
-    given: Mapping[str, Any],
-    refined: Mapping[str, Any],
-) -> tuple[Answer, Analyzer]:
-    """The answer, and what finds its words in texts."""
+            yield partial(_asked_remotely, remote, wanted), analyzer_of(remote.info())
+            return
     from lsr.index.collection.reader import CollectionReader
 
-    warn_of_unpublished(Path(index))
-    collection = CollectionReader.open(Path(index), verify=verify)
-    plan = plan_from(given, collection.default_plan)
-    answer = collection.search(text, k=k, offset=offset, where=conditions, plan=plan, **refined)
-    own = getattr(collection.encoder, "analyzer", None)
-    collection.close()
-    return answer, own if isinstance(own, Analyzer) else Analyzer()
+    warn_of_unpublished(index)
+    collection = CollectionReader.open(index, verify=verify)
+    with closing(collection):
+        plan = plan_from(wanted.given, collection.default_plan)
+        own = getattr(collection.encoder, "analyzer", None)
+        yield (
+            partial(
+                collection.search,
+                k=wanted.k,
+                offset=wanted.offset,
+                where=wanted.conditions,
+                plan=plan,
+                **wanted.refined,
+            ),
+            own if isinstance(own, Analyzer) else Analyzer(),
+        )
+
+
+def _asked_remotely(remote: RemoteCollection, wanted: _Wanted, text: str) -> Answer:
+    return local_answer(
+        text,
+        remote.search(
+            text,
+            limit=wanted.k,
+            offset=wanted.offset or None,
+            filter=wanted.conditions.as_json() if wanted.conditions else None,
+            plan=wanted.given,
+            fields=("title", "text", "metadata"),
+            snippet=False,
+            timeout_ms=_TIMEOUT_MS,
+            **wanted.refined,
+        ),
+    )

@@ -61,7 +61,10 @@ def serve(
         bool | None, typer.Option(help="Log a line for each request; default: yes.")
     ] = None,
 ) -> None:
-    """Serve indexes over HTTP: a search page at /, the API below /v1, its description at /docs."""
+    """Serve indexes over HTTP: a search page at /, the API below /v1, its description at /docs.
+
+    Example: lsr serve my-index --port 8080
+    """
     given: dict[str, object] = {
         "data_dir": data,
         "host": host,

@@ -36,6 +36,8 @@ def train(
 
     An interrupted run continues from its last checkpoint when the same command is given again, and
     ends with the same model.
+
+    Example: lsr train configs/doc-mini.yaml --dry-run
     """
     from lsr.training.config.yaml_file import read_config, written_config
 

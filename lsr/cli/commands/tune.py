@@ -50,6 +50,8 @@ def tune(
     A weight other than the default, and feedback, are kept only when they improve the measure on
     held-out queries. Later searches of the index use the stored plan unless a request overrides
     it. An interrupted run stores nothing.
+
+    Example: lsr tune my-index --queries queries.jsonl --qrels qrels/dev.tsv
     """
     from lsr.evaluation.evaluate import judged_queries, named
     from lsr.evaluation.tune_collection import tune_collection

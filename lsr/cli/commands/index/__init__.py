@@ -15,12 +15,16 @@ from lsr.cli.commands.index.publish import publish
 from lsr.cli.commands.index.snapshot import app as snapshot_app
 from lsr.cli.commands.index.sync import sync
 from lsr.cli.commands.index.verify import verify
+from lsr.cli.help import HelpedCommand, HelpedGroup
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Build, change, describe and check an index."
+    cls=HelpedGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Build, change, describe and check an index.",
 )
-for command in (build, info, verify, add, sync, delete, merge, publish, calibrate, export):
-    app.command(command.__name__)(command)
+for command in (build, add, sync, delete, info, verify, merge, calibrate, export, publish):
+    app.command(command.__name__, cls=HelpedCommand)(command)
 app.add_typer(snapshot_app, name="snapshot")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
-from lsr.cli.change import print_change, print_remote_change
+from lsr.cli.change import goes_on, print_change, print_remote_change
 from lsr.cli.console import complain, shown_progress
 from lsr.cli.index_options import (
     AsJson,
@@ -65,6 +65,8 @@ def add(
     Documents are encoded by the models of the index; an index that was built with --vectors needs
     vectors here too. Small segments are merged along the way. Where a service has the index, it
     stores the documents, those that it refuses are named, and the exit code is then 2.
+
+    Example: lsr index add my-index new-notes/
     """
     limits = build_limits(threads, max_memory)
     check_vector_format(vectors, vector_format)
@@ -86,7 +88,7 @@ def add(
 
     own = own_encoder(index, vectors)
     given = None if vectors is None else given_vectors(vectors, vector_format, documents, own)
-    with shown_progress() as progress:
+    with goes_on(index), shown_progress() as progress:
         settle(index, progress)
         change = add_documents(
             index,

@@ -21,7 +21,7 @@ from lsr.cli.build_options import (
     chosen_blocks,
     chosen_settings,
 )
-from lsr.cli.change import print_reading, reading_fields
+from lsr.cli.change import goes_on, print_reading, reading_fields
 from lsr.cli.commands.index.info import described_index
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
@@ -131,8 +131,10 @@ def build(
     """Build an index from documents; it replaces the one at INDEX when it is complete.
 
     Documents are encoded by the bundled model, about 20 a second on two cores; BM25, which needs no
-    network, encodes thousands. An interrupted build changes nothing; run it again, and the vectors
-    encoded so far are used.
+    neural network, encodes thousands. An interrupted build changes nothing; run it again, and the
+    vectors encoded so far are used.
+
+    Example: lsr index build my-notes/ my-index
     """
     from lsr.index.collection.build import build_collection
     from lsr.index.live.settling import settle
@@ -170,7 +172,7 @@ def build(
     model = open_dense(dense, asked)
     settings = chosen_settings(passages, may_split=vectors is None and not how)
     split = chosen_passages(corpus, settings, given.encoder if given else encoder, model)
-    with shown_progress() as progress:
+    with goes_on(target), shown_progress() as progress:
         settle(target, progress)
         manifest = build_collection(
             given.documents if given else documents or (),

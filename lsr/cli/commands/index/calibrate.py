@@ -34,6 +34,8 @@ def calibrate(
     Later searches are exact or approximate, whichever is faster. Delete calibration.json in the
     index to return to exact search. An index has blocks for approximate search from 100,000
     documents, or by lsr index build --blocks always.
+
+    Example: lsr index calibrate my-index --recall 0.99
     """
     from lsr.index.collection.reader import CollectionReader
 

@@ -42,6 +42,8 @@ def delete(
     """Delete documents by id: all that are named, or none when an id is unknown.
 
     Their bytes stay on disk until their segment is merged.
+
+    Example: lsr index delete my-index old/note.md
     """
     wanted = list(doc_ids or [])
     if ids_from is not None:

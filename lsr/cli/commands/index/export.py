@@ -36,6 +36,8 @@ def export(
 
     Formats without ids (seismic-binary, bigann, scipy) have documents in the order of the index. Of
     a service, it writes the documents: as JSON lines that lsr index build and add read.
+
+    Example: lsr index export my-index vectors.jsonl
     """
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:

@@ -33,6 +33,8 @@ def info(
     """Describe an index: counts, models, segments, tuned plan and calibration.
 
     A service tells what it knows of a collection: also what waits to be searchable or published.
+
+    Example: lsr index info my-index
     """
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:

@@ -23,6 +23,8 @@ def merge(
 
     BM25 computes its statistics again from the remaining documents. An interrupted merge changes
     nothing.
+
+    Example: lsr index merge my-index
     """
     limits = build_limits(threads, max_memory)
     with remote_collection(index, url, key, writes=True) as remote:

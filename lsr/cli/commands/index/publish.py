@@ -16,6 +16,8 @@ def publish(index: IndexPath, as_json: AsJson = False) -> None:
 
     A service does so by itself, also after it was killed and started again; so do the commands
     that change an index. While a service is at work on the index this is refused.
+
+    Example: lsr index publish my-index
     """
     from lsr.index.live.settling import settle
 

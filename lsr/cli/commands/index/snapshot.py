@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lsr.cli.console import complain, print_json, shown_progress
+from lsr.cli.help import HelpedCommand, HelpedGroup
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.errors import LsrError
@@ -24,13 +25,14 @@ DAMAGED = 1
 SnapshotName = Annotated[str, typer.Argument(metavar="NAME", help="The snapshot's name.")]
 
 app = typer.Typer(
+    cls=HelpedGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Make, list, verify and restore snapshots of an index.",
 )
 
 
-@app.command("create")
+@app.command("create", cls=HelpedCommand)
 def create(
     index: IndexPath,
     name: Annotated[
@@ -44,6 +46,8 @@ def create(
 
     Every byte is compared with its checksum first. Files are linked where the file system has
     links, and copied elsewhere.
+
+    Example: lsr index snapshot create my-index --name monday
     """
     with remote_collection(index, url, key, writes=True) as remote:
         if remote is not None:
@@ -63,11 +67,14 @@ def create(
         )
 
 
-@app.command("list")
+@app.command("list", cls=HelpedCommand)
 def list_snapshots(
     index: IndexPath, url: ServiceUrl = None, key: ServiceKey = None, as_json: AsJson = False
 ) -> None:
-    """List the snapshots of an index."""
+    """List the snapshots of an index.
+
+    Example: lsr index snapshot list my-index
+    """
     with remote_collection(index, url, key, writes=False) as remote:
         found = _listed(index) if remote is None else _listed_remotely(remote)
     if as_json:
@@ -83,7 +90,7 @@ def list_snapshots(
             )
 
 
-@app.command("verify")
+@app.command("verify", cls=HelpedCommand)
 def verify(
     index: IndexPath,
     name: SnapshotName,
@@ -91,7 +98,10 @@ def verify(
     key: ServiceKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare every byte of a snapshot with its checksums. Exit code 1 when any differs."""
+    """Compare every byte of a snapshot with its checksums. Exit code 1 when any differs.
+
+    Example: lsr index snapshot verify my-index monday
+    """
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:
             damage = remote.verify_snapshot(name).damage
@@ -112,7 +122,7 @@ def verify(
         raise typer.Exit(DAMAGED)
 
 
-@app.command("restore")
+@app.command("restore", cls=HelpedCommand)
 def restore(
     index: IndexPath,
     name: SnapshotName,
@@ -124,7 +134,10 @@ def restore(
     key: ServiceKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a snapshot in the place of an index. What does not verify changes nothing."""
+    """Put a snapshot in the place of an index. What does not verify changes nothing.
+
+    Example: lsr index snapshot restore my-index monday
+    """
     with remote_collection(index, url, key, writes=to is None) as remote:
         if remote is not None:
             refuse_options(remote, {"--to": to})

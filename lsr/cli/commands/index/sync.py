@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsr.cli.build_options import MaxMemory, Threads, build_limits
-from lsr.cli.change import print_change, print_reading
+from lsr.cli.change import goes_on, print_change, print_reading
 from lsr.cli.console import complain, print_json, shown_progress
 from lsr.cli.index_options import AsJson, ColumnNames, IndexPath
 from lsr.cli.unpublished import warn_of_unpublished
@@ -53,6 +53,8 @@ def sync(
     Documents whose content is in the index already are not encoded again. Where nothing changed,
     nothing is published. An interrupted sync changes nothing; run it again, and the vectors encoded
     so far are used.
+
+    Example: lsr index sync my-index my-notes/ --dry-run
     """
     if watch and dry_run:
         raise InputError("--watch and --dry-run do not go together; leave one out")
@@ -100,7 +102,7 @@ def _synced(
     from lsr.index.collection.update import sync_documents
     from lsr.index.live.settling import settle
 
-    with shown_progress() as progress:
+    with goes_on(index), shown_progress() as progress:
         if dry_run:
             warn_of_unpublished(index)
         else:

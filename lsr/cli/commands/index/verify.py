@@ -14,7 +14,10 @@ DAMAGED = 1
 
 
 def verify(index: IndexPath, as_json: AsJson = False) -> None:
-    """Compare every byte of an index with its checksums. Exit code 1 when any differs."""
+    """Compare every byte of an index with its checksums. Exit code 1 when any differs.
+
+    Example: lsr index verify my-index
+    """
     manifest = Manifest.read(index)
     damage = list(manifest.damage(index))
     if as_json:

@@ -7,12 +7,16 @@ import typer
 from lsr.cli.commands.keys.create import create
 from lsr.cli.commands.keys.list import list_keys
 from lsr.cli.commands.keys.revoke import revoke
+from lsr.cli.help import HelpedCommand, HelpedGroup
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Make, list and revoke API keys."
+    cls=HelpedGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make, list and revoke API keys.",
 )
-app.command("create")(create)
-app.command("list")(list_keys)
-app.command("revoke")(revoke)
+app.command("create", cls=HelpedCommand)(create)
+app.command("list", cls=HelpedCommand)(list_keys)
+app.command("revoke", cls=HelpedCommand)(revoke)

@@ -32,7 +32,10 @@ def create(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make an API key and print it: it is shown this once, and kept as a hash."""
+    """Make an API key and print it: it is shown this once, and kept as a hash.
+
+    Example: lsr keys create shop --keys keys.json --scope read
+    """
     from lsr.service.security.keys import KeyFile
 
     key, secret = KeyFile(keys).create(

@@ -17,7 +17,10 @@ def list_keys(
     keys: KeysFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """List the API keys, without their secrets."""
+    """List the API keys, without their secrets.
+
+    Example: lsr keys list --keys keys.json
+    """
     from lsr.service.security.keys import KeyFile
 
     found = [key_row(key) for key in KeyFile(keys).list()]

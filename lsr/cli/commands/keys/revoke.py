@@ -16,7 +16,10 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="As lsr keys list shows it.")],
     keys: KeysFile,
 ) -> None:
-    """Remove an API key; a running service refuses it from the next request on."""
+    """Remove an API key; a running service refuses it from the next request on.
+
+    Example: lsr keys revoke 3f9a1c --keys keys.json
+    """
     from lsr.service.security.keys import KeyFile
 
     key = KeyFile(keys).revoke(key_id)
