@@ -39,7 +39,7 @@ class ErrorsSpeak(HelpedGroup):
     """The command group that turns an `LsrError` into one sentence and an exit code."""
 
     order: ClassVar[tuple[str, ...]] = (
-        *("index", "search", "serve", "demo", "models", "eval", "compare", "tune", "keys"),
+        *("index", "search", "serve", "demo", "models", "eval", "compare", "tune", "keys", "mcp"),
         *("encode", "expand", "idf", "export", "export-onnx", "adapt", "train"),
     )
 
