@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -102,10 +103,12 @@ class Handle:
         return self._collection
 
     def add(self, documents: Iterable[lsr.Document]) -> None:
-        """Add documents, or build the collection of them; documents of known ids are replaced."""
-        given = list(documents)
-        if not given:
+        """Add documents, or build the collection of them; one of a known id is replaced."""
+        given = iter(documents)
+        first = next(given, None)
+        if first is None:
             return
+        given = chain([first], given)
         with self._writing:
             if self._collection is None:
                 self._collection = lsr.build(given, self.path, sparse=self.sparse, dense=self.dense)

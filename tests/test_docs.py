@@ -62,6 +62,8 @@ LINKED = [
     *(Page.read(ROOT / f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
 ]
 WIDTH = 100
+FRAMEWORKS = ["langchain_core", "pyterrier"]
+"""Packages that examples of integrations need."""
 PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python"}
 """What blocks of shell commands may call."""
 
@@ -211,6 +213,9 @@ def _service(folder: Path) -> Iterator[str]:
 )
 def test_the_python_examples_run(page: Page, tmp_path: Path) -> None:
     """Blocks of a page run one after the other, in one process and folder."""
+    if page.path.stem == "integrations":
+        for package in FRAMEWORKS:
+            pytest.importorskip(package, reason=f"the package {package} is not installed")
     code = "\n".join(page.blocks("python"))
     if "lsr.Client(" in code:
         with _service(tmp_path) as url:

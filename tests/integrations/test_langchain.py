@@ -76,7 +76,7 @@ def test_a_store_adds_replaces_and_deletes(store: LsrVectorStore, index: lsr.Col
     texts = [Document(page_content="Keys are cut."), Document(page_content="Locks.", id="a")]
     (made, known) = store.add_documents(texts)
     assert known == "a"
-    assert sorted(ids(store.get_by_ids([made, "a", "nothing"]))) == sorted([made, "a"])
+    assert set(ids(store.get_by_ids([made, "a", "nothing"]))) == {made, "a"}
     assert ids(store.similarity_search("lock")) == ["a"]
     assert store.delete([made, "nothing"])
     assert ids(store.get_by_ids([made])) == []
