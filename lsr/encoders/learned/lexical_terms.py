@@ -25,13 +25,15 @@ from lsr.sparse import CSR
 
 __all__ = ["LexicalTerms", "of_whole_texts", "side_by_side", "with_own_tokens"]
 
-WHOLE_SHARE = 0.5
-"""Of the weight of own words: for those of a whole text that is split; its passages have theirs."""
+PART_SHARE = 0.5
+"""Of the weight of own words: taken from a whole text of many passages, whose parts have theirs."""
 OWN_SHARE = 1 / 7
-"""Of the same: for a token that a passage holds itself."""
+"""Of the same: for a token that a passage of such a text holds itself."""
 OWN_SATURATION = 0.6
-"""k1 of such tokens. All three were chosen on facts in long texts and on the collection `time`
-(docs/experiments/2026-12-01-passages.md)."""
+"""k1 of such tokens."""
+MANY_PASSAGES = 32
+"""Beyond the first; of texts with fewer, both shares are as much smaller. All four were chosen on
+facts in long texts and on collections (docs/experiments/2026-12-01-passages.md)."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def of_whole_texts(words: CSR, counts: Sequence[int]) -> CSR:
     Args:
         counts: passages of each document.
     """
-    shares = np.where(np.asarray(counts) > 1, np.float32(WHOLE_SHARE), np.float32(1))
+    shares = 1 - np.float32(PART_SHARE) * _length(counts)
     return words._replace(weights=words.weights * np.repeat(shares, np.diff(words.indptr)))
 
 
@@ -140,11 +142,21 @@ def with_own_tokens(
     from scipy.sparse import csr_array
 
     split = [part if len(text.passages) > 1 else "" for text in texts for part in text.passages]
+    counts = [len(text.passages) for text in texts]
     indptr, tokens = pieces.encode(split, whole=True)
     shape = (vectors.n_rows, vectors.n_terms)
-    counts = csr_array((np.ones(len(tokens), np.float32), tokens, indptr), shape=shape)
-    counts.sum_duplicates()
-    added = counts.data / (counts.data + np.float32(OWN_SATURATION))
-    counts.data = added * np.float32(OWN_SHARE * weight) * (table[counts.indices] >= min_weight)
+    own = csr_array((np.ones(len(tokens), np.float32), tokens, indptr), shape=shape)
+    own.sum_duplicates()
+    saturated = own.data / (own.data + np.float32(OWN_SATURATION))
+    shares = np.repeat(_length(counts), counts) * np.float32(OWN_SHARE * weight)
+    own.data = saturated * np.repeat(shares, np.diff(own.indptr))
+    own.data *= table[own.indices] >= min_weight
     network = csr_array((vectors.weights, vectors.terms, vectors.indptr), shape=shape)
-    return CSR.from_scipy(network + counts)
+    return CSR.from_scipy(network + own)
+
+
+def _length(counts: Sequence[int]) -> NDArray[np.float32]:
+    """The lengths of documents, from 0 for one passage to 1 for many, float32."""
+    beyond = np.asarray(counts, np.float32) - 1
+    length: NDArray[np.float32] = np.minimum(beyond / np.float32(MANY_PASSAGES), np.float32(1))
+    return length

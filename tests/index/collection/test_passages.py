@@ -131,11 +131,11 @@ def test_scores_are_of_the_best_passage_and_the_whole_text(tmp_path: Path, model
             texts = passaged_text(document, splitter.passages(document)).passages
             vectors = to_array(own.encode_documents(texts))
             whole = 2.0 * to_array(impacts)[place] @ to_array(counts)[0]
-            if len(texts) > 1:  # half for the whole text, and something for what passages hold
-                whole /= 2
-                for passage, text in enumerate(texts):
-                    for token, count in Counter(tokens.encode_one(text)).items():
-                        vectors[passage, token] += 2.0 / 7 * count / (count + 0.6)
+            length = min((len(texts) - 1) / 32, 1)  # the longer, the more is of passages
+            whole *= 1 - length / 2
+            for passage, text in enumerate(texts):
+                for token, count in Counter(tokens.encode_one(text)).items():
+                    vectors[passage, token] += length * 2.0 / 7 * count / (count + 0.6)
             expected[document.doc_id] = float((vectors @ to_array(asked)[0]).max() + whole)
         hits = collection.search(query, k=20).hits
         found = {hit.document.doc_id: hit.score for hit in hits}
