@@ -122,7 +122,7 @@ def test_passages_as_bytes() -> None:
     [
         ({"tokens": 4}, "from 16"),
         ({"tokens": 64, "overlap": 40}, "half a passage"),
-        ({"tokens": 64, "overlap": -1}, "half a passage"),
+        ({"tokens": 64, "overlap": -2}, "half a passage"),
         ({"tokens": 64, "whole": 10}, "at least as many"),
     ],
 )

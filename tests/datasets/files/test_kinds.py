@@ -144,7 +144,7 @@ def pdf(text: str, password: str = "") -> bytes:
 def test_pdf() -> None:
     pytest.importorskip("pypdf")
     assert read(pdf("first page"), ".pdf") == Extracted(
-        "first page\n\nsecond page", "A report", {"pages": 2, "author": "Ann"}
+        "first page\n\f\nsecond page", "A report", {"pages": 2, "author": "Ann"}
     )
     whole = pdf("first page")
     for data, message in (

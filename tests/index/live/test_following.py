@@ -144,7 +144,8 @@ def test_searches_during_publications(live: LiveCollection) -> None:
             thread.join()
     assert not errors
     assert sum(counts) >= N_SEARCHES
-    assert found(live, f"number{N_PUBLICATIONS - 1}") == [f"n{(N_PUBLICATIONS - 1) % 7}"]
+    first, *_ = found(live, f"number{N_PUBLICATIONS - 1}")
+    assert first == f"n{(N_PUBLICATIONS - 1) % 7}"
 
 
 SERVICE = """
