@@ -123,9 +123,8 @@ def server_of(index: Index) -> Server:
     )
 
 
-def serve(index: Index) -> None:
-    """Answer over standard input and output until input ends. See `server_of`."""
-    server = server_of(index)
+def serve(server: Server) -> None:
+    """Answer over standard input and output until input ends."""
 
     async def run() -> None:
         async with stdio_server() as (incoming, outgoing):

@@ -62,7 +62,7 @@ LINKED = [
     *(Page.read(ROOT / f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
 ]
 WIDTH = 100
-FRAMEWORKS = ["langchain_core", "pyterrier"]
+FRAMEWORKS = ["haystack", "langchain_core", "llama_index.core", "pyterrier"]
 """Packages that examples of integrations need."""
 PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python"}
 """What blocks of shell commands may call."""

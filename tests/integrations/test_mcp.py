@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -121,6 +124,28 @@ def test_it_follows_changes_of_the_folder(tmp_path: Path) -> None:
         assert await found() == ["windows"]
 
     talk(server_of(tmp_path / "notes"), said)
+
+
+def test_ctrl_c_ends_it_while_it_waits_for_input(notes: Path) -> None:
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        },
+    }
+    command, pipe = [sys.executable, *LSR, str(notes)], subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(hello) + "\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["result"]["serverInfo"]["name"] == "lsr"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=20) == -signal.SIGINT
 
 
 def test_a_folder_without_an_index_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from lsr.cli.index_options import IndexPath
 
 __all__ = ["mcp"]
@@ -14,6 +16,9 @@ def mcp(index: IndexPath) -> None:
 
     Example: lsr mcp my-index
     """
-    from lsr.integrations.mcp import serve
+    from lsr.integrations.mcp import serve, server_of
 
-    serve(index)
+    server = server_of(index)
+    # a thread that waits for input would hold the process up; nothing is written, so none is lost
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    serve(server)
