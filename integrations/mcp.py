@@ -43,7 +43,7 @@ _ABOUT_WHERE = (
 
 
 class SearchCall(BaseModel):
-    """Search the documents, and show the beginning of each hit, best first; read has the rest."""
+    """Search the documents, best first; each hit shows the part that answers; read has the rest."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,7 +57,7 @@ class SearchCall(BaseModel):
     def answer(self, collection: lsr.Collection) -> dict[str, Any]:
         """Hits as JSON. Raises LsrError."""
         found = collection.search(self.query, k=self.k, mode=self.mode, where=self.where)
-        return {"hits": [_shown(hit.document, hit.score) for hit in found.hits]}
+        return {"hits": [_shown(hit) for hit in found.hits]}
 
 
 class ReadCall(BaseModel):
@@ -156,13 +156,18 @@ def _called(collection: lsr.Collection, name: str, arguments: dict[str, Any]) ->
     return call.answer(collection)
 
 
-def _shown(document: lsr.Document, score: float) -> dict[str, Any]:
-    text = document.text
+def _shown(hit: Any) -> dict[str, Any]:
+    """A hit with the passage that answers best, or else the beginning of its text."""
+    document, best = hit.document, hit.passages[0] if hit.passages else None
+    start = 0 if best is None else best.start
+    text = document.text[start : None if best is None else best.end]
     return {
         "doc_id": document.doc_id,
         "title": document.title,
-        "score": score,
+        "score": hit.score,
+        "heading": "" if best is None else best.heading,
+        "start": start,
         "text": text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…",
-        "n_characters": len(text),
+        "n_characters": len(document.text),
         "metadata": dict(document.metadata),
     }

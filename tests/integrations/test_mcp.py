@@ -16,6 +16,7 @@ import pytest
 
 import lsr
 from tests.support.command_line import refused
+from tests.support.learned_models import inference_free
 
 pytest.importorskip("mcp_types", reason="the package mcp, 2 or later, is not installed")
 
@@ -158,3 +159,24 @@ def test_a_missing_package_is_named_with_its_line(
     monkeypatch.setitem(sys.modules, "mcp.server", None)
     monkeypatch.delitem(sys.modules, "lsr.integrations.mcp", raising=False)
     assert "pip install 'lsr-search[mcp]'" in refused("mcp", notes)
+
+
+def test_a_hit_of_a_split_document_shows_its_best_passage(tmp_path: Path) -> None:
+    text = "# Cats\n\n" + "The cat sat by the lake. " * 20 + "\n\n# Zebras\n\nA zebra is red.\n"
+    model = inference_free(tmp_path / "free")
+    index = lsr.build(
+        [lsr.Document("long", text)],
+        tmp_path / "notes",
+        sparse=str(model),
+        passages=lsr.PassageSettings(16),
+    )
+
+    async def said(client: Any) -> None:
+        result = await client.call_tool("search", {"query": "zebra"})
+        (hit,) = result.structured_content["hits"]
+        (best,) = index.search("zebra").hits[0].passages
+        assert (hit["start"], hit["heading"]) == (best.start, best.heading)
+        assert hit["text"] == text[best.start : best.end]
+        assert hit["n_characters"] == len(text)
+
+    talk(server_of(index), said)
