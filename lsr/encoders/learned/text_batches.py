@@ -1,19 +1,22 @@
 """Texts put together for a network in torch: what its tokenizer makes of them, batch by batch.
 
-Matrix products give a row the same bits whatever rows stand beside it, but padding does not: an
-attention over padded tokens is summed in another order. So batches on a CPU hold texts of one
-number of tokens, and a vector is a function of its text. On a GPU such batches would be too small.
+A vector shall be a function of its text. Padding changes the order in which attention sums, so
+batches on a CPU hold texts of one number of tokens; and on some processors, those of Intel with
+AVX-512 among them, a matrix product sums a row in another order by how many rows stand beside it,
+so there each text is a batch. On a GPU such batches would be too small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SparseEncoder
 
-__all__ = ["Batching", "of_one_length", "padded"]
+__all__ = ["Batching", "of_one_length", "one_by_one", "padded", "rows_stand_alone"]
 
 BATCH_TOKENS = 4_096
 """Tokens in a batch, padding included; a batch has at most `BATCH_TEXTS` texts."""
@@ -54,6 +57,36 @@ def of_one_length(
                 for key, value in rows[0].items()
             }
             yield places[start : start + size], joined
+
+
+def one_by_one(
+    model: SparseEncoder, texts: Sequence[str], side: str, prompt: str | None
+) -> Iterator[Batch]:
+    """Each text by itself, for a CPU whose matrix products depend on the number of rows."""
+    for place, text in enumerate(texts):
+        yield [place], model.preprocess([text], task=side, prompt=prompt)
+
+
+@cache
+def rows_stand_alone(dtype: torch.dtype) -> bool:
+    """Whether matrix products on this CPU give rows the same bits among any number of others.
+
+    Tried once with numbers and sizes as networks have them.
+    """
+    import torch
+
+    source = torch.Generator().manual_seed(0)
+    for width, height in ((384, 384), (384, 1536), (1536, 384)):
+        weight = torch.randn(height, width, generator=source).to(dtype)
+        bias = torch.randn(height, generator=source).to(dtype)
+        for length in (3, 9, 31, 57, 128):
+            rows = torch.randn(16, length, width, generator=source).to(dtype)
+            alone = torch.nn.functional.linear(rows[:1], weight, bias)[0]
+            for texts in (2, 3, 7, 16):
+                among = torch.nn.functional.linear(rows[:texts], weight, bias)[0]
+                if not torch.equal(among, alone):
+                    return False
+    return True
 
 
 def padded(

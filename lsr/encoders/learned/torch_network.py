@@ -26,7 +26,13 @@ from lsr.encoders.learned.model_classes import has_own_code, model_classes
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.packed_model import unpacked
 from lsr.encoders.learned.pruning import rows_of
-from lsr.encoders.learned.text_batches import Batching, of_one_length, padded
+from lsr.encoders.learned.text_batches import (
+    Batching,
+    of_one_length,
+    one_by_one,
+    padded,
+    rows_stand_alone,
+)
 from lsr.errors import InputError, ModelError, UnavailableError
 from lsr.sparse import CSR
 
@@ -56,7 +62,7 @@ class TorchNetwork:
         trust_remote_code: run the code that the model brings along.
 
     Attributes:
-        batches: puts texts together; on a CPU those of one number of tokens.
+        batches: puts texts together; on a CPU those of one number of tokens, or none.
 
     Raises:
         UnavailableError: sentence-transformers is not installed.
@@ -69,8 +75,8 @@ class TorchNetwork:
         self._folder = model
         self.precision = resolved_precision(precision)
         self._model = _load(model, trust_remote_code)
-        self.batches: Batching = padded if self._model.device.type == "cuda" else of_one_length
         self._half = self.precision == "bf16"
+        self.batches = _batching(self._model, self._half)
         self._pooled = {side: _PooledRoute.find(self._model, side, self._half) for side in _ROUTES}
         if self._half:
             _halve(self._model)
@@ -231,6 +237,16 @@ class _PooledRoute:
     def _activated(self, logits: Tensor) -> Tensor:
         logits = logits.relu().log1p()
         return logits.log1p() if self._twice else logits
+
+
+def _batching(model: SparseEncoder, half: bool) -> Batching:
+    """The batches of a machine: as large as they may be, so that a vector is of its text alone."""
+    import torch
+
+    if model.device.type == "cuda":
+        return padded
+    kinds = (torch.float32, torch.bfloat16) if half else (torch.float32,)
+    return of_one_length if all(map(rows_stand_alone, kinds)) else one_by_one
 
 
 def resolved_precision(precision: Precision) -> Literal["fp32", "bf16"]:

@@ -15,11 +15,13 @@ import pytest
 
 from lsr.datasets.docstrings import docstring_documents
 from lsr.encoders.cache.cached_network import CachedNetwork
+from lsr.encoders.learned import torch_network
 from lsr.encoders.learned.encoder import LearnedEncoder, LearnedOptions, open_learned
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.encoders.learned.model_source import Network
 from lsr.encoders.learned.onnx_network import OnnxNetwork
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
+from lsr.encoders.learned.text_batches import of_one_length, one_by_one, rows_stand_alone
 from lsr.encoders.learned.torch_network import TorchNetwork
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
@@ -84,6 +86,17 @@ def test_in_eight_bits() -> None:
 def test_in_torch(precision: Literal["fp32", "bf16"]) -> None:
     network = TorchNetwork(ModelFolder.open("doc-mini"), precision)
     _assert_equal_in_chunks(network, _texts(24), (7, 1))
+
+
+def test_texts_are_batched_only_where_products_allow_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On this machine as it is found to be, and as it would be on another."""
+    torch = pytest.importorskip("torch")
+    kind = rows_stand_alone(torch.float32)
+    network = TorchNetwork(ModelFolder.open("doc-mini"), "fp32")
+    assert network.batches is (of_one_length if kind else one_by_one)
+    for stands, batches in ((True, of_one_length), (False, one_by_one)):
+        monkeypatch.setattr(torch_network, "rows_stand_alone", lambda _, each=stands: each)
+        assert TorchNetwork(ModelFolder.open("doc-mini"), "fp32").batches is batches
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
