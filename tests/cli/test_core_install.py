@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -93,6 +94,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=True,
+        env={**os.environ, "LSR_DATA": str(folder)},
     )
     left = [list(NEEDS)[int(path.name[4:])] for path in folder.glob("out-*")]
     assert [each for each in left if not each.startswith("encode ")] == []  # its plan stays
@@ -114,7 +116,8 @@ def test_every_module_is_of_the_core_or_of_an_extra() -> None:
     """One that stands in neither place would end in a traceback where it is missing."""
     core = {re.split(r"[^\w-]", each)[0].lower() for each in PROJECT["dependencies"]}
     core = {name.replace("-", "_") for name in core} | {"markdown_it", "stemmer", "yaml"}
-    core |= {"anyio", "huggingface_hub", "llvmlite", "starlette"}  # what those bring along
+    # what those bring along
+    core |= {"anyio", "huggingface_hub", "llvmlite", "pydantic_core", "starlette"}
     assert EXTRAS.keys() <= PROJECT["optional-dependencies"].keys()
     known = core | {name for names in EXTRAS.values() for name in names} | {"lsr"}
     known |= sys.stdlib_module_names | {"_typeshed", "triton"}  # of type checkers, and of torch
