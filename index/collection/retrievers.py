@@ -83,7 +83,7 @@ class SparseRetriever:
         n_terms = self._segment.n_terms
         best, first = self._best(query, rows)
         if best is first:
-            return self._store.sparse_vectors(rows.tolist(), n_terms)
+            return self._store.sparse_vectors(first.tolist(), n_terms)
         found = self._store.sparse_vectors([*best.tolist(), *first.tolist()], n_terms)
         whole_from, n = self._segment.whole_from, len(rows)
         parts = zip(map(found.row, range(n)), map(found.row, range(n, 2 * n)), strict=True)

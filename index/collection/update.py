@@ -103,7 +103,8 @@ def add_documents(
         documents: read once; at least one, each doc_id once.
         versions: of the documents, in their order: the numbers of their operations in the log;
             default: 0.
-        vectors: the documents' sparse vectors, in their order, where they were made elsewhere.
+        vectors: the documents' sparse vectors, in their order, where they were made elsewhere;
+            these documents are not split.
         sparse: the collection's sparse encoder with terms added, where `vectors` need them.
         dense: the collection's dense model, where it is loaded already.
         source: what the documents are, for people.
@@ -119,7 +120,11 @@ def add_documents(
     """
     with (
         transaction(collection, progress) as change,
-        SegmentWriter(change.staging, progress, _split(change, collection, dense)) as draft,
+        SegmentWriter(
+            change.staging,
+            progress,
+            _split(change, collection, dense) if vectors is None else None,
+        ) as draft,
     ):
         known = _known(change)
         if vectors is None and versions is None:

@@ -270,3 +270,31 @@ def test_an_evaluation_splits_where_it_is_asked_to(tmp_path: Path, model: Path) 
     refused = CliRunner().invoke(app, ["eval", str(tmp_path / "set"), "--passages", "many"])
     assert refused.exit_code == 2
     assert "--passages is 'many'; give a number of tokens" in refused.output
+
+
+def test_vectors_of_short_documents_behind_long_ones_are_their_own(
+    tmp_path: Path, encoder: Encoder
+) -> None:
+    """Feedback takes them by passage, also where none of those asked for is split."""
+    short = [Document("cats", "A cat by the lake."), Document("kings", "King and queen.")]
+    build_collection([DOCUMENTS[1], *short], tmp_path / "i", sparse=encoder, passages=SETTINGS)
+    collection = CollectionReader.open(tmp_path / "i")
+    query = collection.sparse.encode(["king lake"]).row(0)
+    rows = np.array([2, 1], np.int32)
+    vectors = collection.sparse.vectors(rows, query)
+    for place, row in enumerate(rows.tolist()):
+        weights = collection.sparse.document_weights(vectors.row(place), rows[place : place + 1])
+        assert np.array_equal(weights[0], vectors.row(place).weights), row
+        alone = collection.sparse.vectors(np.array([row, 0], np.int32), query).row(0)
+        assert alone.terms.tolist() == vectors.row(place).terms.tolist()
+
+
+def test_documents_with_vectors_of_their_own_stay_whole(tmp_path: Path, encoder: Encoder) -> None:
+    build_collection(DOCUMENTS[:3], tmp_path / "i", sparse=encoder, passages=SETTINGS)
+    before = CollectionReader.open(tmp_path / "i")
+    given = CSR.from_rows([{5: 1.0, 7: 2.0}], before.encoder.n_terms)
+    add_documents(tmp_path / "i", [Document("given", long(40))], vectors=given)
+    after = CollectionReader.open(tmp_path / "i")
+    assert after.segment.n_passages == before.segment.n_passages + 1
+    (row,) = after.store.rows(["given"]).values()
+    assert after.store.passages([row]) == [()]
