@@ -12,6 +12,7 @@ from lsr.errors import LateError, LsrError, NotFoundError, QueryError
 from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.index.live.live_collection import LiveCollection
+from lsr.index.live.view import warm_up_views
 from lsr.retrieval.answer import Answer
 from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
@@ -75,10 +76,12 @@ class SearchEngine:
         )
 
     def warm_up(self) -> None:
-        """As `Catalog.warm_up`; and compile what passages are found by."""
+        """As `Catalog.warm_up`; and compile what passages, and new collections, are searched by."""
         terms = QueryTerms("heron", WordMemory(None))
         for end in ("", "\u00e9"):  # what is no ASCII is of another type
             terms.passage("A heron stands in the river. " * 20 + end)
+        if self.catalog.root is not None:
+            warm_up_views()
         self.catalog.warm_up()
 
     def document(self, name: str, doc_id: str, within: Filter | None = None) -> Document:

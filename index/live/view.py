@@ -6,13 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from lsr.index.collection.multi_searcher import merged
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.segment_reader import SegmentReader
 from lsr.index.collection.snapshot import Snapshot
 from lsr.index.live.buffer import Buffer
+from lsr.index.search.exact_searcher import ExactSearcher
+from lsr.index.storage.segment import Segment
 from lsr.index.storage.tie_order import tie_order_of
+from lsr.sparse import CSR
 
-__all__ = ["ViewBuilder"]
+__all__ = ["ViewBuilder", "warm_up_views"]
 
 
 class ViewBuilder:
@@ -52,3 +56,18 @@ class ViewBuilder:
             published.tuned_plan,
             published.loaded_dense,
         )
+
+
+def warm_up_views() -> None:
+    """Compile, or load from Numba's cache, what the first searches of a view with a buffer need.
+
+    A collection that does not exist yet has no searcher of its own to warm up.
+    """
+    segments = [Segment.build([doc_id], CSR.from_rows([{0: 1.0}])) for doc_id in ("a", "b")]
+    query = CSR.from_rows([{0: 1.0}])
+    found = []
+    for segment in segments:
+        searcher = ExactSearcher(segment)
+        searcher.warm_up()
+        found.append(searcher.search_batch(query, 1))
+    merged(found, np.array([0, 1]), tie_order_of(segments), 1)

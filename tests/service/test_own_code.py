@@ -45,7 +45,7 @@ def test_a_dense_model_is_served_where_it_is_trusted(
     with serving(dense_root) as rest:
         assert len(rest.ask("POST", path, json=body)["hits"]) == 2
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another-user"))
-    with serving(dense_root) as rest:
+    with serving(dense_root, is_ready=False) as rest:
         told = rest.refused("POST", path, 503, "unavailable", json=body)
         assert "runs code of its own, which you have not trusted on this machine" in told
         assert rest.ask("POST", path, json=body | {"mode": "sparse"})["hits"]

@@ -54,6 +54,15 @@ class Rest:
         answer = self.ask("POST", f"collections/{name}/search", json={"text": text})
         return [hit["doc_id"] for hit in answer["hits"]]
 
+    def wait_until_ready(self) -> None:
+        """Until kernels are compiled: before that a search takes seconds on a new machine."""
+        for _ in range(2_400):
+            told = self.client.get("/readyz")
+            if told.status_code == 200:
+                return
+            threading.Event().wait(0.05)
+        raise AssertionError(told.text)
+
     def done(self, task: Mapping[str, Any], status: str = "done") -> Any:
         """A task when it has ended."""
         for _ in range(1_200):
@@ -66,9 +75,18 @@ class Rest:
 
 
 @contextmanager
-def serving(root: Path | None, paths: Mapping[str, Path] | None = None) -> Iterator[Rest]:
-    """A service that has started, and stops at the end."""
+def serving(
+    root: Path | None, paths: Mapping[str, Path] | None = None, *, is_ready: bool = True
+) -> Iterator[Rest]:
+    """A service that has started and warmed up, and stops at the end.
+
+    Args:
+        is_ready: whether it can warm up.
+    """
     settings = Settings(drain_seconds=0)
     engine = SearchEngine(Catalog.open(paths or {}, root), settings.limits)
     with TestClient(create_app(engine, settings), base_url="http://127.0.0.1") as client:
-        yield Rest(client, root or Path("/nowhere"))
+        rest = Rest(client, root or Path("/nowhere"))
+        if is_ready:
+            rest.wait_until_ready()
+        yield rest
