@@ -39,6 +39,7 @@ def build_collection(
     vector_cache: Path | None = None,
     versions: Iterable[int] | None = None,
     allow_empty: bool = False,
+    learn: bool = True,
     progress: Progress = no_progress,
 ) -> Manifest:
     """Build a collection and publish it at `target`, replacing one that is there.
@@ -63,6 +64,8 @@ def build_collection(
         vector_cache: a folder where such vectors stay after the build, for later builds.
         versions: of the documents, in their order, as in `add_documents`; default: 0.
         allow_empty: whether a collection without documents is made, to be added to later.
+        learn: whether `sparse` adds the documents to its statistics; else it has those of a corpus
+            of which they are a part (`lsr.encoders.corpus.statistics`).
 
     Raises:
         InputError: no documents, an id that is empty or repeated, vectors that do not fit, no model
@@ -83,7 +86,7 @@ def build_collection(
         kept = resumable(sparse, target, vector_cache) if vectors is None else nullcontext()
         with Staging(target) as staging, SegmentWriter(staging, progress, split) as draft, kept:
             draft.read(documents, source, versions, allow_empty=allow_empty)
-            draft.encode_sparse(sparse, vectors)
+            draft.encode_sparse(sparse, vectors, learn=learn)
             encoder = save_encoder(sparse, staging.folder, staging.generation)
             if dense is not None:
                 if vector_cache is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -92,11 +92,15 @@ def _encoding_folder(target: Path) -> Path:
     return target.absolute().parent / f".{target.name}.encoding"
 
 
-def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> CSR:
+def encode_sparse(
+    store: StoreWriter, encoder: Encoder, progress: Progress, *, learn: bool = True
+) -> CSR:
     """Encode and store the sparse vectors of all passages that are in the store so far.
 
-    An encoder that reads no passages gives vectors of whole documents. An encoder with corpus
-    statistics adds the documents to them first.
+    An encoder that reads no passages gives vectors of whole documents.
+
+    Args:
+        learn: whether an encoder with corpus statistics adds the documents to them first.
 
     Raises:
         ModelError: the encoder gave vectors that cannot be indexed.
@@ -104,9 +108,10 @@ def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> C
     total = store.n_documents
     if store.has_passages and isinstance(encoder, PassageEncoder):
         texts = _reported(store.passaged_texts(), "encode", total, progress)
-        vectors = encoder.encode_passages(texts)
+        vectors = encoder.encode_passages(texts, learn=learn)
     else:
-        vectors = encoder.encode_corpus(_reported(store.texts(), "encode", total, progress))
+        parts = _reported(store.texts(), "encode", total, progress)
+        vectors = encoder.encode_corpus(parts) if learn else _known(encoder, parts)
         if store.has_passages:
             vectors = at_first_passages(vectors, store.passage_counts)
     try:
@@ -118,6 +123,12 @@ def encode_sparse(store: StoreWriter, encoder: Encoder, progress: Progress) -> C
         ) from error
     store.add_sparse(vectors)
     return vectors
+
+
+def _known(encoder: Encoder, batches: Iterable[Sequence[str]]) -> CSR:
+    """Vectors of texts by what the encoder knows of the corpus already."""
+    parts = [encoder.encode_documents(batch) for batch in batches]
+    return CSR.concatenate(parts)._replace(n_terms=encoder.n_terms)
 
 
 def encoded_texts(encoder: Encoder, texts: Sequence[PassagedText]) -> CSR:

@@ -130,10 +130,16 @@ class SegmentWriter:
         for done in self._store.copy(reader.store, rows, sparse=with_sparse, dense=with_dense):
             self._progress("merge", before + done, total)
 
-    def encode_sparse(self, encoder: Encoder, vectors: CSR | None = None) -> None:
-        """Give all documents so far their sparse vectors; `vectors` are used in place of others."""
+    def encode_sparse(
+        self, encoder: Encoder, vectors: CSR | None = None, *, learn: bool = True
+    ) -> None:
+        """Give all documents so far their sparse vectors; `vectors` are used in place of others.
+
+        Args:
+            learn: as `encode_sparse`.
+        """
         if vectors is None:
-            self._sparse = encode_sparse(self._store, encoder, self._progress)
+            self._sparse = encode_sparse(self._store, encoder, self._progress, learn=learn)
         else:
             self._sparse = take_sparse(self._store, encoder, vectors)
 

@@ -6,12 +6,18 @@ from typing import Annotated
 
 import typer
 
+from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
+
 __all__ = [
+    "Bm25B",
+    "Bm25K1",
     "Idf",
+    "Language",
     "LexicalWeight",
     "MaxActive",
     "Precision",
     "PruneRatio",
+    "SparseModel",
     "SparseQuery",
     "TrustRemoteCode",
 ]
@@ -67,4 +73,22 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code",
         help="Learned or dense model: run the Python code that it brings along; read it first.",
     ),
+]
+SparseModel = Annotated[
+    str | None,
+    typer.Option(
+        help="The sparse encoder: bm25, or a learned model: one of lsr models, a folder that a "
+        "SparseEncoder was saved in or lsr export wrote, or a hub id; default: "
+        f"{DEFAULT_MODEL}. With --vectors it encodes queries only.",
+        show_default=False,
+    ),
+]
+Bm25K1 = Annotated[
+    float | None, typer.Option(help="BM25: k1, the saturation of repeated words; default: 0.9.")
+]
+Bm25B = Annotated[
+    float | None, typer.Option(help="BM25: b, the normalisation by length; default: 0.4.")
+]
+Language = Annotated[
+    str | None, typer.Option(help="BM25: the Snowball stemmer, or none; default: english.")
 ]

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.analysis import LATEST, Analyzer
+from lsr.encoders.corpus.statistics import Statistics, merged
 from lsr.errors import IndexCorruptError, InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
@@ -122,6 +123,30 @@ class Bm25Encoder:
         self._n_documents += matrix.n_rows
         self._n_words += int(lengths.sum())
         return matrix, lengths
+
+    def count(self, batches: Iterable[Sequence[str]]) -> Statistics:
+        """See `CountingEncoder`."""
+        alone = self.fresh()
+        for batch in batches:
+            alone.learn(batch)
+        return alone.statistics
+
+    @property
+    def statistics(self) -> Statistics:
+        """Its counts of the corpus so far."""
+        frequency = dict(zip(self._terms, self._document_frequency.tolist(), strict=True))
+        counter = self.fresh().identity.sha256
+        return Statistics(counter, self._n_documents, self._n_words, frequency)
+
+    def learned_from(self, parts: Sequence[Statistics]) -> Bm25Encoder:
+        """See `CountingEncoder`."""
+        encoder = self.fresh()
+        whole = merged(encoder.identity.sha256, parts)
+        encoder._terms = list(whole.words)
+        encoder._vocabulary = {stem: term for term, stem in enumerate(encoder._terms)}
+        encoder._document_frequency = np.fromiter(whole.words.values(), np.int64, len(whole.words))
+        encoder._n_documents, encoder._n_words = whole.n_documents, whole.n_words
+        return encoder
 
     def encode_documents(self, texts: Sequence[str]) -> CSR:
         """Impacts under the present statistics; words outside the vocabulary are left out.

@@ -135,10 +135,15 @@ class PassageEncoder(Encoder, Protocol):
         """Terms from here on are of the whole text; those below, of a passage."""
         ...
 
-    def encode_passages(self, batches: Iterable[Sequence[PassagedText]]) -> CSR:
+    def encode_passages(
+        self, batches: Iterable[Sequence[PassagedText]], *, learn: bool = True
+    ) -> CSR:
         """As `encode_corpus`, with a row for each passage.
 
         A document's first row has, beside its own terms, those of the whole text.
+
+        Args:
+            learn: whether the texts are added to the statistics; else as `encode_documents`.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lsr.encoders.learned.idf import document_frequencies, idf_table
+from lsr.encoders.corpus.idf import document_frequencies, idf_table
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.lexical import words_encoder
 from lsr.errors import InputError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from lsr.encoders.encode_shards import EncodedShards, ShardPlan, encode_shards
+from lsr.encoders.corpus.encode_shards import EncodedShards, ShardPlan, encode_shards
 from lsr.encoders.learned.encoder import AnyLearned
 from lsr.errors import InputError, StorageError
 from lsr.progress import Progress, no_progress

@@ -1,6 +1,6 @@
 """Query tables from a corpus: computed, read, written, and put into a model's folder.
 
-The formulas are in `lsr.encoders.learned.idf`. Which corpus a table is of matters: on a specialised
+The formulas are in `lsr.encoders.corpus.idf`. Which corpus a table is of matters: on a specialised
 collection its own frequencies are worth points of nDCG@10 over those of web text.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from lsr.encoders.learned.idf import SHRINKAGE, document_frequencies, idf_table, shrunk_idf
+from lsr.encoders.corpus.idf import SHRINKAGE, document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.model_folder import ModelFolder
 from lsr.errors import DataError, InputError, StorageError
 from lsr.files import write_atomically

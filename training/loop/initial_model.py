@@ -14,7 +14,7 @@ from sentence_transformers.base.modules import Transformer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from lsr.datasets.open import open_corpus
-from lsr.encoders.learned.idf import shrunk_idf
+from lsr.encoders.corpus.idf import shrunk_idf
 from lsr.errors import InputError
 from lsr.progress import Progress
 from lsr.training.config.train import Table, TrainConfig, WarmStart

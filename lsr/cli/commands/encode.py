@@ -67,7 +67,7 @@ def encode(
 
     Example: lsr encode corpus.jsonl doc-mini vectors/
     """
-    from lsr.encoders.encode_shards import ShardPlan, encode_shards, write_one_file
+    from lsr.encoders.corpus.encode_shards import ShardPlan, encode_shards, write_one_file
 
     encoder = open_learned(
         model,

@@ -11,7 +11,7 @@ from lsr.cli.console import print_json, shown_progress
 from lsr.cli.index_options import AsJson
 from lsr.datasets.open import open_corpus
 from lsr.datasets.records import Columns
-from lsr.encoders.learned.idf import SHRINKAGE
+from lsr.encoders.corpus.idf import SHRINKAGE
 from lsr.errors import InputError
 
 __all__ = ["idf"]

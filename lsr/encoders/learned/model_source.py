@@ -56,7 +56,7 @@ class LearnedOptions:
         lexical_weight: of the score by BM25 that own words add
             (`lsr.encoders.learned.lexical_terms`); None for what the model says, 0 for none.
         idf: "model" for the table that the model came with; "corpus" for that of the collection,
-            drawn towards the model's (`lsr.encoders.learned.idf.shrunk_idf`); None for what the
+            drawn towards the model's (`lsr.encoders.corpus.idf.shrunk_idf`); None for what the
             model says.
         query_model: the model of queries, where it is another one of the same vocabulary.
         trust_remote_code: run the code that a model brings along.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.encoders.cache.cached_network import CachedNetwork
-from lsr.encoders.learned.idf import CorpusFrequencies, shrunk_idf
+from lsr.encoders.corpus.idf import CorpusFrequencies, shrunk_idf
 from lsr.encoders.learned.model_source import Network
 from lsr.encoders.learned.pruning import ActiveTerms
 from lsr.encoders.learned.query_table import QueryTable
@@ -31,7 +31,7 @@ class TableQueries:
         model_weights: float32, shape (n_terms,), the model's table.
         prompt: put before every query.
         min_idf: tokens that weigh less by the table are left out.
-        corpus: the collection's frequencies so far (`lsr.encoders.learned.idf.shrunk_idf`);
+        corpus: the collection's frequencies so far (`lsr.encoders.corpus.idf.shrunk_idf`);
             None for the model's table alone.
 
     Raises:
@@ -70,6 +70,24 @@ class TableQueries:
         if self._corpus is not None:
             self._corpus = self._corpus.plus(*self.pieces.encode(texts, whole=True))
             self._table = self._made()
+
+    def with_frequencies(self, tokens: NDArray[np.int64], n_documents: int) -> TableQueries:
+        """The same by the frequencies of another collection, where it is counted at all.
+
+        Args:
+            tokens: shape (n_terms,); of length 0 for a collection without documents.
+        """
+        corpus = None
+        if self._corpus is not None:
+            corpus = CorpusFrequencies.none(self.n_terms)
+            corpus = CorpusFrequencies(tokens, n_documents) if len(tokens) else corpus
+        return TableQueries(
+            self.pieces,
+            self.model_weights,
+            prompt=self.prompt,
+            min_idf=self._min_idf,
+            corpus=corpus,
+        )
 
     def encode(self, texts: Sequence[str]) -> CSR:
         """Query vectors, one row per text. Raises as `QueryTable.encode`."""
@@ -124,6 +142,10 @@ class NetworkQueries:
 
     def count(self, texts: Sequence[str]) -> None:
         """Nothing to count: there is no table."""
+
+    def with_frequencies(self, tokens: NDArray[np.int64], n_documents: int) -> NetworkQueries:  # noqa: ARG002
+        """The same: there is no table."""
+        return self
 
     def encode(self, texts: Sequence[str]) -> CSR:
         """Query vectors, one row per text. Raises as `Network.encode`."""

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from lsr.datasets.vectors.npz import to_scipy
+from lsr.encoders.corpus.idf import document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.encoder import AnyLearned, LearnedOptions, load_learned, open_learned
-from lsr.encoders.learned.idf import document_frequencies, idf_table, shrunk_idf
 from lsr.encoders.learned.model_folder import ModelFolder, read_tensor
 from lsr.encoders.learned.pruning import ActiveTerms, rows_of
 from lsr.encoders.learned.query_table import QueryTable

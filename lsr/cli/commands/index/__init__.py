@@ -7,6 +7,7 @@ import typer
 from lsr.cli.commands.index.add import add
 from lsr.cli.commands.index.build import build
 from lsr.cli.commands.index.calibrate import calibrate
+from lsr.cli.commands.index.count import count
 from lsr.cli.commands.index.delete import delete
 from lsr.cli.commands.index.export import export
 from lsr.cli.commands.index.info import info
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Build, change, describe and check an index.",
 )
-for command in (build, add, sync, delete, info, verify, merge, calibrate, export, publish):
+COMMANDS = (build, add, sync, delete, info, verify, merge, calibrate, export, publish, count)
+for command in COMMANDS:
     app.command(command.__name__, cls=HelpedCommand)(command)
 app.add_typer(snapshot_app, name="snapshot")

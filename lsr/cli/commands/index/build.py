@@ -34,11 +34,15 @@ from lsr.cli.dense_options import (
     dense_options,
 )
 from lsr.cli.encoder_options import (
+    Bm25B,
+    Bm25K1,
     Idf,
+    Language,
     LexicalWeight,
     MaxActive,
     Precision,
     PruneRatio,
+    SparseModel,
     SparseQuery,
     TrustRemoteCode,
 )
@@ -51,8 +55,11 @@ from lsr.cli.index_options import (
     chosen_corpus,
 )
 from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_format, given_vectors
+from lsr.datasets.open import Corpus
 from lsr.documents import chosen_passages
+from lsr.encoders.corpus.statistics import CountingEncoder, Statistics, check_counter
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
+from lsr.encoders.protocols import Encoder
 from lsr.encoders.registry import (
     coded_models,
     learned_options,
@@ -60,6 +67,7 @@ from lsr.encoders.registry import (
     open_sparse,
 )
 from lsr.errors import InputError
+from lsr.index.storage.manifest import Manifest
 from lsr.types import Document
 
 __all__ = ["build"]
@@ -88,15 +96,7 @@ def build(
     neighbours: Neighbours = None,
     threads: Threads = None,
     max_memory: MaxMemory = None,
-    sparse: Annotated[
-        str | None,
-        typer.Option(
-            help="The sparse encoder: bm25, or a learned model: one of lsr models, a folder that a "
-            "SparseEncoder was saved in or lsr export wrote, or a hub id; default: "
-            f"{DEFAULT_MODEL}. With --vectors it encodes queries only.",
-            show_default=False,
-        ),
-    ] = None,
+    sparse: SparseModel = None,
     precision: Precision = "auto",
     max_active: MaxActive = None,
     prune_ratio: PruneRatio = 0.0,
@@ -117,14 +117,16 @@ def build(
     encoding: Encoding = None,
     skip_bad: SkipBad = 0,
     delimiter: Delimiter = None,
-    k1: Annotated[
-        float | None, typer.Option(help="BM25: k1, the saturation of repeated words; default: 0.9.")
-    ] = None,
-    b: Annotated[
-        float | None, typer.Option(help="BM25: b, the normalisation by length; default: 0.4.")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="BM25: the Snowball stemmer, or none; default: english.")
+    k1: Bm25K1 = None,
+    b: Bm25B = None,
+    language: Language = None,
+    statistics: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weigh words by what lsr index count found in all parts of a corpus, of which "
+            "SOURCE is one; given once for each part, in one order.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -165,6 +167,7 @@ def build(
     if vectors is not None and sparse is None:
         sparse = "bm25"
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
+    encoder = _knowing(encoder, statistics, vectors)
     given = None
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
@@ -183,19 +186,39 @@ def build(
             blocks=how,
             passages=split,
             limits=build_limits(threads, max_memory),
+            learn=not statistics,
             source=source if corpus else str(vectors),
             progress=progress,
         )
+    _print_built(target, manifest, corpus, as_json)
+
+
+def _print_built(target: Path, manifest: Manifest, corpus: Corpus | None, as_json: bool) -> None:
     if as_json:
         read = reading_fields(corpus)
         print_json({"index": str(target), **described_index(manifest), **read})
-    else:
-        typer.echo(
-            f"{target}: {manifest.n_documents:,} documents, {manifest.n_terms:,} terms, "
-            f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
-            f'try: lsr search {target} "your words"'
-        )
-        print_reading(corpus)
+        return
+    typer.echo(
+        f"{target}: {manifest.n_documents:,} documents, {manifest.n_terms:,} terms, "
+        f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
+        f'try: lsr search {target} "your words"'
+    )
+    print_reading(corpus)
+
+
+def _knowing(encoder: Encoder, files: list[Path] | None, vectors: Path | None) -> Encoder:
+    """An encoder that knows the corpus whose parts were counted. Raises InputError."""
+    if not files:
+        return encoder
+    if vectors is not None:
+        raise InputError("--vectors are encoded already; leave --statistics out")
+    if not isinstance(encoder, CountingEncoder):
+        raise InputError(f"{encoder.identity.name} has no statistics; leave --statistics out")
+    parts = [Statistics.load(file) for file in files]
+    counter = encoder.learned_from(()).identity.sha256
+    for file, part in zip(files, parts, strict=True):
+        check_counter(counter, part, str(file))
+    return encoder.learned_from(parts)
 
 
 def _trusted(learned: list[str], dense: str, is_given: bool) -> tuple[bool, bool]:

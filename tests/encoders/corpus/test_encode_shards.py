@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from lsr.datasets.vectors.open import VectorFile
-from lsr.encoders.encode_shards import ShardPlan, encode_shards, whole_impacts, write_one_file
+from lsr.encoders.corpus.encode_shards import (
+    ShardPlan,
+    encode_shards,
+    whole_impacts,
+    write_one_file,
+)
 from lsr.errors import DataError, InputError
 from lsr.sparse import CSR
 from lsr.types import Document
