@@ -19,6 +19,7 @@
     ├── AccessError           a key is missing, unknown, or does not allow it (HTTP 401, 403)
     ├── ServiceError          a service cannot be reached, or answers other than expected
     ├── UnavailableError      an optional part is not installed; names the install line
+    │   └── ShardsMissingError    parts of a collection do not answer (HTTP 503)
     ├── RetrieverError        one side of a search failed, for a reason that may pass (HTTP 503)
     └── ModelError            a model gave numbers that are not finite (HTTP 500)
 
@@ -51,6 +52,7 @@ __all__ = [
     "QueryError",
     "RetrieverError",
     "ServiceError",
+    "ShardsMissingError",
     "StorageError",
     "TaskCancelledError",
     "UnavailableError",
@@ -181,6 +183,12 @@ class UnavailableError(LsrError):
     """An optional part is not installed. The message holds the install line."""
 
     code = "unavailable"
+
+
+class ShardsMissingError(UnavailableError):
+    """Parts of a collection do not answer, and the plan allows no partial answer."""
+
+    code = "shards_missing"
 
 
 class RetrieverError(LsrError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.datasets.vectors.open import write_vectors
+from lsr.encoders.corpus.word_mask import word_mask
 from lsr.encoders.dense import open_dense_encoder
 from lsr.encoders.dense_recipe import DenseOptions, similarity_of
 from lsr.encoders.protocols import DenseEncoder, Encoder
@@ -35,9 +35,6 @@ __all__ = [
     "SparseRetriever",
     "open_model",
 ]
-
-_SPECIAL = re.compile(r"\[[A-Za-z0-9_]+\]|</?[a-z]+>|<\|.*\|>")
-"""Pattern of tokens that are not words, as models write them."""
 
 
 class SparseRetriever:
@@ -110,10 +107,8 @@ class SparseRetriever:
 
     @cached_property
     def _is_word(self) -> NDArray[np.bool_]:
-        """Mask of terms but special tokens, shape (n_terms,). Found with the first feedback."""
-        terms = (self._encoder.term(term) for term in range(self._encoder.n_terms))
-        words = (term[:1] not in "[<" or not _SPECIAL.fullmatch(term) for term in terms)
-        return np.fromiter(words, bool, self._encoder.n_terms)
+        """Mask of terms but special tokens. Found with the first feedback."""
+        return word_mask(self._encoder)
 
     def document_weights(self, query: SparseVector, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Weights of the query's terms in documents, in the passage that answers it best."""

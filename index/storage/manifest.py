@@ -158,6 +158,11 @@ class Manifest:
             content, is_intact = read_signed(path.read_text("utf-8"))
             version = content["format_version"]
         except FileNotFoundError as error:
+            if (collection / "shards.json").exists():
+                raise IndexMissingError(
+                    f"{collection} is a sharded index, which this does not take; lsr search and "
+                    "lsr index info do"
+                ) from error
             what = "is not an index" if collection.exists() else "does not exist"
             if building_folder(collection.absolute()).exists():
                 raise IndexMissingError(

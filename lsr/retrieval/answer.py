@@ -25,6 +25,7 @@ __all__ = [
     "FoundPassage",
     "Hit",
     "PrfReport",
+    "ShardCounts",
 ]
 
 
@@ -158,6 +159,14 @@ class PrfReport:
 
 
 @dataclass(frozen=True)
+class ShardCounts:
+    """Shards there are, and those that answered."""
+
+    total: int
+    ok: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """Hits of one search, best first, and how they were found.
 
@@ -171,6 +180,7 @@ class Answer:
             from what was; `total` ends where paging does.
         facets: in the order in which they were asked for.
         first: place of the first hit in the whole ranking, from 0.
+        shards: of a sharded collection; None of others.
     """
 
     text: str
@@ -185,3 +195,4 @@ class Answer:
     n_matches: int | None = None
     facets: tuple[FacetCounts, ...] = ()
     first: int = 0
+    shards: ShardCounts | None = None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import ModelError
 from lsr.retrieval.fusion import Fused, Fusion, SideScores, fuse, fused_order
-from lsr.retrieval.retriever import DenseSide, Ranking, SparseSide
+from lsr.retrieval.retriever import DenseSide, Ranking, SparseSide, TieOrder
 from lsr.sparse import CSR, SparseVector
 
 __all__ = ["FusedList", "SideList", "first_of_each", "fused_list", "side_list"]
@@ -80,14 +80,14 @@ def fused_list(
     sides: tuple[SparseSide, DenseSide | None],
     fusion: Fusion,
     weight_sparse: float,
-    tie_order: NDArray[np.int32],
+    tie_order: TieOrder,
 ) -> FusedList:
     """Fuse two lists. A side without weight adds no candidates.
 
     Args:
         sparse, dense: None where a side was not searched, or failed.
         sides: they give the scores that lists lack, when `fusion.missing` is exact.
-        tie_order: int32, shape (n_documents,).
+        tie_order: of all documents.
     """
     if sparse is not None and dense is None and weight_sparse == 1 and fusion.norm == "none":
         floors = (sides[0].floor, sides[1].floor if sides[1] else None)
@@ -104,11 +104,11 @@ def fused_list(
         scores.append(listed)
     fused = fuse(scores[0], scores[1], fusion, weight_sparse)
     dense_raw = scores[1].raw if weight_sparse < 1 else np.zeros_like(scores[1].raw)
-    order = fused_order(fused.score, dense_raw, tie_order[rows])
+    order = fused_order(fused.score, dense_raw, rows, tie_order)
     return FusedList(rows, scores[0], scores[1], fused, order)
 
 
-def _is_ordered(found: SideList[SparseVector], tie_order: NDArray[np.int32]) -> bool:
+def _is_ordered(found: SideList[SparseVector], tie_order: TieOrder) -> bool:
     """Whether a list is in the order of its fusion: by score, and equal ones by `tie_order`."""
     scores = found.scores
     falls = scores[1:] < scores[:-1]

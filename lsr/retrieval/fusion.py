@@ -15,6 +15,7 @@ The weight is always the sparse side's. It cannot be carried from one norm to an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.options import check_options, option
+from lsr.retrieval.retriever import TieOrder
 
 __all__ = ["DEFAULT_WEIGHTS", "Fused", "Fusion", "SideScores", "fuse", "fused_order", "normalise"]
 
@@ -142,7 +144,8 @@ def normalise(
         return (scores - worst) / (best - worst)
     if best == worst:
         return np.zeros_like(scores)
-    mean, deviation = float(inside.mean()), float(inside.std())
+    mean = math.fsum(inside) / len(inside)  # exact sums, which do not depend on the order
+    deviation = math.sqrt(math.fsum((inside - mean) ** 2) / len(inside))
     return (scores - mean) / deviation
 
 
@@ -175,11 +178,14 @@ def fuse(sparse: SideScores, dense: SideScores, fusion: Fusion, weight_sparse: f
 
 
 def fused_order(
-    score: NDArray[np.float64], dense_raw: NDArray[np.float32], tie: NDArray[np.int32]
+    score: NDArray[np.float64],
+    dense_raw: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    tie_order: TieOrder,
 ) -> NDArray[np.intp]:
-    """Candidates best first: by score, then by dense raw score, then by `tie` ascending."""
+    """Candidates best first: by score, then by dense raw score, then by the order of their rows."""
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     if (ranked[1:] == ranked[:-1]).any():
-        return np.lexsort((tie, -dense_raw, -score))
+        return np.lexsort((tie_order[rows], -dense_raw, -score))
     return order

@@ -27,7 +27,7 @@ from lsr.errors import (
 from lsr.retrieval.candidates import FusedList, SideList, first_of_each, fused_list, side_list
 from lsr.retrieval.feedback import Expanded, Feedback
 from lsr.retrieval.plan import MODES, Mode, SearchPlan, resolved
-from lsr.retrieval.retriever import DenseSide, SparseSide
+from lsr.retrieval.retriever import DenseSide, SparseSide, TieOrder
 from lsr.sparse import CSR, SparseVector
 from lsr.stopwatch import Deadline, Stopwatch
 
@@ -113,7 +113,7 @@ class HybridSearcher:
 
     Args:
         sparse, dense: the sides; `dense` None when the collection has no dense vectors.
-        tie_order: int32, shape (n_documents,): among equal scores the smaller comes first.
+        tie_order: of all documents.
         dense_feedback, sparse_feedback: stand in place of the plan's `prf.dense`, `prf.sparse`.
     """
 
@@ -121,7 +121,7 @@ class HybridSearcher:
         self,
         sparse: SparseSide,
         dense: DenseSide | None,
-        tie_order: NDArray[np.int32],
+        tie_order: TieOrder,
         *,
         dense_feedback: Feedback[NDArray[np.float32]] | None = None,
         sparse_feedback: Feedback[CSR] | None = None,

@@ -18,10 +18,20 @@ from numpy.typing import NDArray
 from lsr.sparse import CSR, SparseVector
 from lsr.types import Query, Run
 
-__all__ = ["DenseSide", "Ranking", "Retriever", "SparseSide"]
+__all__ = ["DenseSide", "Ranking", "Retriever", "SparseSide", "TieOrder"]
 
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
+
+
+class TieOrder(Protocol):
+    """The order of documents by doc_id: int32 by row, as an array of all of them or as computed."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Rows, /) -> NDArray[np.int32]:
+        """Places of rows: among equal scores the smaller comes first."""
+        ...
 
 
 class Ranking(NamedTuple):
@@ -60,10 +70,13 @@ class Retriever(Protocol):
         ...
 
 
-class SparseSide(Retriever, Protocol):
+class SparseSide(Protocol):
     """Sparse retrieval in steps. `floor` is the smallest score there can be."""
 
     floor: float | None
+
+    @property
+    def name(self) -> str: ...
 
     def encode(self, texts: Sequence[str]) -> CSR:
         """Query vectors, one row for each text."""
@@ -106,7 +119,7 @@ class SparseSide(Retriever, Protocol):
         ...
 
 
-class DenseSide(Retriever, Protocol):
+class DenseSide(Protocol):
     """Dense retrieval in steps.
 
     `floor` is the smallest score there can be: -1 for cosines; None for inner products of vectors
@@ -114,6 +127,9 @@ class DenseSide(Retriever, Protocol):
     """
 
     floor: float | None
+
+    @property
+    def name(self) -> str: ...
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, shape (n_texts, dimension)."""

@@ -150,7 +150,7 @@ def test_rrf_by_hand() -> None:
     by_hand = [0.0322664585, 0.0325224749, 0.0158730159, 0.0161290323]
     assert fused.score.tolist() == pytest.approx(by_hand, abs=1e-10)
     tie = np.arange(4, dtype=np.int32)
-    assert fused_order(fused.score, dense.raw, tie).tolist() == [1, 0, 3, 2]
+    assert fused_order(fused.score, dense.raw, tie, tie).tolist() == [1, 0, 3, 2]
     tilted = fuse(sparse, dense, Fusion(method="rrf", rrf_k=1), 0.75)
     assert tilted.weights == (1.5, 0.5)
     assert tilted.score[0] == pytest.approx(1.5 / 2 + 0.5 / 4)
@@ -248,6 +248,7 @@ def test_order_is_score_then_dense_then_tie(scores: list[tuple[float, float]], r
     order = fused_order(
         np.array([score for score, _ in scores], np.float64),
         np.array([raw for _, raw in scores], np.float32),
+        np.arange(len(tie), dtype=np.int32),
         np.array(tie, np.int32),
     ).tolist()
     assert sorted(order) == sorted(tie)
@@ -258,4 +259,5 @@ def test_order_is_score_then_dense_then_tie(scores: list[tuple[float, float]], r
 def test_full_precision_decides() -> None:
     score = np.array([1.0, math.nextafter(1.0, 2)])
     raw = np.array([0.9, 0.1], np.float32)
-    assert fused_order(score, raw, np.array([0, 1], np.int32)).tolist() == [1, 0]
+    rows = np.array([0, 1], np.int32)
+    assert fused_order(score, raw, rows, rows).tolist() == [1, 0]

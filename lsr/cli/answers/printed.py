@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -126,6 +127,7 @@ def _as_json(answer: Answer) -> dict[str, object]:
         "plan": answer.plan,
         "prf": answer.prf,
         "warnings": [warning._asdict() for warning in answer.warnings],
+        **({} if answer.shards is None else {"shards": asdict(answer.shards)}),
         "hits": [
             {
                 "doc_id": hit.document.doc_id,

@@ -19,6 +19,7 @@ from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, 
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
 from lsr.encoders.analysis import Analyzer
+from lsr.errors import QueryError
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -146,10 +147,17 @@ def _opened(
             refuse_options(remote, {"--no-verify": not verify})
             yield partial(_asked_remotely, remote, wanted), analyzer_of(remote.info())
             return
-    from lsr.index.collection.reader import CollectionReader
+    from lsr.backend.open import open_collection
+    from lsr.backend.shards_file import is_sharded
 
-    warn_of_unpublished(index)
-    collection = CollectionReader.open(index, verify=verify)
+    if not is_sharded(index):
+        warn_of_unpublished(index)
+    elif wanted.refined:
+        raise QueryError(
+            f"{index} is sharded, and {', '.join(wanted.refined)} of all shards cannot be told "
+            "yet; leave it out"
+        )
+    collection = open_collection(index, verify=verify)
     with closing(collection):
         plan = plan_from(wanted.given, collection.default_plan)
         own = getattr(collection.encoder, "analyzer", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from lsr.cli.build_options import (
 )
 from lsr.cli.change import goes_on, print_reading, reading_fields
 from lsr.cli.commands.index.info import described_index
+from lsr.cli.commands.index.sharded import Shards, build_shards
 from lsr.cli.console import print_json, shown_progress
 from lsr.cli.dense_options import (
     Dimensions,
@@ -58,8 +59,9 @@ from lsr.cli.vector_options import VectorFormat, VectorsPath, check_vector_forma
 from lsr.datasets.open import Corpus
 from lsr.documents import chosen_passages
 from lsr.encoders.corpus.statistics import CountingEncoder, Statistics, check_counter
+from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.protocols import Encoder
+from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import (
     coded_models,
     learned_options,
@@ -68,7 +70,6 @@ from lsr.encoders.registry import (
 )
 from lsr.errors import InputError
 from lsr.index.storage.manifest import Manifest
-from lsr.types import Document
 
 __all__ = ["build"]
 
@@ -128,6 +129,7 @@ def build(
             "SOURCE is one; given once for each part, in one order.",
         ),
     ] = None,
+    shards: Shards = None,
     as_json: AsJson = False,
 ) -> None:
     """Build an index from documents; it replaces the one at INDEX when it is complete.
@@ -157,10 +159,10 @@ def build(
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
     target = index or Path(source)
-    corpus = None
+    corpus: Corpus | None = None
     if index is not None:
         corpus = chosen_corpus(source, columns, encoding, skip_bad, delimiter)
-    documents: Iterable[Document] | None = corpus.documents() if corpus else None
+    documents = corpus.documents() if corpus else None
     options = learned_options(
         precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
     )
@@ -168,6 +170,13 @@ def build(
         sparse = "bm25"
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
     encoder = _knowing(encoder, statistics, vectors)
+    if shards is not None:
+        unused: dict[str, object] = {"--vectors": vectors, "--blocks": blocks != "auto" or how}
+        unused |= {"--passages": passages not in ("auto", "never"), "--statistics": statistics}
+        unused |= {"--threads": threads, "--max-memory": max_memory}
+        opened = None if dense == "none" else partial(_open_dense, dense, asked)
+        build_shards(corpus, target, shards, encoder, opened, unused, source, as_json)
+        return
     given = None
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
@@ -204,6 +213,13 @@ def _print_built(target: Path, manifest: Manifest, corpus: Corpus | None, as_jso
         f'try: lsr search {target} "your words"'
     )
     print_reading(corpus)
+
+
+def _open_dense(name: str, options: DenseOptions) -> DenseEncoder:
+    """A dense model, for a task that may run elsewhere."""
+    model = open_dense(name, options)
+    assert model is not None
+    return model
 
 
 def _knowing(encoder: Encoder, files: list[Path] | None, vectors: Path | None) -> Encoder:

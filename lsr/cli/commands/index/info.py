@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from lsr.backend.shards_file import ShardsFile, is_sharded
+from lsr.cli.commands.index.sharded import described_shards
 from lsr.cli.console import print_json
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.remote import ServiceKey, ServiceUrl, remote_collection
@@ -47,6 +49,15 @@ def info(
             return
     from lsr.index.live.settling import n_unpublished
 
+    if is_sharded(index):
+        described = described_shards(ShardsFile.read(index))
+        if as_json:
+            print_json(described)
+            return
+        shards = described.pop("shards")
+        parts = [(each["folder"], each["n_documents"], 0) for each in shards]
+        _print({**described, "segments": ()}, parts, as_json)
+        return
     manifest = Manifest.read(index)
     described = described_index(manifest)
     described["n_unpublished"] = n_unpublished(index)

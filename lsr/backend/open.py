@@ -1,0 +1,46 @@
+"""Opening of collections by what lies in their folder."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from lsr.backend.collection_shard import CollectionShard, LocalShards
+from lsr.backend.sharded_collection import ShardedCollection
+from lsr.backend.shards_file import ShardsFile, is_sharded
+from lsr.index.collection.encoder_registry import load_encoder
+from lsr.index.collection.reader import CollectionReader
+from lsr.index.collection.retrievers import open_model
+from lsr.index.storage.manifest import Manifest
+
+__all__ = ["open_collection", "open_sharded"]
+
+
+def open_collection(path: Path, *, verify: bool = True) -> CollectionReader | ShardedCollection:
+    """Open an index folder, be it sharded or not.
+
+    Raises:
+        IndexMissingError, IndexVersionError, IndexCorruptError: the folder cannot be used.
+    """
+    if is_sharded(path):
+        return open_sharded(path, verify=verify)
+    return CollectionReader.open(path, verify=verify)
+
+
+def open_sharded(path: Path, *, verify: bool = True) -> ShardedCollection:
+    """Open a sharded index with all its shards in this process. Raises as `open_collection`."""
+    listed = ShardsFile.read(path)
+    shards = []
+    for number, record in enumerate(listed.shards):
+        listed.check(path, number)
+        shards.append(CollectionShard.open(path / record.folder, verify=verify))
+    first = path / listed.shards[0].folder
+    manifest = Manifest.read(first)
+    dense = None if manifest.dense is None else partial(open_model, manifest.dense, None)
+    return ShardedCollection(
+        path.name,
+        LocalShards(shards),
+        load_encoder(first, manifest),
+        dense,
+        generation=listed.generation,
+    )

@@ -1,0 +1,161 @@
+"""A sharded collection gives the answers of one collection, scores to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lsr.backend.build import build_sharded
+from lsr.backend.collection_shard import CollectionShard, LocalShards
+from lsr.backend.shard import Called
+from lsr.backend.sharded_collection import ShardedCollection
+from lsr.backend.shards_file import ShardsFile
+from lsr.encoders.bm25 import Bm25Encoder
+from lsr.index.collection.build import build_collection
+from lsr.index.collection.encoder_registry import load_encoder
+from lsr.index.collection.reader import CollectionReader
+from lsr.index.storage.manifest import Manifest
+from lsr.retrieval.answer import Answer
+from lsr.retrieval.plan import plan_from
+from lsr.types import Query
+from tests.support.hybrid_corpus import DOCUMENTS, Topics
+
+QUERIES = (
+    "heron by the river",
+    "otter night",
+    "a boat and reed",
+    "the willow",
+    "zebra",
+    "fur dark",
+)
+PLANS: tuple[dict[str, Any], ...] = (
+    {"mode": "sparse"},
+    {"mode": "sparse", "prf": {"sparse": {"enabled": True}}, "explain": "full"},
+    {"mode": "dense"},
+    {"mode": "hybrid"},
+    {"mode": "hybrid", "fusion": {"method": "rrf"}, "window": 20},
+    {"mode": "hybrid", "fusion": {"norm": "minmax", "missing": "zero"}, "window": 20},
+    {"mode": "hybrid", "fusion": {"norm": "zscore"}, "window": 15},
+    {"mode": "hybrid", "prf": {"interpolate": "both", "sparse": {"enabled": True}}},
+    {"mode": "hybrid", "prf": {"interpolate": "post"}, "explain": "full", "window": 12},
+    {"mode": "hybrid", "prf": {"interpolate": "dense_only"}, "explain": "full"},
+)
+
+
+class Counted(LocalShards):
+    """Local shards that count the rounds."""
+
+    rounds: list[str]
+
+    def call(self, method: str, arguments: Any) -> Called:
+        self.rounds.append(method)
+        return super().call(method, arguments)
+
+
+def opened(folder: Path, kind: type[LocalShards] = LocalShards) -> ShardedCollection:
+    """A sharded collection whose dense model is that of the tests."""
+    listed = ShardsFile.read(folder)
+    shards = kind([CollectionShard.open(folder / each.folder) for each in listed.shards])
+    if isinstance(shards, Counted):
+        shards.rounds = []
+    first = folder / listed.shards[0].folder
+    encoder = load_encoder(first, Manifest.read(first))
+    return ShardedCollection("sharded", shards, encoder, Topics)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionReader]:
+    folder = tmp_path_factory.mktemp("one") / "index"
+    build_collection(DOCUMENTS, folder, sparse=Bm25Encoder(), dense=Topics())
+    reader = CollectionReader.open(folder, dense=Topics())
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="module", params=[1, 2, 4, 7])
+def sharded(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ShardedCollection]:
+    folder = tmp_path_factory.mktemp("sharded") / "index"
+    made = build_sharded(
+        DOCUMENTS, folder, request.param, sparse=Bm25Encoder(), dense=Topics, slice_documents=16
+    )
+    assert sum(each.n_documents for each in made.shards) == len(DOCUMENTS)
+    collection = opened(folder)
+    yield collection
+    collection.close()
+
+
+def told(answer: Answer) -> dict[str, Any]:
+    """All of an answer but the time and the shards."""
+    return asdict(replace(answer, took_ms={}, shards=None))
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: json.dumps(plan)[:60])
+def test_every_plan(one: CollectionReader, sharded: ShardedCollection, plan: Any) -> None:
+    assert sharded.encoder.identity == one.encoder.identity
+    for text in QUERIES:
+        for k, offset in ((10, 0), (3, 0), (1, 2), (5, 7)):
+            asked: dict[str, Any] = {"k": k, "offset": offset, "plan": plan_from(plan)}
+            expected = one.search(text, **asked)
+            found = sharded.search(text, **asked)
+            assert told(found) == told(expected), (text, asked)
+            assert found.shards is not None
+            assert (found.shards.total, found.shards.ok) == (sharded.n_shards, sharded.n_shards)
+
+
+def test_filters_and_vectors_of_the_caller(
+    one: CollectionReader, sharded: ShardedCollection
+) -> None:
+    dense = np.array([1, 0.5, 0, 0, 0, 0.1], np.float32)
+    sparse = one.encoder.encode_queries(["heron river"]).row(0)
+    filters: tuple[dict[str, Any], ...] = (
+        {"year": 2001},
+        {"year": {"gte": 2002}},
+        {"year": 1999},
+    )
+    for where in filters:
+        for plan in PLANS:
+            asked: dict[str, Any] = {"where": where, "plan": plan_from(plan)}
+            assert told(sharded.search("river", **asked)) == told(one.search("river", **asked))
+    asked = {"sparse_vector": sparse, "dense_vector": dense, "mode": "hybrid"}
+    assert told(sharded.search("", **asked)) == told(one.search("", **asked))
+
+
+def test_runs(one: CollectionReader, sharded: ShardedCollection) -> None:
+    queries = [Query(str(number), text) for number, text in enumerate(QUERIES)]
+    for given in PLANS:
+        plan = plan_from(given)
+        assert sharded.run(queries, plan, 9) == one.retriever(plan).retrieve(queries, 9)
+
+
+def test_documents_by_id(sharded: ShardedCollection) -> None:
+    assert [sharded.document(each.doc_id) for each in DOCUMENTS] == DOCUMENTS
+
+
+@pytest.mark.parametrize(
+    ("plan", "rounds"),
+    [
+        ({"mode": "sparse"}, ["search", "documents"]),
+        ({"mode": "hybrid"}, ["search", "documents"]),
+        ({"mode": "hybrid", "fusion": {"method": "rrf"}}, ["search", "documents"]),
+        (
+            {"mode": "hybrid", "prf": {"interpolate": "both", "sparse": {"enabled": True}}},
+            ["search", "vectors", "search", "documents"],
+        ),
+    ],
+)
+def test_rounds(tmp_path: Path, plan: Any, rounds: list[str]) -> None:
+    build_sharded(DOCUMENTS, tmp_path / "x", 3, sparse=Bm25Encoder(), dense=Topics)
+    collection = opened(tmp_path / "x", Counted)
+    shards: Any = collection._shards
+    shards.rounds.clear()
+    collection.search("heron by the river", plan=plan_from(plan))
+    assert shards.rounds == rounds
+    collection.close()
