@@ -93,6 +93,12 @@ def _examples() -> list[doctest.DocTest]:
     front = (
         "lsr.collection",
         "lsr.documents",
+        "lsr.evaluation.compare.measures",
+        "lsr.front.answers",
+        "lsr.front.judged",
+        "lsr.front.searching",
+        "lsr.retrieval.answer",
+        "lsr.retrieval.answers.answer",
         "lsr.encoders.registry",
         "lsr.encoders.dense_recipe",
         "lsr.evaluation.compare.run_comparison",
@@ -123,7 +129,7 @@ def test_every_public_name_has_an_example() -> None:
 
 
 def test_from_documents_to_hits_and_back(index: lsr.Collection) -> None:
-    assert repr(index).endswith("notes', 2 documents)")
+    assert repr(index).endswith("notes', 2 documents, sparse bm25)")
     assert found(index, "rotating keys") == ["a"]
     change = index.add([lsr.Document("c", "Keys are cut."), lsr.Document("b", "Backups stop.")])
     assert (change.n_added, change.n_replaced, len(index)) == (1, 1, 3)
@@ -157,7 +163,7 @@ def test_a_refused_change_leaves_the_handle_where_it_is(index: lsr.Collection) -
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"id": 1}, "document 1 of the source is a dict whose doc_id is 'None'; give an lsr.Docu"),
+        ({"id": 1}, "document 1 of the source: document '1' has no field text, contents, content"),
         (lsr.Document(7, "seven"), "is a Document whose doc_id is '7'; give"),  # type: ignore[arg-type]
         (lsr.Document("a", None), "is a Document whose text is 'None'; give"),  # type: ignore[arg-type]
         ("a text", "is a str whose doc_id is 'None'; give"),

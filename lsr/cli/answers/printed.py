@@ -12,7 +12,8 @@ from lsr.encoders.analysis import Analyzer
 from lsr.retrieval.snippet import snippet
 
 if TYPE_CHECKING:
-    from lsr.retrieval.answer import Answer, Collapsed, Hit
+    from lsr.retrieval.answer import Collapsed, Hit
+    from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.explanation import Explanation, SidePart
 
 __all__ = ["print_answer"]
