@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lsr.closing import told_models, told_size
 from lsr.encoders.analysis import Analyzer
-from lsr.errors import QueryError
+from lsr.errors import InputError, QueryError
 from lsr.front.answers import Answers
 from lsr.front.queries import Queries, queries_of
 from lsr.front.threads import awaited, each_on_threads
@@ -35,9 +35,14 @@ class Searching:
     Args:
         path: the collection's folder.
         reader: the generation that is searched.
+
+    Raises:
+        InputError: there is no reader: a path alone is for `open`.
     """
 
-    def __init__(self, path: Path, reader: CollectionReader) -> None:
+    def __init__(self, path: Path, reader: CollectionReader | None = None) -> None:
+        if reader is None:
+            raise InputError(f"an index is opened by a call: lsr.open({str(path)!r})")
         self.path = path
         self._reader = reader
 
@@ -144,8 +149,8 @@ class Searching:
             queries: texts, whose ids are "0", "1" and so on; texts by id; `lsr.Query` records; or
                 a DataFrame with columns qid and query.
             k, mode, where, plan, min_score, passages: as of `search`.
-            n_threads: queries at a time. It pays where documents are many: the engine searches
-                without Python's lock, and fetches documents with it.
+            n_threads: queries at a time. It pays where the engine has much to do (long queries,
+                very many documents), which it does without Python's lock; it costs elsewhere.
             progress: True for a bar, or a function of (stage, done, total).
 
         Raises:
