@@ -142,12 +142,13 @@ def test_from_documents_to_hits_and_back(index: lsr.Collection) -> None:
     assert found(index, "rotating keys") == ["a"]
     change = index.add([lsr.Document("c", "Keys are cut."), lsr.Document("b", "Backups stop.")])
     assert (change.n_added, change.n_replaced, len(index)) == (1, 1, 3)
+    assert repr(change) == "Change(1 added, 1 replaced; generation 2)"
     assert found(index, "cut keys") == ["c", "a"]
     assert found(index, "stop") == ["b"]
     assert index.delete(["c"]).n_deleted == 1
     assert found(index, "cut keys") == ["a"]
     assert index.merge().n_merged == 2
-    assert index.merge().n_merged == 0
+    assert repr(index.merge()) == "Change(nothing; generation 4)"
     assert index.document("b").text == "Backups stop."
     assert index.reader.manifest.generation == 4
     index.close()
