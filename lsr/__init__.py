@@ -22,14 +22,19 @@ if TYPE_CHECKING:
     from lsr.client.async_client import AsyncClient
     from lsr.client.client import Client
     from lsr.collection import Collection
-    from lsr.documents import read_documents
+    from lsr.documents import ReadDocuments, read_documents
     from lsr.encoders.dense_recipe import DenseOptions
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
+    from lsr.evaluation.compare.measures import Measures, evaluate
     from lsr.evaluation.compare.run_comparison import RunComparison, compare_runs
+    from lsr.front.answers import Answers
+    from lsr.front.judged import TestCollection, read_test_collection
     from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
     from lsr.passages.passage import PassageSettings
+    from lsr.retrieval.answer import Hit
+    from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.plan import SearchPlan, plan_from
     from lsr.sparse import CSR, SparseVector
     from lsr.types import Document, Qrels, Query, Run, ScoredDoc
@@ -40,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CSR",
+    "Answer",
+    "Answers",
     "AsyncClient",
     "BlockSettings",
     "BuildConfig",
@@ -47,10 +54,13 @@ __all__ = [
     "Collection",
     "DenseOptions",
     "Document",
+    "Hit",
     "LsrError",
+    "Measures",
     "PassageSettings",
     "Qrels",
     "Query",
+    "ReadDocuments",
     "Run",
     "RunComparison",
     "ScoredDoc",
@@ -58,16 +68,21 @@ __all__ = [
     "SearchPlan",
     "SparseIndex",
     "SparseVector",
+    "TestCollection",
     "__version__",
     "build",
     "compare_runs",
+    "evaluate",
     "load_encoder",
     "open",
     "plan_from",
     "read_documents",
+    "read_test_collection",
 ]
 
 _PLACES = {
+    "Answer": "lsr.retrieval.answers.answer",
+    "Answers": "lsr.front.answers",
     "AsyncClient": "lsr.client.async_client",
     "BlockSettings": "lsr.index.blocks.config",
     "BuildConfig": "lsr.index.blocks.config",
@@ -76,10 +91,13 @@ _PLACES = {
     "Collection": "lsr.collection",
     "DenseOptions": "lsr.encoders.dense_recipe",
     "Document": "lsr.types",
+    "Hit": "lsr.retrieval.answer",
     "LsrError": "lsr.errors",
+    "Measures": "lsr.evaluation.compare.measures",
     "PassageSettings": "lsr.passages.passage",
     "Qrels": "lsr.types",
     "Query": "lsr.types",
+    "ReadDocuments": "lsr.documents",
     "Run": "lsr.types",
     "RunComparison": "lsr.evaluation.compare.run_comparison",
     "ScoredDoc": "lsr.types",
@@ -87,10 +105,13 @@ _PLACES = {
     "SearchPlan": "lsr.retrieval.plan",
     "SparseIndex": "lsr.index.sparse_index",
     "SparseVector": "lsr.sparse",
+    "TestCollection": "lsr.front.judged",
     "compare_runs": "lsr.evaluation.compare.run_comparison",
+    "evaluate": "lsr.evaluation.compare.measures",
     "load_encoder": "lsr.encoders.registry",
     "plan_from": "lsr.retrieval.plan",
     "read_documents": "lsr.documents",
+    "read_test_collection": "lsr.front.judged",
 }
 _METHODS = {"build", "open"}
 """Of `Collection`, as functions."""

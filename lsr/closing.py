@@ -10,7 +10,7 @@ from lsr.errors import IndexStateError
 if TYPE_CHECKING:
     from lsr.index.collection.reader import CollectionReader
 
-__all__ = ["closed", "told_size"]
+__all__ = ["closed", "told_models", "told_size"]
 
 
 def closed(reader: CollectionReader) -> CollectionReader:
@@ -27,6 +27,14 @@ def told_size(reader: CollectionReader) -> str:
         return "closed"
     n_documents = reader.n_documents
     return f"{n_documents:,} document{'' if n_documents == 1 else 's'}"
+
+
+def told_models(reader: CollectionReader) -> list[str]:
+    """The models of each side, in words; none of a collection that is closed."""
+    if isinstance(reader, _ClosedReader):
+        return []
+    sides = (("sparse", reader.manifest.sparse), ("dense", reader.manifest.dense))
+    return [f"{side} {model.name}" for side, model in sides if model is not None]
 
 
 class _ClosedReader:

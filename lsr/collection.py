@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lsr.closing import closed, told_size
-from lsr.documents import Documents, chosen_passages, read_documents, source_name
+from lsr.closing import closed
+from lsr.datasets.reading import Reading
+from lsr.documents import Documents, ReadDocuments, chosen_passages, read_documents
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import as_dense, open_sparse
 from lsr.errors import NotFoundError
+from lsr.front.searching import Searching
 from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection import update
 from lsr.index.collection.build import build_collection
@@ -25,17 +25,14 @@ from lsr.index.live.settling import settle
 from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.passages.passage import PassageSettings
-from lsr.progress import Progress, no_progress
-from lsr.retrieval.answer import Answer
-from lsr.retrieval.filter import Filter
-from lsr.retrieval.plan import Mode, SearchPlan
-from lsr.sparse import CSR, SparseVector
-from lsr.types import Document, Qrels, Query
+from lsr.progress import ProgressLike, reported
+from lsr.sparse import CSR
+from lsr.types import Qrels, Query
 
 __all__ = ["Collection"]
 
 
-class Collection:
+class Collection(Searching):
     """Documents and their vectors in a folder: searched and changed by one handle.
 
     `open` and `build` make one. A change publishes the next generation, and the handle follows to
@@ -43,25 +40,23 @@ class Collection:
     is published first; while one is at work on the collection, this handle refuses changes.
     Several threads may search at once. Close it, or use it as a context manager.
 
-    Args:
-        path: the collection's folder.
-        reader: its newest generation.
+    Attributes:
+        reading: the account of what the last build, addition or sync read and passed over; None
+            where there was none.
 
     Example:
         >>> import lsr
         >>> documents = [lsr.Document("a", "Keys rotate."), lsr.Document("b", "Backups run.")]
         >>> with lsr.build(documents, "my-index", sparse="bm25") as index:
-        ...     change = index.add([lsr.Document("c", "Keys are cut.")])
-        ...     print(len(index), [hit.document.doc_id for hit in index.search("keys").hits])
+        ...     change = index.add([{"doc_id": "c", "text": "Keys are cut."}])
+        ...     print(len(index), [hit.doc_id for hit in index.search("keys")])
         3 ['a', 'c']
     """
 
-    def __init__(self, path: Path, reader: CollectionReader) -> None:
-        self.path = path
-        self._reader = reader
+    reading: Reading | None = None
 
     @classmethod
-    def open(cls, path: str | Path, *, verify: bool = True) -> Collection:
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Collection:
         """Open the collection in a folder.
 
         Args:
@@ -75,7 +70,7 @@ class Collection:
         Example:
             >>> import lsr
             >>> made = lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
-            >>> lsr.open("my-index").search("keys").hits[0].document.doc_id
+            >>> lsr.open("my-index").search("keys")[0].doc_id
             'a'
         """
         return cls(Path(path), CollectionReader.open(Path(path), verify=verify))
@@ -83,8 +78,8 @@ class Collection:
     @classmethod
     def build(
         cls,
-        documents: Documents,
-        path: str | Path,
+        documents: Documents | ReadDocuments,
+        path: str | os.PathLike[str],
         *,
         sparse: str | Encoder | None = None,
         dense: str | DenseEncoder | None = None,
@@ -93,14 +88,17 @@ class Collection:
         blocks: bool | BlockSettings | None = None,
         passages: bool | PassageSettings | None = None,
         limits: BuildLimits | None = None,
-        progress: Progress = no_progress,
+        encoding: str | None = None,
+        skip_bad: int = 0,
+        progress: ProgressLike = False,
     ) -> Collection:
         """Build a collection, replacing one that is there when the new one is whole.
 
         Interrupted, the same call goes on with the vectors that were ready.
 
         Args:
-            documents: at least one; read once.
+            documents: at least one, read once: `lsr.Document` records, dicts, a DataFrame, or a
+                source, see `lsr.read_documents`.
             sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
                 with this package, `doc-mini`.
             dense: a sentence-transformers model, or an encoder. Default: none.
@@ -112,7 +110,8 @@ class Collection:
             passages: whether long documents are split, or how; a hit is a document still, with its
                 best passage. Default: those of a folder of files, where a model reads passages.
             limits: threads and memory for blocks. Default: all cores.
-            progress: called with (stage, done, total or None).
+            encoding, skip_bad: as `lsr.read_documents` takes them.
+            progress: True for bars, or a function of (stage, done, total or None).
 
         Raises:
             InputError, StorageError: as `lsr.index.collection.build.build_collection`; or there is
@@ -121,97 +120,44 @@ class Collection:
         Example:
             >>> import lsr
             >>> lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
-            Collection('my-index', 1 document)
+            Collection('my-index', 1 document, sparse bm25)
         """
         encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
         model = as_dense(dense, dense_options)
-        split = chosen_passages(documents, passages, encoder, model)
-        settle(Path(path), progress)
-        build_collection(
-            read_documents(documents),
-            Path(path),
-            sparse=encoder,
-            dense=model,
-            vectors=vectors,
-            blocks=blocks,
-            passages=split,
-            limits=limits,
-            source=source_name(documents),
-            progress=progress,
-        )
-        return cls(Path(path), CollectionReader.open(Path(path), verify=False, dense=model))
-
-    @property
-    def reader(self) -> CollectionReader:
-        """The generation that is searched now, with all that is in it."""
-        return self._reader
-
-    @property
-    def n_documents(self) -> int:
-        """Documents that can be found."""
-        return self._reader.n_documents
-
-    def search(
-        self,
-        text: str = "",
-        *,
-        k: int = 10,
-        offset: int = 0,
-        mode: Mode | None = None,
-        where: Mapping[str, object] | Filter | None = None,
-        plan: SearchPlan | None = None,
-        sparse_vector: SparseVector | None = None,
-        dense_vector: NDArray[np.float32] | None = None,
-        facets: Sequence[object] = (),
-        sort: str | Sequence[object] = (),
-        collapse: object = None,
-        min_score: float | None = None,
-        count: bool = False,
-        passages: int = 1,
-    ) -> Answer:
-        """Search, and fetch the documents found. See `CollectionReader.search`.
-
-        Example:
-            >>> import lsr
-            >>> documents = [lsr.Document("a", "Keys rotate.", metadata={"team": "ops"})]
-            >>> index = lsr.build(documents, "my-index", sparse="bm25")
-            >>> [(hit.document.doc_id, round(hit.score, 3)) for hit in index.search("key").hits]
-            [('a', 0.151)]
-            >>> index.search("key", where={"team": "sales"}).hits
-            ()
-        """
-        return self._reader.search(
-            text,
-            k=k,
-            offset=offset,
-            mode=mode,
-            where=where,
-            plan=plan,
-            sparse_vector=sparse_vector,
-            dense_vector=dense_vector,
-            facets=facets,
-            sort=sort,
-            collapse=collapse,
-            min_score=min_score,
-            count=count,
-            passages=passages,
-        )
-
-    def document(self, doc_id: str) -> Document:
-        """A document by id. Raises NotFoundError when there is none."""
-        return self._reader.document(doc_id)
+        read = read_documents(documents, encoding=encoding, skip_bad=skip_bad)
+        split = chosen_passages(read.corpus, passages, encoder, model)
+        with reported(progress) as report:
+            settle(Path(path), report)
+            build_collection(
+                read,
+                Path(path),
+                sparse=encoder,
+                dense=model,
+                vectors=vectors,
+                blocks=blocks,
+                passages=split,
+                limits=limits,
+                source=read.source,
+                progress=report,
+            )
+        made = cls(Path(path), CollectionReader.open(Path(path), verify=False, dense=model))
+        made.reading = read.reading
+        return made
 
     def add(
         self,
-        documents: Documents,
+        documents: Documents | ReadDocuments,
         *,
         vectors: CSR | None = None,
         limits: BuildLimits | None = None,
-        progress: Progress = no_progress,
+        encoding: str | None = None,
+        skip_bad: int = 0,
+        progress: ProgressLike = False,
     ) -> update.Change:
         """Add documents; one whose doc_id is there replaces the older version.
 
-        Args and errors are those of `lsr.index.collection.update.add_documents`.
+        Documents are given as to `build`. Other args and errors are those of
+        `lsr.index.collection.update.add_documents`.
 
         Example:
             >>> import lsr
@@ -219,25 +165,30 @@ class Collection:
             >>> index.add([lsr.Document("a", "Keys turn."), lsr.Document("b", "Doors.")]).n_replaced
             1
         """
-        settle(self._reader.path, progress)
-        change = update.add_documents(
-            self.path,
-            read_documents(documents),
-            vectors=vectors,
-            dense=self._reader.loaded_dense,
-            source=source_name(documents),
-            limits=limits,
-            progress=progress,
-        )
+        read = read_documents(documents, encoding=encoding, skip_bad=skip_bad)
+        with reported(progress) as report:
+            settle(self._reader.path, report)
+            change = update.add_documents(
+                self.path,
+                read,
+                vectors=vectors,
+                dense=self._reader.loaded_dense,
+                source=read.source,
+                limits=limits,
+                progress=report,
+            )
+        self.reading = read.reading
         return self._followed(change)
 
     def sync(
         self,
-        documents: Documents,
+        documents: Documents | ReadDocuments,
         *,
         allow_empty: bool = False,
         limits: BuildLimits | None = None,
-        progress: Progress = no_progress,
+        encoding: str | None = None,
+        skip_bad: int = 0,
+        progress: ProgressLike = False,
     ) -> update.Change:
         """Hold exactly these documents: add, replace and delete; what is unchanged is not encoded.
 
@@ -249,16 +200,19 @@ class Collection:
             >>> index.sync([lsr.Document("b", "Doors.")]).difference.deleted
             ('a',)
         """
-        settle(self._reader.path, progress)
-        change = update.sync_documents(
-            self.path,
-            read_documents(documents),
-            allow_empty=allow_empty,
-            dense=self._reader.loaded_dense,
-            source=source_name(documents),
-            limits=limits,
-            progress=progress,
-        )
+        read = read_documents(documents, encoding=encoding, skip_bad=skip_bad)
+        with reported(progress) as report:
+            settle(self._reader.path, report)
+            change = update.sync_documents(
+                self.path,
+                read,
+                allow_empty=allow_empty,
+                dense=self._reader.loaded_dense,
+                source=read.source,
+                limits=limits,
+                progress=report,
+            )
+        self.reading = read.reading
         return self._followed(change)
 
     def delete(self, doc_ids: Iterable[str], *, ignore_missing: bool = False) -> update.Change:
@@ -281,7 +235,7 @@ class Collection:
         )
 
     def merge(
-        self, *, limits: BuildLimits | None = None, progress: Progress = no_progress
+        self, *, limits: BuildLimits | None = None, progress: ProgressLike = False
     ) -> update.Change:
         """Write all segments into one, without what was deleted.
 
@@ -292,8 +246,10 @@ class Collection:
             >>> index.merge().n_merged
             2
         """
-        settle(self._reader.path, progress)
-        return self._followed(update.merge_segments(self.path, limits=limits, progress=progress))
+        with reported(progress) as report:
+            settle(self._reader.path, report)
+            change = update.merge_segments(self.path, limits=limits, progress=report)
+        return self._followed(change)
 
     def calibrate(
         self,
@@ -301,7 +257,7 @@ class Collection:
         *,
         recall: float = 0.97,
         k: int = 10,
-        progress: Progress = no_progress,
+        progress: ProgressLike = False,
     ) -> Calibration:
         """Measure how approximate search reaches a recall, and use it from now on.
 
@@ -313,7 +269,8 @@ class Collection:
         Raises:
             InputError: no segment has blocks for approximate search, or too few queries.
         """
-        found = self._reader.calibrate(queries, recall, k=k, progress=progress)
+        with reported(progress) as report:
+            found = self._reader.calibrate(queries, recall, k=k, progress=report)
         self._follow()
         return found
 
@@ -324,7 +281,7 @@ class Collection:
         *,
         metric: str = "nDCG@10",
         sparse_feedback: bool = False,
-        progress: Progress = no_progress,
+        progress: ProgressLike = False,
     ) -> TunedPlan:
         """Choose fusion weight and feedback on judged queries, and use them from now on.
 
@@ -332,19 +289,20 @@ class Collection:
         """
         from lsr.evaluation.tune_collection import tune_collection
 
-        _, tuned_plan = tune_collection(
-            self._reader,
-            queries,
-            qrels,
-            metric=metric,
-            sparse_feedback=sparse_feedback,
-            progress=progress,
-        )
+        with reported(progress) as report:
+            _, tuned_plan = tune_collection(
+                self._reader,
+                queries,
+                qrels,
+                metric=metric,
+                sparse_feedback=sparse_feedback,
+                progress=report,
+            )
         tuned_plan.save(self.path)
         self._follow()
         return tuned_plan
 
-    def export(self, file: str | Path, format_name: str | None = None) -> int:
+    def export(self, file: str | os.PathLike[str], format_name: str | None = None) -> int:
         """Write the sparse vectors of all documents to a file that other engines read.
 
         See `CollectionReader.export`. Returns the number of entries.
@@ -381,12 +339,6 @@ class Collection:
         if change.manifest.generation != self._reader.manifest.generation:
             self._follow()
         return change
-
-    def __len__(self) -> int:
-        return self.n_documents
-
-    def __repr__(self) -> str:
-        return f"Collection({str(self.path)!r}, {told_size(self._reader)})"
 
     def __enter__(self) -> Collection:
         return self

@@ -13,7 +13,7 @@ from lsr.files import is_text
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.index.live.live_collection import LiveCollection
 from lsr.index.live.view import warm_up_views
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.asked import LastHit
 from lsr.retrieval.filter import Filter, both, parse_filter
 from lsr.retrieval.hybrid import Notice

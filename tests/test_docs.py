@@ -62,6 +62,8 @@ LINKED = [
     *(Page.read(ROOT / f"{name}.md") for name in ("ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")),
 ]
 WIDTH = 100
+NOTES = {"keys.md": "# Keys\n\nTo rotate a key, ask the desk."}
+"""What stands in the folder my-notes that examples read."""
 FRAMEWORKS = ["haystack", "langchain_core", "llama_index.core", "pyterrier"]
 """Packages that examples of integrations need."""
 PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python"}
@@ -216,6 +218,11 @@ def test_the_python_examples_run(page: Page, tmp_path: Path) -> None:
     if page.path.stem == "integrations":
         for package in FRAMEWORKS:
             pytest.importorskip(package, reason=f"the package {package} is not installed")
+    if page.path.stem == "notebooks":
+        (tmp_path / "my-notes").mkdir()
+        for name, text in NOTES.items():
+            (tmp_path / "my-notes" / name).write_text(text)
+        (tmp_path / "library").symlink_to(ROOT / "data" / "library")
     code = "\n".join(page.blocks("python"))
     if "lsr.Client(" in code:
         with _service(tmp_path) as url:
@@ -225,6 +232,19 @@ def test_the_python_examples_run(page: Page, tmp_path: Path) -> None:
     if page is README:
         assert said.endswith(" a\n")
     assert said.endswith("\n")
+
+
+def test_how_short_programs_are() -> None:
+    """Lines after the one import: from a folder to hits, from a test collection to a measure."""
+    folder, measured = (
+        next(block for block in DOCS["notebooks"].blocks("python") if word in block)
+        for word in ('"my-notes"', "evaluate")
+    )
+    lines = [line for line in f"{folder}{measured}".splitlines() if line]
+    assert lines[0] == "import lsr"
+    assert [line.startswith("import") for line in lines].count(True) == 1
+    assert len([line for line in folder.splitlines() if line]) == 1 + 3
+    assert len(measured.splitlines()) == 4
 
 
 def test_every_public_name_stands_in_the_docs() -> None:

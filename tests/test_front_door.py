@@ -18,6 +18,7 @@ from scipy.sparse import random_array
 
 import lsr
 from lsr.errors import (
+    DataError,
     IndexCorruptError,
     IndexMissingError,
     IndexStateError,
@@ -57,11 +58,19 @@ def test_every_public_name_is_there_and_said_once() -> None:
         ("import lsr; lsr.Document('a', 'b'); lsr.SearchPlan()", "numba torch faiss onnxruntime"),
         ("import lsr.client; lsr.Client", "numpy numba torch pydantic fastapi"),
         ("import lsr; lsr.build, lsr.open, lsr.Collection", "torch faiss onnxruntime"),
+        (
+            "import lsr\n"
+            "index = lsr.build([{'doc_id': 'a', 'text': 'b'}], 'index', sparse='bm25')\n"
+            "index.search_many(['b'], progress=False)._repr_html_()",
+            "torch pandas polars pyarrow tqdm IPython matplotlib ir_measures",
+        ),
     ],
 )
-def test_what_is_loaded(statement: str, unloaded: str) -> None:
+def test_what_is_loaded(statement: str, unloaded: str, tmp_path: Path) -> None:
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert not {name.partition(".")[0] for name in done.stdout.split()} & set(unloaded.split())
 
 
@@ -93,6 +102,12 @@ def _examples() -> list[doctest.DocTest]:
     front = (
         "lsr.collection",
         "lsr.documents",
+        "lsr.evaluation.compare.measures",
+        "lsr.front.answers",
+        "lsr.front.judged",
+        "lsr.front.searching",
+        "lsr.retrieval.answer",
+        "lsr.retrieval.answers.answer",
         "lsr.encoders.registry",
         "lsr.encoders.dense_recipe",
         "lsr.evaluation.compare.run_comparison",
@@ -123,16 +138,17 @@ def test_every_public_name_has_an_example() -> None:
 
 
 def test_from_documents_to_hits_and_back(index: lsr.Collection) -> None:
-    assert repr(index).endswith("notes', 2 documents)")
+    assert repr(index).endswith("notes', 2 documents, sparse bm25)")
     assert found(index, "rotating keys") == ["a"]
     change = index.add([lsr.Document("c", "Keys are cut."), lsr.Document("b", "Backups stop.")])
     assert (change.n_added, change.n_replaced, len(index)) == (1, 1, 3)
+    assert repr(change) == "Change(1 added, 1 replaced; generation 2)"
     assert found(index, "cut keys") == ["c", "a"]
     assert found(index, "stop") == ["b"]
     assert index.delete(["c"]).n_deleted == 1
     assert found(index, "cut keys") == ["a"]
     assert index.merge().n_merged == 2
-    assert index.merge().n_merged == 0
+    assert repr(index.merge()) == "Change(nothing; generation 4)"
     assert index.document("b").text == "Backups stop."
     assert index.reader.manifest.generation == 4
     index.close()
@@ -157,7 +173,7 @@ def test_a_refused_change_leaves_the_handle_where_it_is(index: lsr.Collection) -
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"id": 1}, "document 1 of the source is a dict whose doc_id is 'None'; give an lsr.Docu"),
+        ({"id": 1}, "document 1 of the source: document '1' has no field text, contents, content"),
         (lsr.Document(7, "seven"), "is a Document whose doc_id is '7'; give"),  # type: ignore[arg-type]
         (lsr.Document("a", None), "is a Document whose text is 'None'; give"),  # type: ignore[arg-type]
         ("a text", "is a str whose doc_id is 'None'; give"),
@@ -227,6 +243,51 @@ def test_a_source_in_place_of_documents(tmp_path: Path) -> None:
     (tmp_path / "more.jsonl").write_text('{"_id": "m", "text": "More keys."}\n')
     assert index.add(str(tmp_path / "more.jsonl")).n_added == 1
     assert index.reader.manifest.source == str(tmp_path / "notes")
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+def test_encodings_and_bad_records(tmp_path: Path, as_path: Callable[[str], Any]) -> None:
+    lines = '{"id": "a", "text": "caf\xe9"}\nnonsense\n{"id": "b", "text": "th\xe9"}\n'
+    (tmp_path / "notes.jsonl").write_text(lines, "cp1252")
+    source, path = as_path(str(tmp_path / "notes.jsonl")), as_path(str(tmp_path / "index"))
+    with pytest.raises(DataError, match="line 2: not valid JSON"):
+        lsr.build(source, path, sparse="bm25", encoding="cp1252")
+    index = lsr.build(source, path, sparse="bm25", encoding="cp1252", skip_bad=1)
+    assert [index.document(doc_id).text for doc_id in "ab"] == ["caf\xe9", "th\xe9"]
+    assert index.reading is not None
+    assert "notes.jsonl, line 2: not valid JSON" in index.reading.lines()[1]
+    assert index.reader.manifest.source == str(source)
+    assert lsr.open(path).reading is None
+    with pytest.raises(InputError, match="no encoding 'klingon'"):
+        index.add(source, encoding="klingon")
+    assert index.add(source, encoding="cp1252", skip_bad=3).n_unchanged == 2
+    lines = lines.replace("caf", "d\xe9caf")
+    (tmp_path / "notes.jsonl").write_text(lines, "latin-1")
+    assert index.sync(source, encoding="latin-1", skip_bad=1).n_replaced == 1
+    assert index.document("a").text == "d\xe9caf\xe9"
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow"])
+def test_a_dataframe_in_place_of_documents(tmp_path: Path, kind: str) -> None:
+    make = getattr(pytest.importorskip(kind), "table" if kind == "pyarrow" else "DataFrame")
+    frame = make({"doc_id": ["a", "b"], "text": ["Keys.", "Doors."], "year": [2025, 2026]})
+    index = lsr.build(frame, tmp_path / "index", sparse="bm25")
+    assert [hit.doc_id for hit in index.search("keys doors", where={"year": 2026})] == ["b"]
+    assert index.add(frame).n_unchanged == 2
+    frame = make({"doc_id": ["b", "c"], "text": ["Doors.", "Roofs."], "year": [2026, 2027]})
+    assert index.sync(frame).difference.deleted == ("a",)
+    wrong = make({"doc_id": ["d", None], "text": ["Walls.", "Floors."]})
+    with pytest.raises(DataError, match="row 1 of the "):
+        index.add(wrong)
+    assert len(index) == 2
+    assert index.add(wrong, skip_bad=1).n_added == 1
+    assert index.reading is not None
+    assert index.reading.n_documents == 1
+
+
+def test_a_path_alone_is_for_open() -> None:
+    with pytest.raises(InputError, match=r"opened by a call: lsr.open\('my-index'\)"):
+        lsr.Collection("my-index")  # type: ignore[arg-type]
 
 
 def test_sparse_vectors_and_the_encoder() -> None:

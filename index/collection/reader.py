@@ -29,7 +29,8 @@ from lsr.index.search.calibration_file import Calibration
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.resident import Residence, not_copied
 from lsr.progress import Progress, no_progress
-from lsr.retrieval.answer import Answer, PrfReport
+from lsr.retrieval.answer import PrfReport
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.asked import SLACK, LastHit, check_page, checked_query, page_after
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridResult, HybridSearcher, Notice

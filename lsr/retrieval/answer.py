@@ -1,4 +1,4 @@
-"""The answer of a search: hits with their documents, and how they were found."""
+"""Parts of an answer: hits with their documents, counts by value, what feedback did."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.retrieval.explanation import Explanation, QueryTerm, query_terms
-from lsr.retrieval.hybrid import HybridResult, Notice
-from lsr.retrieval.plan import Mode, SearchPlan
+from lsr.retrieval.hybrid import HybridResult
 from lsr.retrieval.retriever import SparseSide
 from lsr.retrieval.scalar import Scalar
 from lsr.types import Document
 
 __all__ = [
-    "Answer",
     "Collapsed",
     "FacetCounts",
     "FacetRange",
@@ -26,7 +24,10 @@ __all__ = [
     "Hit",
     "PrfReport",
     "ShardCounts",
+    "clipped",
 ]
+
+_BEGINNING = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,16 @@ class FoundPassage:
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Hit:
     """A found document and its score; `explanation` when the plan asks for one.
+
+    Example:
+        >>> import lsr
+        >>> index = lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
+        >>> hit = index.search("keys")[0]
+        >>> hit.doc_id, hit.text
+        ('a', 'Keys rotate.')
 
     Attributes:
         collapsed: the other hits that this one stands for, where hits were collapsed.
@@ -65,6 +73,22 @@ class Hit:
     explanation: Explanation | None = None
     collapsed: Collapsed | None = None
     passages: tuple[FoundPassage, ...] = ()
+
+    @property
+    def doc_id(self) -> str:
+        return self.document.doc_id
+
+    @property
+    def title(self) -> str:
+        return self.document.title
+
+    @property
+    def text(self) -> str:
+        return self.document.text
+
+    def __repr__(self) -> str:
+        beginning = clipped(self.title or self.text)
+        return f"Hit({self.doc_id!r}, {self.score:.4f}, {beginning!r})"
 
 
 @dataclass(frozen=True)
@@ -166,33 +190,8 @@ class ShardCounts:
     ok: int
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Hits of one search, best first, and how they were found.
-
-    Attributes:
-        mode: hybrid, sparse or dense.
-        hits: best first: score descending, then dense raw score descending, then doc_id.
-        total: hits that can be paged through with this plan's window.
-        plan: what was done, with nothing left open.
-        took_ms: milliseconds by stage, and their total.
-        n_matches: the true number of documents that match, where it was asked for or is known
-            from what was; `total` ends where paging does.
-        facets: in the order in which they were asked for.
-        first: place of the first hit in the whole ranking, from 0.
-        shards: of a sharded collection; None of others.
-    """
-
-    text: str
-    mode: Mode
-    hits: tuple[Hit, ...]
-    total: int
-    plan: SearchPlan
-    generation: int
-    prf: PrfReport
-    warnings: tuple[Notice, ...]
-    took_ms: dict[str, float]
-    n_matches: int | None = None
-    facets: tuple[FacetCounts, ...] = ()
-    first: int = 0
-    shards: ShardCounts | None = None
+def clipped(text: str) -> str:
+    """The beginning of a text, in one line of characters that can be printed."""
+    line = " ".join(text[: 4 * _BEGINNING].split())
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return line if len(line) <= _BEGINNING else f"{line[: _BEGINNING - 1]}…"

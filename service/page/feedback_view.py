@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.plan import SearchPlan
 from lsr.service.page.query_string import PageQuery
 from lsr.types import Document

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.snippet import Piece
 from lsr.service.engine import FoundHit
 from lsr.service.page.facet_view import FacetPanel, facet_panel

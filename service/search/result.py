@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.service.search.passages import FoundHit
 
 __all__ = ["Begun", "SearchResult"]

@@ -21,7 +21,7 @@ from lsr.index.collection.build import build_collection
 from lsr.index.collection.encoder_registry import load_encoder
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import Manifest
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.plan import plan_from
 from lsr.types import Query
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
@@ -94,7 +94,7 @@ def sharded(
 
 def told(answer: Answer) -> dict[str, Any]:
     """All of an answer but the time and the shards."""
-    return asdict(replace(answer, took_ms={}, shards=None))
+    return asdict(replace(answer, took_ms={}, shards=None, analyzer=None))
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: json.dumps(plan)[:60])

@@ -15,7 +15,7 @@ from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.protocols import Encoder
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.plan import SearchPlan, plan_from
 from lsr.sparse import CSR
 from lsr.types import Document, EncoderIdentity

@@ -13,7 +13,7 @@ import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.hybrid import HybridSearcher
 from lsr.retrieval.plan import Interpolation, Prf, SearchPlan

@@ -10,15 +10,15 @@ import typer
 
 from lsr.cli.console import complain, print_json
 from lsr.encoders.analysis import Analyzer
+from lsr.retrieval.answers.passage import SHOWN_CHARACTERS
 from lsr.retrieval.snippet import snippet
 
 if TYPE_CHECKING:
-    from lsr.retrieval.answer import Answer, Collapsed, Hit
+    from lsr.retrieval.answer import Collapsed, Hit
+    from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.explanation import Explanation, SidePart
 
 __all__ = ["print_answer"]
-
-_SHOWN_CHARACTERS = 240
 
 
 def print_answer(
@@ -82,7 +82,7 @@ def _marked(text: str, terms: Sequence[str], analyzer: Analyzer) -> str:
     """The part of a text that has most of the terms, these in colour on a terminal."""
     return "".join(
         typer.style(piece.text, fg="yellow", bold=True) if piece.is_match else piece.text
-        for piece in snippet(text, terms, analyzer, _SHOWN_CHARACTERS)
+        for piece in snippet(text, terms, analyzer, SHOWN_CHARACTERS)
     )
 
 

@@ -10,7 +10,7 @@ from lsr.errors import InputError, ServiceError
 if TYPE_CHECKING:
     from lsr.client.answers import SearchAnswer
     from lsr.client.resources import CollectionInfo
-    from lsr.retrieval.answer import Answer
+    from lsr.retrieval.answers.answer import Answer
 
 __all__ = ["analyzer_of", "local_answer"]
 
@@ -37,7 +37,8 @@ def local_answer(text: str, answer: SearchAnswer) -> Answer:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    from lsr.retrieval.answer import Answer, Collapsed, FacetCounts, FoundPassage, Hit, PrfReport
+    from lsr.retrieval.answer import Collapsed, FacetCounts, FoundPassage, Hit, PrfReport
+    from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.explanation import Explanation
     from lsr.retrieval.hybrid import Notice
     from lsr.retrieval.plan import SearchPlan

@@ -25,7 +25,7 @@ from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
     from lsr.client.client import RemoteCollection
-    from lsr.retrieval.answer import Answer
+    from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.filter import Filter
 
 __all__ = ["search"]

@@ -23,7 +23,7 @@ from lsr.errors import (
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import DEFAULT_K, CollectionReader
 from lsr.index.storage.manifest import MANIFEST, Manifest
-from lsr.retrieval.answer import Answer
+from lsr.retrieval.answers.answer import Answer
 from lsr.types import Document
 from tests.support.strategies import texts
 

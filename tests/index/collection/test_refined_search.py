@@ -18,7 +18,8 @@ from lsr.errors import QueryError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.update import add_documents, delete_documents
-from lsr.retrieval.answer import Answer, Hit
+from lsr.retrieval.answer import Hit
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.plan import Mode, Prf, SearchPlan
 from lsr.retrieval.refinement import SortKey

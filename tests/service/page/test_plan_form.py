@@ -20,7 +20,8 @@ import lsr.index.collection.retrievers
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
-from lsr.retrieval.answer import Answer, PrfReport
+from lsr.retrieval.answer import PrfReport
+from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.explanation import Explanation, SidePart
 from lsr.retrieval.feedback import SparseFeedback
 from lsr.retrieval.fusion import Fusion
