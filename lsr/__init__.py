@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lsr.encoders.registry import load_encoder
     from lsr.errors import LsrError
     from lsr.evaluation.compare.run_comparison import RunComparison, compare_runs
+    from lsr.hub.pull import pull
+    from lsr.hub.push import push
     from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
     from lsr.passages.passage import PassageSettings
@@ -64,6 +66,8 @@ __all__ = [
     "load_encoder",
     "open",
     "plan_from",
+    "pull",
+    "push",
     "read_documents",
 ]
 
@@ -90,6 +94,8 @@ _PLACES = {
     "compare_runs": "lsr.evaluation.compare.run_comparison",
     "load_encoder": "lsr.encoders.registry",
     "plan_from": "lsr.retrieval.plan",
+    "pull": "lsr.hub.pull",
+    "push": "lsr.hub.push",
     "read_documents": "lsr.documents",
 }
 _METHODS = {"build", "open"}

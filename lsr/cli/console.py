@@ -29,6 +29,10 @@ _STAGES = {
     "index": "inverted lists",
     "checksum": "checksums",
     "publish": "publishing",
+    "copy": "comparing files",
+    "upload": "uploading, in MB",
+    "download": "downloading, in MB",
+    "verify": "comparing files",
 }
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_OF_PACE = 60.0
