@@ -90,6 +90,8 @@ def _told(error: BaseException, repository: str, writes: bool) -> LsrError:
         return ServiceError(f"{repository} is not reached: HF_HUB_OFFLINE is set; unset it")
     if isinstance(error, HfHubHTTPError) and not isinstance(error, EntryNotFoundError):
         return _refused(error, repository, writes)
+    if isinstance(error, PermissionError) and not error.errno:  # of the Xet storage
+        return AccessError(f"your token does not do for {repository} ({_reason(error)}); {_LOG_IN}")
     if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
         return StorageError(
             f"{error.filename or 'the disk'} cannot be written or read ({error.strerror}); free "

@@ -142,6 +142,14 @@ def test_faults_of_the_machine(number: int, error: type[LsrError]) -> None:
         raise OSError(number, os.strerror(number), "/data/pulled")
 
 
+def test_a_refusal_of_the_xet_storage() -> None:
+    with (
+        pytest.raises(AccessError, match=r"\(run out\); log in"),
+        telling_faults(REPOSITORY),
+    ):
+        raise PermissionError("run out")
+
+
 def test_errors_of_ours_pass() -> None:
     with pytest.raises(DeprecationWarning), telling_faults(REPOSITORY):
         raise DeprecationWarning

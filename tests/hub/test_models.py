@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,19 @@ def test_the_model_of_an_index_goes_along(
     again = lsr.push(pulled, "owner/index")
     assert again.removed
     assert not any(name.startswith("model/") for name in (*again.sent, *again.removed))
+
+
+def test_code_of_a_model_that_went_along_is_not_trusted_by_that(
+    learned: Path, model: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (model / "modeling.py").write_text("1 / 0")
+    assert "model/modeling.py" in lsr.push(learned, "owner/index").sent
+    model.rename(tmp_path / "elsewhere")
+    source = _source(lsr.pull("owner/index", tmp_path / "pulled").path)
+    sha256 = ModelFolder.open(source.place).sha256(with_code=True)
+    with pytest.raises(InputError, match="which you have not trusted on this machine"):
+        replace(source, has_code=True, sha256=sha256).open()
 
 
 def test_a_model_that_is_gone_is_named(learned: Path, model: Path, hub: Hub) -> None:
