@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from lsr.evaluation.compare.run_comparison import RunComparison, compare_runs
     from lsr.front.answers import Answers
     from lsr.front.judged import TestCollection, read_test_collection
+    from lsr.hub.pull import pull
+    from lsr.hub.push import push
     from lsr.index.blocks.config import BlockSettings, BuildConfig, SearchParams
     from lsr.index.sparse_index import SparseIndex
     from lsr.passages.passage import PassageSettings
@@ -76,6 +78,8 @@ __all__ = [
     "load_encoder",
     "open",
     "plan_from",
+    "pull",
+    "push",
     "read_documents",
     "read_test_collection",
 ]
@@ -110,6 +114,8 @@ _PLACES = {
     "evaluate": "lsr.evaluation.compare.measures",
     "load_encoder": "lsr.encoders.registry",
     "plan_from": "lsr.retrieval.plan",
+    "pull": "lsr.hub.pull",
+    "push": "lsr.hub.push",
     "read_documents": "lsr.documents",
     "read_test_collection": "lsr.front.judged",
 }

@@ -25,6 +25,12 @@ STAGES = {
     "checksum": "checksums",
     "publish": "publishing",
     "search": "searching",
+    "count": "counting words",
+    "shards": "building shards",
+    "copy": "comparing files",
+    "upload": "uploading, in MB",
+    "download": "downloading, in MB",
+    "verify": "comparing files",
 }
 """Stages in words; others are called by their names."""
 

@@ -111,6 +111,8 @@ def _examples() -> list[doctest.DocTest]:
         "lsr.encoders.registry",
         "lsr.encoders.dense_recipe",
         "lsr.evaluation.compare.run_comparison",
+        "lsr.hub.pull",
+        "lsr.hub.push",
     )
     for name in (*front, "lsr.index.sparse_index", "lsr.client.client", "lsr.client.async_client"):
         cases += finder.find(importlib.import_module(name), name)

@@ -13,7 +13,7 @@ from lsr.errors import IndexVersionError
 from lsr.index.storage.manifest import Manifest
 from lsr.index.storage.names import ENCODER, numbered
 
-__all__ = ["LOADERS", "load_encoder", "onnx_folder", "save_encoder"]
+__all__ = ["LOADERS", "ONNX_FOLDER", "load_encoder", "onnx_folder", "save_encoder"]
 
 LOADERS: dict[str, Callable[[Path], Encoder]] = {
     "bm25": Bm25Encoder.load,
@@ -22,7 +22,7 @@ LOADERS: dict[str, Callable[[Path], Encoder]] = {
 }
 """By `EncoderIdentity.kind`: what reads that which `save_encoder` wrote."""
 
-_ONNX = "onnx"
+ONNX_FOLDER = "onnx"
 """Subfolder of a collection where its dense model may lie exported."""
 
 
@@ -59,5 +59,5 @@ def save_encoder(encoder: Encoder, folder: Path, generation: int) -> str:
 
 def onnx_folder(collection: Path) -> Path | None:
     """The folder where the collection's dense model lies exported to ONNX, or None."""
-    folder = collection / _ONNX
+    folder = collection / ONNX_FOLDER
     return folder if folder.exists() else None

@@ -15,7 +15,7 @@ import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -120,17 +120,11 @@ class Snapshots:
             )
         manifest = Manifest.read(self._collection)
         name = name or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{manifest.generation}"
+        if name in self.names():
+            raise _exists(name)
         with _refusals(self.folder), self._draft(name) as draft:
             databases = self._back_up(draft)
-            for last in range(_TRIES - 1, -1, -1):
-                try:
-                    manifest = Manifest.read(self._collection)
-                    files = self._take(draft, manifest, progress)
-                    break
-                except IndexCorruptError:  # a publication may have removed it on the way
-                    newer = Manifest.read(self._collection).generation != manifest.generation
-                    if not newer or last == 0:
-                        raise
+            manifest, files = self._take_newest(draft, progress)
             files |= databases | self._take_others(draft, files)
             listing = Listing(
                 name=name,
@@ -148,10 +142,40 @@ class Snapshots:
         return listing
 
     @contextmanager
+    def published(self, progress: Progress = no_progress) -> Iterator[tuple[Path, Listing]]:
+        """The published generation for a while, as a snapshot without the log; of no name.
+
+        A generation gives the same bytes each time, its listing included. Others may publish
+        meanwhile.
+
+        Yields:
+            A folder, gone at the end, and what it holds; the listing itself is not in it.
+
+        Raises:
+            IndexStateError: the collection is missing or damaged.
+            StorageError: the disk is full, or there is no permission.
+        """
+        Manifest.read(self._collection)
+        with ExitStack() as stack:
+            with _refusals(self.folder):
+                draft = stack.enter_context(self._draft("-published"))
+                manifest, files = self._take_newest(draft, progress)
+                files |= self._take_others(draft, files)
+            listing = Listing(
+                name="published",
+                collection=self._collection.name,
+                created=manifest.created,
+                lsr_version=manifest.lsr_version,
+                generation=manifest.generation,
+                n_documents=manifest.n_documents,
+                log_seq=manifest.log_seq,
+                files=dict(sorted(files.items())),
+            )
+            yield draft, listing
+
+    @contextmanager
     def _draft(self, name: str) -> Iterator[Path]:
         """A hidden folder for a new snapshot; it is gone after an error."""
-        if name in self.names():
-            raise _exists(name)
         self.folder.mkdir(exist_ok=True)
         draft = self.folder / f".{name}.{os.getpid()}.building"
         shutil.rmtree(draft, ignore_errors=True)
@@ -192,6 +216,20 @@ class Snapshots:
                 raise IndexCorruptError(f"{source} cannot be read ({error})") from error
             records[source.name] = _record(target)
         return records
+
+    def _take_newest(
+        self, draft: Path, progress: Progress
+    ) -> tuple[Manifest, dict[str, FileRecord]]:
+        """Links to the files of the newest generation, whoever publishes meanwhile."""
+        for last in range(_TRIES - 1, -1, -1):
+            manifest = Manifest.read(self._collection)
+            try:
+                return manifest, self._take(draft, manifest, progress)
+            except IndexCorruptError:  # a publication may have removed it on the way
+                newer = Manifest.read(self._collection).generation != manifest.generation
+                if not newer or last == 0:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     def _take(self, draft: Path, manifest: Manifest, progress: Progress) -> dict[str, FileRecord]:
         """Links to the files of a generation, each compared with its checksum."""

@@ -16,6 +16,8 @@ from lsr.cli.commands.eval import evaluate
 from lsr.cli.commands.expand import expand
 from lsr.cli.commands.export import export_model
 from lsr.cli.commands.export_onnx import export_onnx
+from lsr.cli.commands.hub.pull import pull
+from lsr.cli.commands.hub.push import push
 from lsr.cli.commands.idf import idf
 from lsr.cli.commands.index import app as index_app
 from lsr.cli.commands.keys import app as keys_app
@@ -59,6 +61,7 @@ class ErrorsSpeak(HelpedGroup):
 
     order: ClassVar[tuple[str, ...]] = (
         *("index", "search", "serve", "demo", "models", "eval", "compare", "tune", "keys", "mcp"),
+        *("push", "pull"),
         *("encode", "expand", "idf", "export", "export-onnx", "adapt", "train"),
     )
 
@@ -110,6 +113,8 @@ app.command("serve", cls=HelpedCommand)(serve)
 app.add_typer(keys_app, name="keys")
 app.command("mcp", cls=HelpedCommand)(mcp)
 app.command("demo", cls=HelpedCommand)(demo)
+app.command("push", cls=HelpedCommand)(push)
+app.command("pull", cls=HelpedCommand)(pull)
 app.command("tune", cls=HelpedCommand)(tune)
 app.command("encode", cls=HelpedCommand)(encode)
 app.command("export", cls=HelpedCommand)(export_model)

@@ -117,7 +117,7 @@ def test_every_module_is_of_the_core_or_of_an_extra() -> None:
     core = {re.split(r"[^\w-]", each)[0].lower() for each in PROJECT["dependencies"]}
     core = {name.replace("-", "_") for name in core} | {"markdown_it", "stemmer", "yaml"}
     # what those bring along
-    core |= {"anyio", "huggingface_hub", "llvmlite", "pydantic_core", "starlette", "tqdm"}
+    core |= {"anyio", "llvmlite", "pydantic_core", "starlette", "tqdm"}
     assert EXTRAS.keys() <= PROJECT["optional-dependencies"].keys()
     known = core | {name for names in EXTRAS.values() for name in names} | {"lsr"}
     known |= sys.stdlib_module_names | {"_typeshed", "triton"}  # of type checkers, and of torch

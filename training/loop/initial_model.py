@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from huggingface_hub import hf_hub_download
 from numpy.typing import NDArray
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
@@ -50,8 +51,14 @@ TOKENIZER_OPTIONS = (
 
 
 def is_sparse_encoder(base: str) -> bool:
-    """Whether a folder holds a whole sparse encoder rather than a network to build one on."""
-    modules = _json(Path(base_folder(base)) / "modules.json") or ()
+    """Whether a model is a whole sparse encoder rather than a network to build one on.
+
+    Args:
+        base: a folder, a model that is installed, or a hub id, which is asked for one small file;
+            False where the hub cannot be reached and the file is not on this machine.
+    """
+    file = _file_of(base, "modules.json")
+    modules = () if file is None else _json(file) or ()
     kinds = [str(module.get("type", "")) for module in modules]
     sparse = ("Router", "SpladePooling", "SparseStaticEmbedding")
     return any(kind.endswith(sparse) or kind.startswith("lsr.training.") for kind in kinds)
@@ -79,6 +86,17 @@ def base_tokenizer(base: Checkpoint) -> PreTrainedTokenizerBase:
         ) from error
 
 
+def _file_of(base: str, name: str) -> Path | None:
+    """A file of a model; None where a hub id has none, or cannot be asked."""
+    folder = Path(base_folder(base))
+    if folder.is_dir():
+        return folder / name
+    try:
+        return Path(hf_hub_download(base, name))
+    except (OSError, ValueError):
+        return None
+
+
 def _opened(base: Checkpoint) -> SparseEncoder:
     return open_model(base.place, trust_remote_code=base.code is not None)
 
@@ -86,8 +104,10 @@ def _opened(base: Checkpoint) -> SparseEncoder:
 def _tokenizer_folder(model: Path) -> Path | None:
     """Tokenizer folder of a sparse encoder's first module, or of the first of its router.
 
-    None where there is none, or the module changes it.
+    None where there is none, the module changes it, or the model is not in a folder.
     """
+    if not model.is_dir():
+        return None
     folder = model / str(_json(model / "modules.json")[0].get("path", ""))
     router = _json(folder / "router_config.json")
     if router is not None:

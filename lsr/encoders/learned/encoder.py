@@ -106,7 +106,7 @@ def load_learned(folder: Path) -> AnyLearned:
     """
     try:
         state = json.loads((folder / "encoder.json").read_text("utf-8"))
-        source = LearnedSource.of(state["source"])
+        source = LearnedSource.of(state["source"]).or_beside(folder.parent.resolve())
         pieces = WordPieces(
             (folder / "tokenizer.json").read_bytes(), state["max_tokens"], state["truncation_side"]
         )

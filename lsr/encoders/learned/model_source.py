@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -17,11 +18,13 @@ from lsr.encoders.learned.onnx_network import OnnxNetwork, is_sparse_export, pac
 from lsr.encoders.learned.packed_model import GRAPH_FOLDER
 from lsr.encoders.learned.recommended import IdfSource
 from lsr.encoders.learned.tokenizer import WordPieces
-from lsr.errors import InputError
+from lsr.errors import IndexCorruptError, InputError
 from lsr.sparse import CSR
 
 __all__ = [
+    "MODEL_FOLDER",
     "PRECISIONS",
+    "QUERY_MODEL_FOLDER",
     "LazyNetwork",
     "LearnedOptions",
     "LearnedSource",
@@ -36,6 +39,9 @@ Precision = Literal["auto", "fp32", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ResolvedPrecision = Literal["auto", "fp32", "bf16", "onnx-fp32", "onnx-int8"]
 """What a model is used in; "auto" only where torch is not there to say what that is."""
+
+MODEL_FOLDER, QUERY_MODEL_FOLDER = "model", "query-model"
+"""In a collection's folder, one that came from elsewhere: its models, where they went along."""
 
 COMPUTED = "text by text"
 """How networks compute: vectors kept by version 0.1, which depend on their neighbours, are of
@@ -167,6 +173,25 @@ class LearnedSource:
         query = state.get("query")
         parts = {"lexical_terms": terms and LexicalTerms(**terms), "query": query and cls.of(query)}
         return cls(**(state | parts))
+
+    @classmethod
+    def read(cls, folder: Path) -> LearnedSource:
+        """The source of an encoder in a collection's folder. Raises IndexCorruptError."""
+        try:
+            state = json.loads((folder / "encoder.json").read_text("utf-8"))
+            return cls.of(state["source"]).or_beside(folder.parent.resolve())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IndexCorruptError(f"{folder} cannot be read ({error}); build again") from error
+
+    def or_beside(self, collection: Path) -> LearnedSource:
+        """The same, taken from the folder that goes along with a collection where it is gone."""
+        query = self.query and self.query.or_beside_as(collection / QUERY_MODEL_FOLDER)
+        return replace(self.or_beside_as(collection / MODEL_FOLDER), query=query)
+
+    def or_beside_as(self, folder: Path) -> LearnedSource:
+        """The same, at another place where its own is a folder that is gone."""
+        is_there = not Path(self.place).is_absolute() or Path(self.place).exists()
+        return self if is_there or not folder.is_dir() else replace(self, place=str(folder))
 
     def to_dict(self) -> dict[str, Any]:
         """Fields that vectors depend on, named as in version 0.1: their hash names encoders."""

@@ -1,0 +1,1 @@
+"""`lsr push` and `lsr pull`."""
