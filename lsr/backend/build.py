@@ -92,6 +92,7 @@ def build_sharded(
     tasks: Tasks | None = None,
     source: str = "",
     slice_documents: int = SLICE,
+    vector_cache: Path | None = None,
     progress: Progress = no_progress,
 ) -> ShardsFile:
     """Build a sharded collection, and publish it at `target` by one rename.
@@ -104,6 +105,7 @@ def build_sharded(
         sparse: its statistics are those of all documents in the end; it stays as it is.
         dense: opens a dense model, where a task needs it.
         source: what the documents are, for people.
+        vector_cache: a folder where models' vectors stay, for later builds.
 
     Raises:
         InputError: there are no documents, an id is empty or repeated, or `target` is something
@@ -136,7 +138,7 @@ def build_sharded(
         folders = tasks.map(
             _build,
             [
-                (target, number, parts[number], kind, work / ENCODER, dense, source)
+                (target, number, parts[number], kind, work / ENCODER, dense, source, vector_cache)
                 for number in range(n_shards)
             ],
             lambda done: progress("shards", done, n_shards),
@@ -241,6 +243,7 @@ def _build(
     encoder: Path,
     dense: OpenDense | None,
     source: str,
+    vector_cache: Path | None,
 ) -> str:
     """A task: the index of a shard, in a folder named by what it is made of; its name."""
     sparse = _encoder(kind, encoder)
@@ -255,6 +258,7 @@ def _build(
             sparse=sparse,
             dense=model,
             source=source,
+            vector_cache=vector_cache,
             allow_empty=True,
             learn=False,
         )
