@@ -15,8 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from lsr.evaluation.evaluate import judged_queries
-
 from lsr.backend.build import build_sharded
 from lsr.backend.collection_shard import CollectionShard, LocalShards
 from lsr.backend.sharded_collection import ShardedCollection
@@ -25,6 +23,7 @@ from lsr.datasets.beir import BeirFolder
 from lsr.encoders.corpus.statistics import CountingEncoder
 from lsr.encoders.protocols import DenseEncoder
 from lsr.encoders.registry import open_dense, open_sparse
+from lsr.evaluation.evaluate import judged_queries
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.encoder_registry import load_encoder
 from lsr.index.collection.reader import CollectionReader

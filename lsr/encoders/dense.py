@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from lsr.encoders.dense_onnx import (
     is_export,
 )
 from lsr.encoders.dense_recipe import TCT_COLBERT, DenseOptions, DenseRecipe
+from lsr.encoders.learned.text_batches import places_alike, rows_stand_alone
 from lsr.encoders.protocols import DenseEncoder
 from lsr.encoders.tct_colbert import mean_vectors
 from lsr.errors import InputError
@@ -116,7 +118,7 @@ class SentenceTransformerEncoder:
         """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
 
         Args:
-            texts: encoded longest first, so that a batch holds texts of one length.
+            texts: on a CPU a vector depends on its text alone, to the last bit.
             progress: called with the number of texts done so far.
         """
         return self._encode(texts, self.recipe.document_prompt, progress)
@@ -128,14 +130,39 @@ class SentenceTransformerEncoder:
     def _encode(
         self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None
     ) -> NDArray[np.float32]:
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
-        for start in range(0, len(order), self._batch_size):
-            part = order[start : start + self._batch_size]
+        vectors, done = np.zeros((len(texts), self.dimension), np.float32), 0
+        for part in self._batches(texts, prompt):
             vectors[part] = self._encode_batch([texts[i] for i in part], prompt)
+            done += len(part)
             if progress is not None:
-                progress(start + len(part))
+                progress(done)
         return vectors
+
+    def _batches(self, texts: Sequence[str], prompt: str) -> Iterator[list[int]]:
+        """Places of texts that are encoded together: on a CPU so that none changes another's
+        vector, see `lsr.encoders.learned.text_batches`."""
+        import torch
+
+        if self._model.device.type == "cuda":
+            order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
+            for start in range(0, len(order), self._batch_size):
+                yield order[start : start + self._batch_size]
+            return
+        lengths = self._lengths(texts, prompt)
+        if lengths is None or not rows_stand_alone(torch.float32):
+            yield from ([i] for i, text in enumerate(texts) if text)
+        else:
+            yield from places_alike(lengths, self._batch_size)
+
+    def _lengths(self, texts: Sequence[str], prompt: str) -> list[int] | None:
+        """Tokens of each text; 0 of an empty one. None where the tokenizer counts none."""
+        tokenizer = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        if tokenizer is None:
+            return None
+        most = self._model.max_seq_length or sys.maxsize
+        encodings = tokenizer.encode_batch([prompt + text for text in texts])
+        lengths = (min(sum(each.attention_mask), most) for each in encodings)
+        return [length if text else 0 for length, text in zip(lengths, texts, strict=True)]
 
     def _encode_batch(self, texts: list[str], prompt: str) -> NDArray[np.float32]:
         unit = self.recipe.similarity == "cosine"

@@ -146,18 +146,17 @@ class OnnxDescription:
 class OnnxEncoder:
     """A `DenseEncoder` over an export, on the CPU. May be used from several threads at once.
 
-    Each batch is computed on OMP_NUM_THREADS threads; without that variable, on one a core.
+    Each text is computed on OMP_NUM_THREADS threads; without that variable, on one a core.
 
     Args:
         folder: what `lsr export-onnx` wrote.
-        batch_size: texts encoded at once; more take longer here, as they leave the cache.
 
     Raises:
         InputError: the folder is no export, or a file of it is missing or damaged.
         UnavailableError: onnxruntime is not installed.
     """
 
-    def __init__(self, folder: Path, *, batch_size: int = 8) -> None:
+    def __init__(self, folder: Path) -> None:
         self._description = OnnxDescription.read(folder)
         self.name = self._description.model
         if importlib.util.find_spec("onnxruntime") is None:
@@ -168,7 +167,8 @@ class OnnxEncoder:
         self._description.check_files(folder)
         self._session = _open_session(folder / MODEL_FILE, self.name)
         self._tokenizer = _open_tokenizer(folder / TOKENIZER_FILE)
-        self._batch_size = batch_size
+        self._tokenizer_json = self._tokenizer.to_str().encode()
+        self._tokenizer.no_padding()
 
     @property
     def recipe(self) -> DenseRecipe:
@@ -182,8 +182,8 @@ class OnnxEncoder:
     @property
     def tokenizer_json(self) -> bytes:
         """The tokenizer, as tokenizer.json holds it."""
-        content: str = self._tokenizer.to_str()
-        return content.encode()
+        content: bytes = self._tokenizer_json
+        return content
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -195,7 +195,7 @@ class OnnxEncoder:
         """Vectors, shape (n_texts, dimension); an empty text gives a row of zeros.
 
         Args:
-            texts: encoded longest first, so that a batch holds texts of one length.
+            texts: a vector depends on its text alone, to the last bit.
             progress: called with the number of texts done so far.
         """
         return self._encode(texts, self.recipe.document_prompt, progress)
@@ -207,26 +207,27 @@ class OnnxEncoder:
     def _encode(
         self, texts: Sequence[str], prompt: str, progress: Callable[[int], None] | None
     ) -> NDArray[np.float32]:
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
-        order = [i for i in sorted(range(len(texts)), key=lambda i: -len(texts[i])) if texts[i]]
-        for start in range(0, len(order), self._batch_size):
-            part = order[start : start + self._batch_size]
-            vectors[part] = self._encode_batch([prompt + texts[i] for i in part], prompt)
-            if progress is not None:
-                progress(start + len(part))
+        is_marked, most = self.recipe.pooling == TCT_COLBERT, None
+        prompted = [prompt + text for text in texts]
+        if is_marked and prompt == QUERY_MARK:
+            prompted, most = [filled(text) for text in prompted], QUERY_TOKENS
+        encodings = self._tokenizer.encode_batch(prompted, add_special_tokens=not is_marked)
+        vectors, done = np.zeros((len(texts), self.dimension), np.float32), 0
+        # one by one: a row of ONNX Runtime's products depends on how many stand beside it
+        for place, (text, encoding) in enumerate(zip(texts, encodings, strict=True)):
+            if text:
+                vectors[place] = self._encode_one(encoding, most)
+                done += 1
+                if progress is not None:
+                    progress(done)
         return vectors
 
-    def _encode_batch(self, texts: list[str], prompt: str) -> Any:
-        is_marked, most = self.recipe.pooling == TCT_COLBERT, None
-        if is_marked and prompt == QUERY_MARK:
-            texts, most = [filled(text) for text in texts], QUERY_TOKENS
-        encodings = self._tokenizer.encode_batch(texts, add_special_tokens=not is_marked)
+    def _encode_one(self, encoding: Any, most: int | None) -> Any:
         tokens = {
-            name: np.array([getattr(one, TOKEN_COLUMNS[name]) for one in encodings], np.int64)
+            name: np.array([getattr(encoding, TOKEN_COLUMNS[name])[:most]], np.int64)
             for name in self._description.inputs
         }
-        tokens = {name: columns[:, :most] for name, columns in tokens.items()}
-        return self._session.run(None, tokens)[0]
+        return self._session.run(None, tokens)[0][0]
 
 
 def is_export(folder: Path) -> bool:

@@ -171,7 +171,7 @@ def _least_cosine(staging: Path, name: str, expected: NDArray[np.float32]) -> fl
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     try:
-        onnx = OnnxEncoder(staging, batch_size=len(_SAMPLES) - 1)  # the last is a batch of one
+        onnx = OnnxEncoder(staging)
         found = _sample_vectors(onnx)
     except (DataError, state.Fail, state.InvalidArgument, state.RuntimeException) as error:
         raise inexpressible(name, "onnxruntime refuses the graph") from error

@@ -76,7 +76,7 @@ def test_a_model_with_a_prompt_and_a_file_of_weights(tiny: Path, tiny_exported: 
     assert (target / "model.onnx.data").stat().st_size > 30_522 * 8 * 4
     assert (target / "model.onnx").stat().st_size < 100_000
     texts = ["a heron", "", "a much longer text about herons, which are birds, in water " * 3]
-    found, torch = OnnxEncoder(target, batch_size=1), SentenceTransformerEncoder(str(tiny))
+    found, torch = OnnxEncoder(target), SentenceTransformerEncoder(str(tiny))
     documents, queries = found.encode_documents(texts), found.encode_queries(texts)
     assert documents == pytest.approx(torch.encode_documents(texts), abs=1e-5)
     assert queries == pytest.approx(torch.encode_queries(texts), abs=1e-5)

@@ -85,7 +85,7 @@ def test_the_vectors_of_sentence_transformers(
     )
     torch = SentenceTransformerEncoder(str(folder), options, batch_size=3)
     export_onnx(str(folder), tmp_path / "onnx", options)
-    onnx = OnnxEncoder(tmp_path / "onnx", batch_size=3)
+    onnx = OnnxEncoder(tmp_path / "onnx")
     assert torch.dimension == onnx.dimension == KINDS[kind].get("dimensions", 32)
     assert onnx.identity == torch.identity
     for encoder in (torch, onnx):

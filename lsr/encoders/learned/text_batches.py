@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SparseEncoder
 
-__all__ = ["Batching", "of_one_length", "one_by_one", "padded", "rows_stand_alone"]
+__all__ = [
+    "Batching",
+    "of_one_length",
+    "one_by_one",
+    "padded",
+    "places_alike",
+    "rows_stand_alone",
+]
 
 BATCH_TOKENS = 4_096
 """Tokens in a batch, padding included; a batch has at most `BATCH_TEXTS` texts."""
@@ -65,6 +72,21 @@ def one_by_one(
     """Each text by itself, for a CPU whose matrix products depend on the number of rows."""
     for place, text in enumerate(texts):
         yield [place], model.preprocess([text], task=side, prompt=prompt)
+
+
+def places_alike(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Places of texts of one number of tokens, up to so many at once, the longest first.
+
+    Args:
+        lengths: tokens of each text; those of none are left out.
+    """
+    alike: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        alike.setdefault(length, []).append(place)
+    for length in sorted(alike, reverse=True):
+        places = alike[length] if length else []
+        for start in range(0, len(places), most):
+            yield places[start : start + most]
 
 
 @cache
