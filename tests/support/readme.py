@@ -80,8 +80,13 @@ def follow(folder: Path, by: Follower) -> None:
         assert {"gate.txt", "new.md"} <= found
         assert "old.md" not in _ids(by.lsr(["search", "my-index", "heron", "--json"]))
         (client,) = re.findall(r"`(lsr\.Client\([^`]+)`", README.text.replace("\n", " "))
-        code = f"import lsr\nprint({client}.search('rotate a key').hits[0].doc_id)"
-        assert by.python(code.replace(ADDRESS, url)) == "keys.md\n"
+        made, collection = client.replace(ADDRESS, url).split(".collection")
+        code = f"""
+import lsr
+with {made} as client:
+    print(client.collection{collection}.search("rotate a key").hits[0].doc_id)
+"""
+        assert by.python(code) == "keys.md\n"
     assert "keys.md" in said["search my-index"]
     for code in README.blocks("python"):
         assert by.python(code).endswith(" a\n")
