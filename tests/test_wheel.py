@@ -1,9 +1,8 @@
-"""The wheel in an environment of its own: the README run from it, without the repository."""
+"""The wheel in an environment of its own, without the repository; see also `test_readme.py`."""
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import venv
@@ -14,9 +13,6 @@ import pytest
 
 from tests.support.markdown import ROOT
 from tests.support.wheel import built_wheel
-
-README = (ROOT / "README.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +72,6 @@ def test_it_is_the_wheel_that_runs(python: Path, tmp_path: Path) -> None:
     where = run(python, tmp_path, "-c", "import lsr; print(lsr.__file__, lsr.__version__)")
     assert str(python.parent.parent) in where
     assert str(ROOT) not in where
-
-
-@pytest.mark.parametrize("code", EXAMPLES, ids=str)
-def test_the_readme_python_runs_from_it(python: Path, tmp_path: Path, code: str) -> None:
-    assert run(python, tmp_path, "-c", code)
 
 
 def test_the_command_line_runs_from_it(python: Path, tmp_path: Path) -> None:

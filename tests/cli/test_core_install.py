@@ -131,3 +131,14 @@ def test_every_module_is_of_the_core_or_of_an_extra() -> None:
                     names = [str(node.module)]
                 unknown |= {name.partition(".")[0].lower() for name in names} - known
     assert not unknown
+
+
+def test_all_is_every_extra_of_users_and_each_stands_in_the_docs() -> None:
+    extras = PROJECT["optional-dependencies"]
+    named = re.findall(r"lsr-search\[([a-z,]+)\]", " ".join(extras["all"]))
+    assert {name for names in named for name in names.split(",")} == (
+        extras.keys() - {"all", "bench", "dev"}
+    )
+    told = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    for name in extras.keys() - {"bench", "dev"}:
+        assert re.search(rf"^\|.*`{name}`.*\|.*\|.*\|$", told, re.M), name

@@ -76,6 +76,7 @@ def follow(folder: Path, by: Follower) -> None:
         assert json.loads(said["curl"])["doc_id"] == "new.md", said
         found, end = set[str](), time.monotonic() + _MOST_SECONDS
         while "new.md" not in found and time.monotonic() < end:
+            time.sleep(0.5)  # a service that opens its model for the first write is not held up
             found = _ids(by.lsr(["search", "my-index", "noon", "--json", "--url", url]))
         assert {"gate.txt", "new.md"} <= found
         assert "old.md" not in _ids(by.lsr(["search", "my-index", "heron", "--json"]))
