@@ -16,7 +16,7 @@ INDEX ?= .lsr/demo
 SPLADE_TINY := .lsr/splade-tiny
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
+.PHONY: help demo test test-wheel test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -32,6 +32,9 @@ test: export OMP_NUM_THREADS = 1
 test: check typescript-packages  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
+
+test-wheel: $(ALL)  ## The README from a wheel in empty environments of Python 3.11 to 3.13 (those on the path)
+	$(BIN)/python -m pytest -q -m slow tests/test_readme.py
 
 soak: export LSR_SOAK_KILLS = 500
 soak: export LSR_SOAK_PUBLICATIONS = 50
@@ -123,7 +126,7 @@ $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
 $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'installing everything, torch first (about 1 GB to download)'
 	$(PIP) install --constraint constraints.txt $(if $(LSR_TORCH_INDEX),--index-url $(LSR_TORCH_INDEX)) torch
-	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,files,haystack,langchain,llamaindex,mcp,notebook,onnx,pyterrier,train,watch]'
+	$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
 	@$(BIN)/python bench/cpu_only.py
 	@touch $(CORE) $@
 

@@ -10,7 +10,6 @@ loads neither Numba nor torch.
 
 import os
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 # before any import of ONNX Runtime, which would else send reports of its use to its maker
@@ -127,6 +126,8 @@ MovedModules.install()
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("lsr-search")
     if name in _METHODS:
         return getattr(import_module("lsr.collection").Collection, name)

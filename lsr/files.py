@@ -6,15 +6,19 @@ import errno
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lsr.machine import WINDOWS
+
 __all__ = [
     "UNFINISHED",
     "checksum",
     "is_text",
+    "put",
     "read_signed",
     "sha256_of",
     "signed",
@@ -29,6 +33,9 @@ UNFINISHED = ".unfinished"
 
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
 """Error numbers of file systems that cannot sync folders, such as some over a network."""
+
+_TRIES, _PAUSE_SECONDS = 100, 0.01
+"""Of a rename over a file that others read just now, on Windows."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -59,7 +66,7 @@ def writing(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        beside.replace(path)
+        put(beside, path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -67,13 +74,35 @@ def writing(path: Path) -> Iterator[BinaryIO]:
     sync(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Bring a file's bytes, or the names in a folder where its file system can, to disk.
+def put(source: Path, target: Path) -> None:
+    """Rename a file to `target`, over what is there.
+
+    Windows refuses that while others have `target` open: it is tried again for a second.
 
     Raises:
         OSError: the machine refuses.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    for left in range(_TRIES - 1 if WINDOWS else 0, -1, -1):
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or the names in a folder where its file system can, to disk.
+
+    Windows opens no folders, and files only to write.
+
+    Raises:
+        OSError: the machine refuses.
+    """
+    if WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:

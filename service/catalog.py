@@ -25,6 +25,7 @@ from lsr.index.live.live_collection import LiveCollection
 from lsr.index.live.operation import Operation, Written
 from lsr.index.snapshots.restore import swap_in
 from lsr.index.storage.manifest import MANIFEST
+from lsr.machine import refusal
 from lsr.service.collections.aliases import ALIASES_FILE, Aliases
 from lsr.service.collections.creation import CollectionSpec, build_from_spec, opened_encoders
 from lsr.service.collections.entry import Entry
@@ -287,7 +288,7 @@ class Catalog:
                 with entry.shut():
                     entry.replace(lambda: entry.path.replace(gone))
             except OSError as error:
-                raise StorageError(f"{entry.path} cannot be removed ({error.strerror})") from error
+                raise StorageError(f"{entry.path} cannot be removed ({refusal(error)})") from error
             with self._lock:
                 self._entries.pop(name, None)
             shutil.rmtree(gone, ignore_errors=True)
@@ -319,7 +320,7 @@ class Catalog:
                     entry.replace(partial(swap_in, folder, place))
             except OSError as error:
                 raise StorageError(
-                    f"{place} cannot be replaced ({error.strerror}); nothing was changed"
+                    f"{place} cannot be replaced ({refusal(error)}); nothing was changed"
                 ) from error
         with self._lock:
             self._look()

@@ -24,6 +24,9 @@ from lsr.service.engine import SearchEngine
 __all__ = ["CONTENT_TYPE", "SHARED_FOLDER", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PROCESSES = Path("/proc")
+"""What Linux tells of processes; macOS and Windows tell it elsewhere."""
+
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of the folder where workers keep their counts; prometheus_client reads it
 when it is imported."""
@@ -92,7 +95,8 @@ class Metrics:
         if folder is None:
             ProcessCollector(registry=state)
             return generate_latest(self._registry) + generate_latest(state)
-        state.register(_Processes())
+        if _PROCESSES.is_dir():
+            state.register(_Processes())
         shared = CollectorRegistry()
         MultiProcessCollector(shared, folder)
         return generate_latest(shared) + generate_latest(state)
@@ -136,13 +140,13 @@ class _Processes(Collector):
 def _siblings() -> list[int]:
     """The workers of this one's parent, itself among them."""
     parent = os.getppid()
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text("ascii").split()
+    children = (_PROCESSES / f"{parent}/task/{parent}/children").read_text("ascii").split()
     return [int(pid) for pid in children if b"spawn_main" in _command(pid)]
 
 
 def _command(pid: str) -> bytes:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return (_PROCESSES / f"{pid}/cmdline").read_bytes()
     except OSError:  # it has just ended
         return b""
 

@@ -7,7 +7,6 @@ import errno
 import gc
 import ipaddress
 import logging
-import resource
 import signal
 import socket
 import sys
@@ -29,14 +28,11 @@ from lsr.service.limits.accepting import Acceptor, Share
 from lsr.service.limits.connections import ConnectionLimits, Connections, protocol_class
 from lsr.service.logs import drop_doubles
 from lsr.service.middleware import Stopping
+from lsr.service.process import check_workers, most_connections, new_loop
 from lsr.service.settings import Settings
 
 __all__ = ["run_server", "serve"]
 
-_FILES_OF_OUR_OWN = 96
-"""Descriptors kept free of connections: for files, databases, and connections about to close."""
-
-_FEWEST = 16
 _SWITCH_SECONDS = 0.0005
 """How long a thread that computes keeps the event loop waiting; by default ten times that."""
 _COLLECTED_FROM = 10_000
@@ -59,10 +55,11 @@ def serve(
     Raises:
         StorageError: the port is in use, or may not be taken.
         InputError: a folder's name cannot be a collection's, or two have the same; or other
-            machines could come in without a key.
+            machines could come in without a key; or there cannot be several processes.
         IndexStateError: a collection is missing, damaged or of another version.
     """
     named = collection_names(paths)
+    check_workers(settings.workers)
     _check_files(settings)
     with closing(_listen(settings.host, settings.port)) as listener:
         _check_exposure(listener, settings)
@@ -98,7 +95,7 @@ def run_server(
         engine = SearchEngine(catalog, settings.limits)
         connections = Connections(
             ConnectionLimits(
-                _most_connections(settings.max_connections),
+                most_connections(settings.max_connections),
                 settings.header_seconds,
                 settings.body_seconds,
             ),
@@ -125,8 +122,8 @@ def run_server(
         )
         if follow is not None:
             follow(server)
-        with _stopping(server):
-            server.run(sockets=[])
+        with _stopping(server), asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(server.serve(sockets=[]))
 
 
 def _spare_collector() -> None:
@@ -246,26 +243,6 @@ def _stopping(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _most_connections(wanted: int) -> int:
-    """Connections that the process has descriptors for, at most `wanted`."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + _FILES_OF_OUR_OWN + len(list(Path("/proc/self/fd").iterdir()))
-    if soft < needed and soft < hard:
-        soft = hard if hard != resource.RLIM_INFINITY and hard < needed else needed
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft >= needed:
-        return wanted
-    most = max(_FEWEST, wanted - (needed - soft))
-    _log.warning(
-        "this process may open %s files, so it takes %s connections at once and not %s; raise "
-        "ulimit -n for more",
-        f"{soft:,}",
-        f"{most:,}",
-        f"{wanted:,}",
-    )
-    return most
 
 
 def _check_files(settings: Settings) -> None:

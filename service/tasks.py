@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from lsr.errors import ConflictError, LsrError, NotFoundError, StorageError
+from lsr.machine import is_alive
 
 __all__ = [
     "TASKS_FILE",
@@ -323,7 +324,7 @@ class Tasks:
             "SELECT owner, body FROM tasks WHERE status IN ('waiting', 'running')"
         ).fetchall()
         for owner, body in lines:
-            if owner == os.getpid() or not _is_alive(owner):
+            if owner == os.getpid() or not is_alive(owner):
                 why = "the service was stopped before it was done; start it again"
                 self._store(replace(_task_of(body), status="failed", ended=_now(), error=why))
 
@@ -332,16 +333,6 @@ def _task_of(body: str) -> Task:
     values = json.loads(body)
     progress = values.pop("progress")
     return Task(**values, progress=TaskProgress(**progress) if progress else None)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _now() -> str:

@@ -1,40 +1,23 @@
-"""The wheel in an environment of its own: the README run from it, without the repository."""
+"""The wheel in an environment of its own, without the repository; see also `test_readme.py`."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+from tests.support.markdown import ROOT
+from tests.support.wheel import built_wheel
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of what git tracks or would, so that nothing of a checkout comes along."""
-    work = tmp_path_factory.mktemp("wheel")
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        source, target = ROOT / name, work / "source" / name
-        if source.is_symlink() or source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--wheel-dir", str(work / "dist"), str(work / "source")]
-    subprocess.run(command, check=True, capture_output=True)
-    (made,) = (work / "dist").glob("lsr_search-*.whl")
-    return made
+    return built_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +33,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     packages = home / "lib" / version / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(packages)
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    known = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "dependencies.pth").write_text("\n".join(known) + "\n")
     return home / "bin" / "python"
 
 
@@ -88,11 +72,6 @@ def test_it_is_the_wheel_that_runs(python: Path, tmp_path: Path) -> None:
     where = run(python, tmp_path, "-c", "import lsr; print(lsr.__file__, lsr.__version__)")
     assert str(python.parent.parent) in where
     assert str(ROOT) not in where
-
-
-@pytest.mark.parametrize("code", EXAMPLES, ids=str)
-def test_the_readme_python_runs_from_it(python: Path, tmp_path: Path, code: str) -> None:
-    assert run(python, tmp_path, "-c", code)
 
 
 def test_the_command_line_runs_from_it(python: Path, tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from pathlib import Path
 from bench.engine.exact import data_folder
 from lsr.cli.console import shown_progress
 from lsr.datasets.open import open_judged_corpus
-from lsr.encoders.learned.packed_model import user_cache
 from lsr.encoders.registry import learned_options
 from lsr.evaluation.evaluate import System
 from lsr.evaluation.judged import read_judged
 from lsr.evaluation.models import Models
 from lsr.evaluation.system_names import named_systems
 from lsr.evaluation.systems import SystemOptions, Systems
+from lsr.machine import user_cache
 from lsr.progress import no_progress
 from lsr.types import Query
 

@@ -29,6 +29,7 @@ from lsr.index.storage.resident import Residence, opener
 from lsr.index.storage.segment import Segment, frozen
 from lsr.index.storage.tie_order import rows_of
 from lsr.index.storage.tombstones import load_tombstones
+from lsr.machine import WINDOWS
 from lsr.retrieval.dense_index import DenseIndex, PassageDenseIndex
 from lsr.retrieval.retriever import Ranking
 from lsr.sparse import CSR, SparseVector
@@ -304,7 +305,8 @@ class SegmentReader:
 
 
 def _path_of(stream: BinaryIO) -> Path:
-    return Path(f"/dev/fd/{stream.fileno()}")
+    """A path to an open file, whatever has its name by now; on Windows it keeps that."""
+    return Path(stream.name) if WINDOWS else Path(f"/dev/fd/{stream.fileno()}")
 
 
 def _copied(read: Opener, path: Path) -> Bytes:

@@ -5,13 +5,13 @@ It holds a lock beside the log. When it ends, another process takes its place.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lsr.index.live.encoding import encoded
 from lsr.index.live.follower import Follower
 from lsr.index.live.log import Entry, OperationLog, Vectors
 from lsr.index.live.worker import Worker
+from lsr.locks import FileLock, is_held, noted
 
 __all__ = ["LOCK_FILE", "Keeper", "is_kept", "keeper_address"]
 
@@ -67,7 +68,7 @@ class Keeper:
         self._open_log = open_log
         self._worker = worker
         self._changed = changed
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         self._stops = threading.Event()
         self._wakes = threading.Condition()
         self._n_woken = 0
@@ -95,14 +96,14 @@ class Keeper:
             address: where others reach the service; noted for them.
         """
         if self._lock is not None:
-            if _is_file_of(self._lock, self._path):
+            if self._lock.is_in_place:
                 return True
             self._let_go()  # the folder was replaced
-        self._lock = lock = _locked(self._path)
-        if lock is None:
+        with suppress(OSError):  # the folder cannot be written to
+            self._lock = FileLock.take(self._path, mode=0o644)
+        if self._lock is None:
             return False
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, json.dumps({"pid": os.getpid(), "address": address}).encode(), 0)
+        self._lock.note(json.dumps({"pid": os.getpid(), "address": address}).encode())
         self._errors.clear()
         self._waiting, self._applied = None, []
         self._stops = threading.Event()
@@ -121,7 +122,7 @@ class Keeper:
             thread.join()
         self._threads.clear()
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release(remove=False)
             self._lock = None
 
     def wake(self) -> None:
@@ -276,30 +277,6 @@ def _with(entries: Sequence[Entry], vectors: Sequence[Vectors]) -> list[Entry]:
     ]
 
 
-def _locked(path: Path) -> int | None:
-    """The lock, open and held; None when another has it, or the folder cannot be written to."""
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    if not _is_file_of(lock, path):
-        os.close(lock)
-        return None
-    return lock
-
-
-def _is_file_of(lock: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(lock), path.stat())
-    except OSError:
-        return False
-
-
 def is_kept(collection: Path) -> bool:
     """Whether a process is at work as the keeper of a collection."""
     return _keeper(collection) is not None
@@ -312,17 +289,10 @@ def keeper_address(collection: Path) -> str | None:
 
 def _keeper(collection: Path) -> str | None:
     """The address of the keeper, empty where it has none; None without a keeper."""
-    try:
-        lock = os.open(collection / LOCK_FILE, os.O_RDONLY)
-    except OSError:
+    path = collection / LOCK_FILE
+    if not is_held(path):
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        try:
-            return str(json.loads(os.pread(lock, 4_096, 0))["address"])
-        except (ValueError, KeyError, TypeError):
-            return ""
-    finally:
-        os.close(lock)
-    return None
+        return str(json.loads(noted(path))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

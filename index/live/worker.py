@@ -20,6 +20,7 @@ from typing import Any
 from lsr import errors
 from lsr.encoders.protocols import Encoder
 from lsr.errors import LsrError, StorageError, TaskCancelledError
+from lsr.machine import WINDOWS
 from lsr.progress import Progress, no_progress
 
 __all__ = ["Tasks", "Worker", "serve_tasks"]
@@ -112,7 +113,9 @@ class Worker:
                 [sys.executable, "-c", code, str(self._collection)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C for the service is not for its child
+                # a Ctrl-C for the service is not for its child
+                start_new_session=not WINDOWS,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         return self._process
 

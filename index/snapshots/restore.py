@@ -16,6 +16,7 @@ from lsr.index.live.log import operation_checksum
 from lsr.index.snapshots.listing import Listing
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.staging import Staging
+from lsr.machine import refusal
 from lsr.progress import Progress, no_progress
 
 __all__ = ["last_number", "raise_numbers", "recover", "restore", "restored", "swap_in"]
@@ -60,7 +61,7 @@ def restored(
         yield draft, listing
     except OSError as error:
         raise StorageError(
-            f"{draft} cannot be written ({error.strerror or error}); nothing was changed, so free "
+            f"{draft} cannot be written ({refusal(error)}); nothing was changed, so free "
             "some space or get permission, and try again"
         ) from error
     finally:

@@ -34,13 +34,17 @@ from lsr.index.snapshots.listing import LISTING, Listing
 from lsr.index.snapshots.restore import last_number
 from lsr.index.storage.manifest import MANIFEST, FileRecord, Manifest
 from lsr.index.storage.names import is_ours
+from lsr.machine import refusal
 from lsr.progress import Progress, no_progress
 
 __all__ = ["Snapshots", "link_or_copy"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _TRIES = 20
-_NO_LINKS = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES)
+_NO_LINKS = (
+    *(errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EACCES),
+    errno.EINVAL,  # of file systems without links on Windows
+)
 
 
 class Snapshots:
@@ -301,6 +305,6 @@ def _refusals(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"{folder} cannot be written ({error.strerror or error}); nothing was changed, so "
+            f"{folder} cannot be written ({refusal(error)}); nothing was changed, so "
             "free some space or get permission, and try again"
         ) from error

@@ -12,7 +12,6 @@ made.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import logging
 import mmap
@@ -44,7 +43,7 @@ Residence = Literal["mapped", "memory", "shared"]
 """Place of a segment's arrays: the file, a copy in this process, a copy for all processes."""
 
 SHARED_MEMORY = Path("/dev/shm")
-"""File system in memory, where the shared copies lie in a folder for each user."""
+"""File system in memory, where the shared copies lie in a folder for each user; only of Linux."""
 
 CHUNK = 1 << 20
 ALIGNMENT = 64
@@ -57,7 +56,8 @@ _log = logging.getLogger(__name__)
 def opener(residence: Residence, collection: Path, manifest: Manifest) -> Opener:
     """Gives the bytes of files that a manifest names.
 
-    Where shared memory has no room, copies are private, and the log says so.
+    Where shared memory has no room, copies are private, and the log says so; macOS and Windows
+    have no such place.
 
     Raises:
         OSError, by the opener: a file cannot be read.
@@ -66,7 +66,7 @@ def opener(residence: Residence, collection: Path, manifest: Manifest) -> Opener
     """
     if residence == "mapped":
         return mapped
-    shared = SharedCopies() if residence == "shared" else None
+    shared = SharedCopies() if residence == "shared" and SHARED_MEMORY.is_dir() else None
 
     def read(path: Path) -> Bytes:
         record = manifest.files.get(path.relative_to(collection).as_posix())
@@ -224,7 +224,7 @@ class SharedCopies:
             found = os.fstat(folder)
             if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
                 raise _NoRoomError("is another user's, or open to others")
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            _lock(folder)
             yield
         finally:
             os.close(folder)
@@ -254,7 +254,7 @@ class SharedCopies:
         except OSError as error:
             raise _NoRoomError(f"cannot be used ({error.strerror})") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            _lock(descriptor, shared=True)
             if os.fstat(descriptor).st_size != size:
                 raise _NoRoomError("holds a file of another size")
             shared = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
@@ -287,12 +287,12 @@ def _let_go(folder: Path, place: Path, descriptor: int, owner: int) -> None:
     """
     with suppress(OSError):
         if os.getpid() == owner:  # a forked process would unlock what the other holds
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            _unlock(descriptor)
         os.close(descriptor)
     with suppress(OSError):
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock, wait=False)
             _remove_unheld(place)
         finally:
             os.close(lock)
@@ -302,7 +302,24 @@ def _remove_unheld(path: Path) -> None:
     """Raises BlockingIOError when somebody holds it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, wait=False)
         path.unlink()
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> None:
+    """Lock an open file, alone or with others. Raises BlockingIOError when it shall not wait.
+
+    `lsr.locks` has no locks that are shared. This one is asked for where there is `/dev/shm`.
+    """
+    import fcntl  # Windows has none
+
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+
+
+def _unlock(descriptor: int) -> None:
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -9,9 +9,8 @@ both. What is worth keeping, encoded vectors, lies in `kept/`.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +21,7 @@ from lsr.errors import (
     InputError,
     StorageError,
 )
-from lsr.files import sync, sync_tree
+from lsr.files import put, sync, sync_tree
 from lsr.index.storage.manifest import MANIFEST, Manifest
 from lsr.index.storage.names import (
     DELETED,
@@ -32,10 +31,12 @@ from lsr.index.storage.names import (
     is_ours,
     kept_folder,
 )
+from lsr.locks import FileLock
 
 __all__ = ["Staging"]
 
 _COLLECTION = "collection"
+_LOCK = "lock"
 
 
 class Staging:
@@ -55,7 +56,7 @@ class Staging:
     def __init__(self, target: Path) -> None:
         self._target = target.absolute()
         self._root = building_folder(self._target)
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
         self.folder = self._root / _COLLECTION
         self.kept = kept_folder(self._target)
         self._look()
@@ -65,24 +66,22 @@ class Staging:
 
     def __enter__(self) -> Staging:
         self._root.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self._root, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(self._lock), self._root.stat()):
-                raise BlockingIOError  # the folder that is locked has been removed or replaced
-        except (BlockingIOError, FileNotFoundError):
-            os.close(self._lock)
+        lock = None
+        with suppress(FileNotFoundError):  # another writer removes the folder
+            lock = FileLock.take(self._root / _LOCK)
+        if lock is None:
             raise StorageError(
                 f"another writer of {self._target} is at work and holds the lock {self._root}; "
                 "wait for it to end, and try again"
-            ) from None
+            )
+        self._lock = lock
         try:
             self._look()  # again, as another writer may have ended since
             self._clear()
             self.folder.mkdir()
             self.kept.mkdir(exist_ok=True)
         except BaseException:
-            os.close(self._lock)
+            self._unlock()
             raise
         return self
 
@@ -93,10 +92,14 @@ class Staging:
         trace: TracebackType | None,
     ) -> None:
         self._clear()
-        if not any(self._root.iterdir()):
+        self._unlock()
+        with suppress(OSError):  # what is kept is in it, or the lock of the next writer
             self._root.rmdir()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release(remove=True)
+            self._lock = None
 
     def commit(self, manifest: Manifest, *, forget_kept: bool) -> None:
         """Make what was written visible, and remove what the new manifest does not name.
@@ -110,13 +113,15 @@ class Staging:
         if not self._target.exists() or not any(self._target.iterdir()):
             (self.folder / MANIFEST).write_text(content, encoding="utf-8")
             sync_tree(self.folder)
+            with suppress(FileNotFoundError):
+                self._target.rmdir()  # as Windows renames nothing over an empty folder
             self.folder.rename(self._target)
             sync(self._target.parent)
         else:
             for part in self._parts():
                 sync_tree(part)
             self._move_parts(content)
-            (self.folder / MANIFEST).replace(self._target / MANIFEST)
+            put(self.folder / MANIFEST, self._target / MANIFEST)
             sync(self._target)
             _remove_unnamed(self._target, manifest)
 
@@ -156,7 +161,7 @@ class Staging:
     def _clear(self) -> None:
         """Leave nothing but what is kept, if any is."""
         for path in self._root.iterdir():
-            if path != self.kept or not any(path.glob("*.npy")):
+            if path.name != _LOCK and (path != self.kept or not any(path.glob("*.npy"))):
                 _remove(path)
 
 

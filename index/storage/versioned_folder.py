@@ -6,8 +6,6 @@ INDEX/content-000001/…     written and on disk before index.json names it
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from pathlib import Path
 from lsr.errors import IndexCorruptError, IndexMissingError, IndexVersionError, InputError
 from lsr.files import UNFINISHED, read_signed, signed, sync_tree, write_atomically
 from lsr.index.storage.manifest import record_files
+from lsr.locks import FileLock
 
 __all__ = ["current_content", "replace_content"]
 
@@ -26,7 +25,8 @@ NAME_FILE = "index.json"
 _CONTENT = re.compile(r"content-(\d{6,})")
 _LEFT = re.compile(rf"\.?{re.escape(NAME_FILE)}(\.\d+)?{re.escape(UNFINISHED)}")
 """Pattern of names of files left by a writer that died while it named its content."""
-_OURS = re.compile(rf"{_CONTENT.pattern}|{re.escape(NAME_FILE)}|{_LEFT.pattern}")
+_LOCK = "lock"
+_OURS = re.compile(rf"{_CONTENT.pattern}|{re.escape(NAME_FILE)}|{_LEFT.pattern}|{_LOCK}")
 
 
 def replace_content(target: Path, write: Callable[[Path], None]) -> None:
@@ -46,15 +46,12 @@ def replace_content(target: Path, write: Callable[[Path], None]) -> None:
             f"{target} holds {other[0].name}, which is not of a sparse index; choose a new folder"
         )
     target.mkdir(parents=True, exist_ok=True)
-    lock = os.open(target, os.O_RDONLY)
+    lock = FileLock.take(target / _LOCK)
+    if lock is None:
+        raise InputError(
+            f"another writer of {target} is at work and holds its lock; try again when it is done"
+        )
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another writer of {target} is at work and holds its lock; try again when it is "
-                "done"
-            ) from None
         numbers = [int(found[1]) for p in target.iterdir() if (found := _CONTENT.fullmatch(p.name))]
         content = target / f"content-{max(numbers, default=0) + 1:06d}"
         try:
@@ -75,7 +72,7 @@ def replace_content(target: Path, write: Callable[[Path], None]) -> None:
                 with suppress(OSError):
                     path.unlink()
     finally:
-        os.close(lock)
+        lock.release(remove=True)
 
 
 def current_content(target: Path, *, verify: bool) -> Path:

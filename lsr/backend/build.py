@@ -30,6 +30,7 @@ from lsr.files import sha256_of, writing
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.encoder_registry import LOADERS
 from lsr.index.storage.manifest import MANIFEST, Manifest
+from lsr.locks import FileLock
 from lsr.progress import Progress, no_progress
 from lsr.types import Document
 
@@ -39,6 +40,7 @@ MOST_SHARDS = 1_024
 SLICE = 10_000
 """Documents of a slice: enough that a task is worth its start."""
 WORK = ".build"
+LOCK = ".lock"
 ENCODER = "encoder"
 Result = TypeVar("Result")
 OpenDense = Callable[[], DenseEncoder]
@@ -117,8 +119,15 @@ def build_sharded(
     before = _state(target)
     tasks = tasks or LocalTasks()
     try:
+        target.mkdir(parents=True, exist_ok=True)
+        lock = FileLock.take(target / LOCK)
+    except OSError as error:
+        raise _refusal(target, error) from error
+    if lock is None:
+        raise StorageError(f"another build of {target} is at work; wait for it to end")
+    try:
         work = target / WORK
-        work.mkdir(parents=True, exist_ok=True)
+        work.mkdir(exist_ok=True)
         slices = list(_slices(documents, work, slice_documents, progress))
         if not slices:
             raise InputError(
@@ -150,11 +159,17 @@ def build_sharded(
         made.write(target)
         _remove_unnamed(target, made)
     except OSError as error:
-        raise StorageError(
-            f"{target} cannot be written ({error.strerror or error}); nothing was published, so "
-            "free some space or choose another place and build again"
-        ) from error
+        raise _refusal(target, error) from error
+    finally:
+        lock.release(remove=True)
     return made
+
+
+def _refusal(target: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{target} cannot be written ({error.strerror or error}); nothing was published, so "
+        "free some space or choose another place and build again"
+    )
 
 
 def _state(target: Path) -> ShardsFile | None:
@@ -162,7 +177,7 @@ def _state(target: Path) -> ShardsFile | None:
     if is_sharded(target):
         return ShardsFile.read(target)
     try:
-        others = [path.name for path in target.iterdir() if path.name != WORK]
+        others = [path.name for path in target.iterdir() if path.name not in (WORK, LOCK)]
         others = [name for name in others if not name.startswith("shard-")]
     except FileNotFoundError:
         return None

@@ -1,15 +1,22 @@
-"""Commands and groups whose help is in the order people need it, with whole sentences."""
+"""Commands and groups whose help is in the order people need it, with whole sentences.
+
+A command's module is imported when the command is used. Its sentence in the list of commands stands
+beside its place, so that help imports none.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, ClassVar
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["HelpedCommand", "HelpedGroup"]
+__all__ = ["HelpedCommand", "HelpedGroup", "Later"]
 
 _USAGE = (
     (re.compile(r"^\[\[(.+)\]\.\.\.\]\.\.\.$"), r"[\1]..."),
@@ -29,23 +36,87 @@ class HelpedCommand(TyperCommand):
         return pieces
 
 
-class HelpedGroup(TyperGroup):
-    """A group that lists its commands in an order of its own, and knows those below it.
+@dataclass(frozen=True)
+class Later:
+    """A command that is imported when it is used.
 
     Attributes:
-        order: names of commands, first to last; those it lacks follow as they were added.
+        place: its function, as `module:name`; of a group `module:app`, which is a `typer.Typer`.
+        summary: the first sentence of its help.
     """
 
-    order: ClassVar[tuple[str, ...]] = ()
+    place: str
+    summary: str
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it has commands of its own."""
+        return self.place.endswith(":app")
+
+    def command(self, name: str) -> Any:
+        """The command, imported now."""
+        module, _, attribute = self.place.partition(":")
+        app = getattr(import_module(module), attribute)
+        if not self.is_group:
+            function, app = app, typer.Typer(add_completion=False, rich_markup_mode=None)
+            app.command(name, cls=HelpedCommand)(function)
+        command = typer.main.get_command(app)
+        command.name = name
+        return command
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Commands by name, each made when it is first asked for."""
+
+    def __init__(self, later: Mapping[str, Later], made: Mapping[str, Any]) -> None:
+        self._later = later
+        self._made = dict(made)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            self._made[name] = self._later[name].command(name)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._later or name in self._made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self._later, *self._made)))
+
+    def __len__(self) -> int:
+        return len({*self._later, *self._made})
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"the command {name} stands in the code")
+
+
+class HelpedGroup(TyperGroup):
+    """A group that lists its commands in its order, and knows those below it.
+
+    Attributes:
+        later: commands by name, in the order of help; those that were added follow.
+    """
+
+    later: ClassVar[Mapping[str, Later]] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands(self.later, self.commands)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # as typer calls it
-        place = {name: number for number, name in enumerate(self.order)}
-        return sorted(self.commands, key=lambda name: place.get(name, len(place)))
+        return list(self.commands)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        rows = [(name, _first_sentence(self.commands[name])) for name in self.list_commands(ctx)]
+        rows = [(name, self._summary(name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def _summary(self, name: str) -> str:
+        later = self.later.get(name)
+        return later.summary if later else _first_sentence(self.commands[name])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is named; for one that is in a group below, that is what is told."""
@@ -63,11 +134,12 @@ class HelpedGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _paths_below(group: TyperGroup) -> Iterator[str]:
+def _paths_below(group: HelpedGroup) -> Iterator[str]:
     """Commands of the groups in a group, as `index build`."""
-    for name, command in group.commands.items():
-        if isinstance(command, TyperGroup):
-            for path in (*command.commands, *_paths_below(command)):
+    for name, later in group.later.items():
+        if later.is_group:
+            below: Any = group.commands[name]
+            for path in (*below.commands, *_paths_below(below)):
                 yield f"{name} {path}"
 
 

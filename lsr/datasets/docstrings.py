@@ -29,7 +29,7 @@ STDLIB = "stdlib"  # the name that asks for the whole standard library
 # Read where none are named: what lsr itself needs. torch alone takes longer than most of these.
 DEFAULT_PACKAGES = tuple(
     "stdlib anyio click fastapi jinja2 numba numpy prometheus_client pydantic pydantic_settings "
-    "rich scipy starlette tokenizers typer uvicorn zstandard".split()
+    "rich starlette tokenizers typer uvicorn".split()
 )
 MAX_DEFINITIONS = 4_000  # docstrings read from an installed package, shallow modules first
 MIN_CHARACTERS = 20  # a docstring that is shorter, links aside, says no more than its name

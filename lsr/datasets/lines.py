@@ -5,17 +5,21 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
-
-import zstandard
+from typing import IO, cast
 
 from lsr.errors import DataError
 
-__all__ = ["COMPRESSED", "numbered_lines", "open_binary", "plain_suffix"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["COMPRESSED", "compressing", "numbered_lines", "open_binary", "plain_suffix", "zstd"]
 
 COMPRESSED = (".gz", ".zst")
 
@@ -39,7 +43,8 @@ def open_binary(path: Path, content: IO[bytes] | None = None) -> Iterator[io.Buf
                 with gzip.GzipFile(fileobj=raw) as stream:
                     yield cast(io.BufferedReader, stream)
             elif path.suffix.lower() == ".zst":
-                yield io.BufferedReader(_ZstdFrames(raw))
+                with zstd.ZstdFile(raw) as frames:
+                    yield cast(io.BufferedReader, frames)
             else:
                 yield cast(io.BufferedReader, raw)
     except FileNotFoundError as error:
@@ -48,43 +53,21 @@ def open_binary(path: Path, content: IO[bytes] | None = None) -> Iterator[io.Buf
         raise DataError("this is a folder, and a file is needed", path=path) from error
     except PermissionError as error:
         raise DataError("no permission to read this file", path=path) from error
-    except (gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, zstd.ZstdError, EOFError) as error:
         raise DataError(f"cannot be decompressed ({error}); is it complete?", path=path) from error
 
 
-class _ZstdFrames(io.RawIOBase):
-    """The content of all frames of a stream.
-
-    `zstandard`'s own reader takes a frame that breaks off for the end; here it is an EOFError.
-    """
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._packed = b""
-        self._plain = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._plain:
-            self._packed = self._packed or self._raw.read(io.DEFAULT_BUFFER_SIZE)
-            if not self._packed:
-                if self._frame is not None:
-                    raise EOFError("the last frame breaks off")
-                return 0
-            if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._plain = memoryview(self._frame.decompress(self._packed))
-            self._packed = b""
-            if self._frame.eof:
-                self._packed = self._frame.unused_data
-                self._frame = None
-        n = min(len(buffer), len(self._plain))
-        buffer[:n] = self._plain[:n]
-        self._plain = self._plain[n:]
-        return n
+@contextmanager
+def compressing(path: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """A stream to write to, which reaches `raw` compressed by the suffix of `path`."""
+    if path.suffix == ".gz":
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            yield cast(IO[bytes], packed)
+    elif path.suffix == ".zst":
+        with zstd.ZstdFile(raw, "wb") as frame:
+            yield cast(IO[bytes], frame)
+    else:
+        yield raw
 
 
 def numbered_lines(

@@ -31,6 +31,7 @@ from lsr.encoders.dense_recipe import (
 )
 from lsr.errors import DataError, InputError, UnavailableError
 from lsr.files import read_signed, sha256_of, signed, write_atomically
+from lsr.machine import user_cache
 from lsr.types import EncoderIdentity
 
 __all__ = [
@@ -240,14 +241,13 @@ def cached_export(model: str, options: DenseOptions | None = None) -> Path:
 
     Exports by other options lie beside it, each in a folder of its own.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", model)[-64:].strip(".-")
     name = f"{readable or 'model'}-{_short_hash(model)}"
     given = options.given() if options is not None else {}
     given.pop("trust_remote_code", None)  # a graph runs no code
     if given:
         name += f"-{_short_hash(json.dumps(given, sort_keys=True))}"
-    return cache / "lsr" / "onnx" / name
+    return user_cache() / "onnx" / name
 
 
 def cached_exports(model: str) -> list[Path]:

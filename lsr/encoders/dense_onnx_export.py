@@ -90,7 +90,7 @@ def export_onnx(model: str, folder: Path, options: DenseOptions | None = None) -
         if importlib.util.find_spec(package) is None:
             raise UnavailableError(
                 f"exporting a model needs {package}, which is not installed; "
-                "run: pip install 'lsr-search[dense,onnx]'"
+                "run: pip install 'lsr-search[export]'"
             )
     target = folder.resolve()
     staging = target.with_name(f".{target.name[:64]}.exporting-{os.getpid()}")

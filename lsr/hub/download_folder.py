@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -13,6 +11,7 @@ from lsr.errors import StorageError
 from lsr.files import sync_tree
 from lsr.hub.repository import Repository
 from lsr.index.snapshots.restore import swap_in
+from lsr.locks import FileLock
 
 __all__ = ["DownloadFolder"]
 
@@ -32,20 +31,18 @@ class DownloadFolder:
     def __init__(self, target: Path) -> None:
         self._target = target.absolute()
         self.path = self._target.parent / f".{self._target.name}.pulling"
-        self._lock: int | None = None
+        self._lock: FileLock | None = None
 
     def __enter__(self) -> DownloadFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path, os.O_RDONLY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._unlock()
-            raise StorageError(
-                f"another pull to {self._target} is at work; wait for it to end, and try again"
-            ) from error
+            self._lock = FileLock.take(self.path.with_name(f"{self.path.name}.lock"))
         except OSError as error:
             raise self._refusal(error) from error
+        if self._lock is None:
+            raise StorageError(
+                f"another pull to {self._target} is at work; wait for it to end, and try again"
+            )
         return self
 
     def __exit__(
@@ -95,5 +92,5 @@ class DownloadFolder:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
+            self._lock.release(remove=True)
             self._lock = None

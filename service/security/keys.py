@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from lsr.errors import InputError, NotFoundError, StorageError
-from lsr.files import sync
+from lsr.files import put, sync
+from lsr.locks import held
 from lsr.retrieval.filter import parse_filter
 from lsr.service.security.grant import SCOPES, Scope
 
@@ -146,7 +146,7 @@ class KeyFile:
     def _changing(self) -> Iterator[dict[str, tuple[Key, str]]]:
         """The rows as they are, written when the block ends; one process at a time."""
         try:
-            with _locked(self.path.with_name(f".{self.path.name}.lock")):
+            with held(self.path.with_name(f".{self.path.name}.lock"), mode=0o600):
                 self._seen = None
                 rows = dict(self._read())
                 yield rows
@@ -164,16 +164,6 @@ def digest(secret: str) -> str:
 def is_same(secret: str, stored: str) -> bool:
     """Whether a secret has a digest, in time that does not depend on either."""
     return hmac.compare_digest(digest(secret), stored)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _load(path: Path) -> dict[str, tuple[Key, str]]:
@@ -214,7 +204,7 @@ def _store(path: Path, rows: Mapping[str, tuple[Key, str]]) -> None:
             stream.write(json.dumps(content, indent=1).encode())
             stream.flush()
             os.fsync(stream.fileno())
-        beside.replace(path)
+        put(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise

@@ -27,6 +27,7 @@ from lsr.errors import (
     NotFoundError,
     QueryError,
     ShardsMissingError,
+    StorageError,
 )
 from lsr.files import signed
 from lsr.index.collection.encoder_registry import load_encoder
@@ -90,6 +91,16 @@ def test_a_build_that_stops_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(calls) == 3  # each shard once: what was whole was taken
     assert contents(tmp_path / "x", made) == expected
     assert not (tmp_path / "x" / ".build").exists()
+
+
+def test_one_build_at_a_time(tmp_path: Path) -> None:
+    class Second(LocalTasks):
+        def map(self, *given: Any) -> Any:
+            with pytest.raises(StorageError, match="another build of .* is at work"):
+                built(tmp_path / "x")
+            return super().map(*given)
+
+    built(tmp_path / "x", tasks=Second())
 
 
 def test_it_replaces_what_is_there(tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ NEEDS = {
     "train {config}": "train",
     "train {config} --dry-run": "train",
     "adapt doc-mini {records} {out}": "train",
-    "export doc-mini {out} --format onnx": "dense",
-    "export doc-mini {out} --format onnx-int8": "dense",
-    "export doc-mini {out} --format packed": "dense",
-    "export doc-mini {out} --format opensearch": "dense",
-    "export doc-mini {out} --format sentence-transformers": "dense",
-    "export-onnx {out}": "dense",
+    "export doc-mini {out} --format onnx": "export",
+    "export doc-mini {out} --format onnx-int8": "export",
+    "export doc-mini {out} --format packed": "export",
+    "export doc-mini {out} --format opensearch": "export",
+    "export doc-mini {out} --format sentence-transformers": "export",
+    "export-onnx {out}": "export",
     "encode {records} doc-mini {out} --precision fp32": "dense",
     "expand {records} {out} --model nobody/none": "train",
     "expand {records} {out} --tilde doc-mini": "dense",
@@ -116,6 +116,7 @@ def test_every_module_is_of_the_core_or_of_an_extra() -> None:
     """One that stands in neither place would end in a traceback where it is missing."""
     core = {re.split(r"[^\w-]", each)[0].lower() for each in PROJECT["dependencies"]}
     core = {name.replace("-", "_") for name in core} | {"markdown_it", "stemmer", "yaml"}
+    core |= {"backports", "compression"}  # Zstandard, before Python 3.14 and in it
     # what those bring along
     core |= {"anyio", "llvmlite", "pydantic_core", "starlette", "tqdm"}
     assert EXTRAS.keys() <= PROJECT["optional-dependencies"].keys()
@@ -130,3 +131,14 @@ def test_every_module_is_of_the_core_or_of_an_extra() -> None:
                     names = [str(node.module)]
                 unknown |= {name.partition(".")[0].lower() for name in names} - known
     assert not unknown
+
+
+def test_all_is_every_extra_of_users_and_each_stands_in_the_docs() -> None:
+    extras = PROJECT["optional-dependencies"]
+    named = re.findall(r"lsr-search\[([a-z,]+)\]", " ".join(extras["all"]))
+    assert {name for names in named for name in names.split(",")} == (
+        extras.keys() - {"all", "bench", "dev"}
+    )
+    told = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    for name in extras.keys() - {"bench", "dev"}:
+        assert re.search(rf"^\|.*`{name}`.*\|.*\|.*\|$", told, re.M), name

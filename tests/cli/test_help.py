@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +17,12 @@ from typer.testing import CliRunner
 from lsr.cli.app import ErrorsSpeak, app
 
 ROOT: Any = typer.main.get_command(app)
+HEAVY = set(
+    "asyncio faiss fastapi httpx llvmlite numba numpy onnxruntime orjson rich scipy sqlite3 "
+    "tokenizers torch uvicorn yaml".split()
+)
+"""Modules that a list of commands does without; typer itself takes pydantic where it is there."""
+
 WIDTH = 76
 """Characters of a line of help on a terminal of 80, without its margin."""
 
@@ -37,9 +45,9 @@ def printed(*words: str) -> str:
 
 
 def test_commands_stand_in_the_order_people_need_them() -> None:
-    assert sorted(ErrorsSpeak.order) == sorted(ROOT.commands)
+    assert list(ErrorsSpeak.later) == list(ROOT.commands)
     listed = re.findall(r"^  ([a-z-]+)  ", printed().split("Commands:")[1], re.M)
-    assert tuple(listed) == ErrorsSpeak.order
+    assert listed == list(ErrorsSpeak.later)
     assert listed[:7] == ["index", "search", "serve", "demo", "models", "eval", "compare"]
     assert listed[-1] == "train"
     below_index = re.findall(r"^  ([a-z-]+)  ", printed("index").split("Commands:")[1], re.M)
@@ -54,6 +62,19 @@ def test_sentences_are_whole(name: str) -> None:
     for sub, command in GROUPS[name].commands.items():
         first = re.split(r"(?<=\.)\s", " ".join(str(command.help).split()))[0]
         assert f" {sub} {first}" in flat
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["index", "--help"]])
+def test_help_imports_no_command(words: list[str]) -> None:
+    code = "import sys\nfrom lsr.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "typer" in loaded
+    assert not {name.partition(".")[0] for name in loaded} & HEAVY
+    ours = {name for name in loaded if name.startswith("lsr.cli.")}
+    assert ours <= {"lsr.cli.app", "lsr.cli.help", "lsr.cli.commands", "lsr.cli.commands.index"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

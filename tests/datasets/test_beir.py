@@ -6,11 +6,11 @@ import gzip
 from pathlib import Path
 
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsr.datasets.beir import BeirFolder, write_beir
+from lsr.datasets.lines import zstd
 from lsr.datasets.open import open_qrels
 from lsr.errors import InputError
 from lsr.types import Document, Query
@@ -31,7 +31,7 @@ def test_beir_round_trip(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / "set"
     write_beir(folder, DOCUMENTS, QUERIES, QRELS)
     if suffix:
-        pack = gzip.compress if suffix == ".gz" else zstandard.compress
+        pack = gzip.compress if suffix == ".gz" else zstd.compress
         for path in [*folder.glob("*.jsonl"), *folder.glob("qrels/*.tsv")]:
             wrote(path.with_name(path.name + suffix), pack(path.read_bytes()))
             path.unlink()

@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from lsr.datasets import text_folder
 from lsr.datasets.files import zip_archive
+from lsr.datasets.lines import zstd
 from lsr.datasets.reading import Reading
 from lsr.datasets.text_folder import TextFolder
 from lsr.encoders.bm25 import Bm25Encoder
@@ -154,7 +154,7 @@ def test_an_index_and_a_model_are_never_read(tmp_path: Path) -> None:
 
 def test_compressed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrote(tmp_path / "a.md.gz", gzip.compress(b"# Title\n\ntext"))
-    wrote(tmp_path / "b.txt.ZST", zstandard.compress(b"words"))
+    wrote(tmp_path / "b.txt.ZST", zstd.compress(b"words"))
     wrote(tmp_path / "c.txt.gz", b"no gzip")
     wrote(tmp_path / "d.txt.gz", gzip.compress(bytes(3_000)))
     monkeypatch.setattr(text_folder, "MOST_BYTES", 2_000)

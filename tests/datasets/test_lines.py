@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zstandard
 
-from lsr.datasets.lines import numbered_lines, plain_suffix
+from lsr.datasets.lines import numbered_lines, plain_suffix, zstd
 from lsr.errors import DataError
 from tests.support.bad_files import refused, wrote
 
@@ -21,7 +20,7 @@ def test_lines(tmp_path: Path, suffix: str) -> None:
     pack: dict[str, Callable[[bytes], bytes]] = {
         "": bytes,
         ".gz": gzip.compress,
-        ".zst": zstandard.compress,
+        ".zst": zstd.compress,
     }
     path = wrote(tmp_path / f"a.txt{suffix}", pack[suffix]("\ufeffone\r\n\n zwei é \n3".encode()))
     assert list(numbered_lines(path)) == [(1, "one"), (2, ""), (3, " zwei é "), (4, "3")]
@@ -33,7 +32,7 @@ def test_lines(tmp_path: Path, suffix: str) -> None:
     refused(lambda: list(numbered_lines(path)), path, 3, "byte 2 of the line is not UTF-8")
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstd.compress)])
 def test_many_frames(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
     """Frames need not end where lines do; an empty one among them changes nothing."""
     frames = [b"one\ntw", b"", b"o\n", MANY, b"last"]
@@ -42,7 +41,7 @@ def test_many_frames(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
     assert lines == b"".join(frames).decode().split("\n")
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstd.compress)])
 @pytest.mark.parametrize("kept", ["most", "half", "all but one", "header", "second frame"])
 def test_truncated(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes], kept: str) -> None:
     """An incomplete download is an error: half a corpus would be half an index."""
@@ -64,7 +63,7 @@ def test_not_compressed_at_all(tmp_path: Path, suffix: str) -> None:
     refused(lambda: list(numbered_lines(path)), path, None, "cannot be decompressed")
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstd.compress)])
 def test_damaged(tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]) -> None:
     content = bytearray(pack(MANY))
     for i in range(2_000, 2_040):

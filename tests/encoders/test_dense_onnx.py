@@ -240,7 +240,7 @@ def test_not_installed(
         open_dense_encoder(DEFAULT_DENSE_MODEL, onnx_folder=exported.folder)
     with pytest.raises(UnavailableError, match=line):
         open_dense_encoder(str(exported.folder))
-    with pytest.raises(UnavailableError, match=r"needs onnxruntime.*'lsr-search\[dense,onnx\]'"):
+    with pytest.raises(UnavailableError, match=r"needs onnxruntime.*'lsr-search\[export\]'"):
         export_onnx(DEFAULT_DENSE_MODEL, tmp_path / "new")
     assert not list(tmp_path.iterdir())
 

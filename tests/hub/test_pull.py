@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,7 @@ from lsr.errors import (
 from lsr.files import checksum
 from lsr.index.live.live_collection import LiveCollection
 from lsr.index.storage.manifest import MANIFEST, FileRecord
+from lsr.locks import FileLock
 from tests.support.hub import Hub
 from tests.support.live import put
 
@@ -243,13 +242,11 @@ def test_a_repository_of_something_else(pushed: Path, hub: Hub, tmp_path: Path) 
 
 
 def test_one_pull_at_a_time(pushed: Path, tmp_path: Path) -> None:
-    folder = tmp_path / ".pulled.pulling"
-    folder.mkdir()
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = FileLock.take(tmp_path / ".pulled.pulling.lock")
+    assert lock is not None
     with pytest.raises(StorageError, match="another pull to .*pulled is at work"):
         lsr.pull(REPOSITORY, tmp_path / "pulled")
-    os.close(lock)
+    lock.release(remove=True)
     assert lsr.pull(REPOSITORY, tmp_path / "pulled").n_documents == 7
 
 

@@ -96,7 +96,7 @@ def export_sparse_onnx(
         if importlib.util.find_spec(package) is None:
             raise UnavailableError(
                 f"exporting a model needs {package}, which is not installed; "
-                "run: pip install 'lsr-search[dense,onnx]'"
+                "run: pip install 'lsr-search[export]'"
             )
     source = ModelFolder.open(model)
     documents = TorchNetwork(source, "fp32", trust_remote_code=trust_remote_code)

@@ -41,7 +41,6 @@ from lsr.cli.evaluation_systems import DEFAULT_SYSTEMS, systems_asked_for
 from lsr.cli.plan_options import Settings, plan_fields
 from lsr.encoders.dense import DEFAULT_DENSE_MODEL
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
-from lsr.encoders.learned.packed_model import user_cache
 from lsr.encoders.registry import learned_options
 from lsr.evaluation.benchmark import Benchmark
 from lsr.evaluation.feedback_grid import feedback_grid
@@ -52,6 +51,7 @@ from lsr.evaluation.run_files import RunFile
 from lsr.evaluation.suites import SUITES, SuiteMember, members
 from lsr.evaluation.system_names import KINDS
 from lsr.evaluation.systems import SystemOptions
+from lsr.machine import user_cache
 
 __all__ = ["evaluate"]
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lsr.datasets.lines import open_binary
 from lsr.datasets.vectors.binary import Numbers, RowRefusal, csr_rows
 from lsr.datasets.vectors.rows import RawRows, VectorChunk, checked_rows
-from lsr.errors import DataError
+from lsr.errors import DataError, UnavailableError
 from lsr.sparse import CSR, MAX_TERMS
 
 __all__ = ["NpzVectors", "to_scipy", "write_npz"]
@@ -121,8 +121,13 @@ class NpzVectors:
 
     def _coordinates(self) -> Any:
         """The matrix as SciPy's `coo_array`, its indices checked."""
-        from scipy import sparse
-
+        try:
+            from scipy import sparse
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                f"{self.path} holds a matrix of kind {self._kind}; any but csr needs scipy, which "
+                "is not installed; run: pip install 'lsr-search[eval]'"
+            ) from error
         with ExitStack() as stack:
             archive = stack.enter_context(_archive(self.path))
             parts = {
@@ -228,10 +233,16 @@ def _head(stream: IO[bytes]) -> _Array:
 
 
 def write_npz(stream: IO[bytes], vectors: CSR) -> None:
-    """Write a matrix as `scipy.sparse.save_npz` does, compressed."""
-    from scipy.sparse import save_npz
-
-    save_npz(stream, to_scipy(vectors))
+    """Write a matrix as `scipy.sparse.save_npz` does a `csr_array`, compressed."""
+    np.savez_compressed(
+        stream,
+        indices=vectors.terms.astype(np.int64),
+        indptr=vectors.indptr,
+        format=np.array(b"csr"),
+        shape=np.array((vectors.n_rows, vectors.n_terms)),
+        data=vectors.weights,
+        _is_array=np.array(True),
+    )
 
 
 def to_scipy(vectors: CSR) -> Any:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, cast, get_args
 
-from lsr.datasets.lines import COMPRESSED, open_binary, plain_suffix
+from lsr.datasets.lines import COMPRESSED, compressing, open_binary, plain_suffix
 from lsr.datasets.vectors.binary import BigannVectors, SeismicVectors, write_bigann, write_seismic
 from lsr.datasets.vectors.jsonl import LINE_SUFFIXES, JsonVectors, write_json_lines
 from lsr.datasets.vectors.npz import NpzVectors, write_npz
@@ -238,26 +238,10 @@ def _check_parts(
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """A stream to `path`, compressed by its suffix; see `lsr.files.writing`."""
     try:
-        with writing(path) as raw, _compressing(path, raw) as stream:
+        with writing(path) as raw, compressing(path, raw) as stream:
             yield stream
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written ({error.strerror or error}); nothing was changed, so free "
             "some space or choose another place"
         ) from error
-
-
-@contextmanager
-def _compressing(path: Path, raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    if path.suffix == ".gz":
-        import gzip
-
-        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
-            yield cast(IO[bytes], packed)
-    elif path.suffix == ".zst":
-        import zstandard
-
-        with zstandard.ZstdCompressor().stream_writer(raw, closefd=False) as packed:
-            yield cast(IO[bytes], packed)
-    else:
-        yield raw

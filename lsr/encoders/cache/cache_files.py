@@ -8,15 +8,13 @@ A shard of which any byte differs is not used; its rows are made again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +23,14 @@ from numpy.typing import NDArray
 
 from lsr.errors import InputError, StorageError
 from lsr.files import UNFINISHED, sync, sync_tree
+from lsr.locks import held
 
 __all__ = ["KEY_BYTES", "Arrays", "Shard", "ShardFolder"]
 
 FORMAT_VERSION = 1
 KEY_BYTES = 32
 KEYS, RECORD = "keys", "shard.json"
+_LOCK = "lock"
 
 Arrays = dict[str, NDArray[Any]]
 """Named arrays of the rows of a shard."""
@@ -147,11 +147,12 @@ class ShardFolder:
 
         Raises:
             InputError: the cache is not a folder.
-            StorageError: the folder cannot be made.
+            StorageError: the folder cannot be made, or written to.
         """
+        lock = ExitStack()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            held = os.open(self.path, os.O_RDONLY)
+            lock.enter_context(held(self.path / _LOCK))
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(
                 f"{self.path.parent} is to hold a cache and is a file; choose a folder"
@@ -161,10 +162,7 @@ class ShardFolder:
                 f"the cache {self.path} cannot be made ({error.strerror or error}); choose "
                 "another cache folder"
             ) from error
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with lock:
             for left in self.path.glob(f"{UNFINISHED}-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield
-        finally:
-            os.close(held)

@@ -139,20 +139,32 @@ def with_own_tokens(
         min_weight: tokens that weigh less there are left out.
         weight: of the document's BM25 score.
     """
-    from scipy.sparse import csr_array
-
     split = [part if len(text.passages) > 1 else "" for text in texts for part in text.passages]
     counts = [len(text.passages) for text in texts]
     indptr, tokens = pieces.encode(split, whole=True)
-    shape = (vectors.n_rows, vectors.n_terms)
-    own = csr_array((np.ones(len(tokens), np.float32), tokens, indptr), shape=shape)
-    own.sum_duplicates()
-    saturated = own.data / (own.data + np.float32(OWN_SATURATION))
+    own, found = np.unique(_places(indptr, tokens, vectors.n_terms), return_counts=True)
+    rows, terms = own // vectors.n_terms, own % vectors.n_terms
+    times = found.astype(np.float32)
+    saturated = times / (times + np.float32(OWN_SATURATION))
     shares = np.repeat(_length(counts), counts) * np.float32(OWN_SHARE * weight)
-    own.data = saturated * np.repeat(shares, np.diff(own.indptr))
-    own.data *= table[own.indices] >= min_weight
-    network = csr_array((vectors.weights, vectors.terms, vectors.indptr), shape=shape)
-    return CSR.from_scipy(network + own)
+    of_network = _places(vectors.indptr, vectors.terms, vectors.n_terms)
+    places = np.union1d(of_network, own)
+    weights = np.zeros(len(places), np.float32)
+    weights[np.searchsorted(places, of_network)] = vectors.weights
+    weights[np.searchsorted(places, own)] += saturated * shares[rows] * (table[terms] >= min_weight)
+    places, weights = places[weights != 0], weights[weights != 0]
+    ends = np.searchsorted(places, np.arange(vectors.n_rows + 1) * vectors.n_terms)
+    joined = CSR(ends, (places % vectors.n_terms).astype(np.int32), weights, vectors.n_terms)
+    joined.validate()
+    return joined
+
+
+def _places(
+    indptr: NDArray[np.int64], terms: NDArray[np.integer], n_terms: int
+) -> NDArray[np.int64]:
+    """Numbers that count entries of a matrix row by row, int64."""
+    rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return rows * n_terms + terms
 
 
 def _length(counts: Sequence[int]) -> NDArray[np.float32]:

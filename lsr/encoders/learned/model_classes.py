@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from lsr.encoders.learned.packed_model import user_cache
 from lsr.errors import InputError, StorageError
 from lsr.files import write_atomically
+from lsr.machine import user_cache
 from lsr.moved import MOVED
 
 __all__ = ["has_own_code", "is_trusted", "model_classes", "trust"]

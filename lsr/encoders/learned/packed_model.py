@@ -11,7 +11,6 @@ are. It needs NumPy and safetensors, no torch.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from lsr.errors import DataError, StorageError
 from lsr.files import sync_tree
+from lsr.machine import user_cache
 
 __all__ = [
     "AS_INT8",
@@ -37,7 +37,6 @@ __all__ = [
     "packed_matrix",
     "unpack",
     "unpacked",
-    "user_cache",
 ]
 
 GRAPH_FOLDER = "onnx"
@@ -137,11 +136,6 @@ def graph_matrices(file: Path, names: Iterable[str]) -> dict[str, NDArray[np.gen
         except KeyError as error:
             raise _damaged(file, error) from error
     return found
-
-
-def user_cache() -> Path:
-    """Folder of this user's derived files."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lsr"
 
 
 def is_network(file: Path) -> bool:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 import lsr.datasets.vectors.binary
 import lsr.datasets.vectors.jsonl
-from lsr.datasets.lines import open_binary
+from lsr.datasets.lines import open_binary, zstd
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.datasets.vectors.open import FORMATS, VectorChunk, VectorFile, write_vectors
-from lsr.errors import InputError, StorageError
+from lsr.errors import InputError, StorageError, UnavailableError
 from lsr.sparse import CSR
 from tests.support.bad_files import wrote
 from tests.support.strategies import doc_id_lists, matrices, texts
@@ -114,6 +114,25 @@ def test_scipy_wrote_it(
     parts = [chunk.vectors for chunk in file.chunks(step)]
     assert all(part.n_rows <= step for part in parts)
     same(CSR.concatenate(parts), matrix, width=False)
+
+
+@FEW
+@given(matrix=matrices())
+def test_the_bytes_are_those_of_scipy(tmp_path: Path, matrix: CSR) -> None:
+    ours, theirs = tmp_path / "a.npz", tmp_path / "b.npz"
+    write_vectors(ours, None, [""] * matrix.n_rows, matrix)
+    sparse.save_npz(theirs, to_scipy(matrix))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_kinds_that_need_scipy_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "v.npz"
+    for kind in ("csr", "csc"):
+        sparse.save_npz(path.with_stem(kind), sparse.eye_array(2, format=kind))
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert VectorFile.open(path.with_stem("csr")).read_all().vectors.nnz == 2
+    with pytest.raises(UnavailableError, match=r"kind csc; .*pip install 'lsr-search\[eval\]'"):
+        VectorFile.open(path.with_stem("csc")).read_all()
 
 
 @FEW
@@ -257,7 +276,7 @@ def test_a_folder(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     wrote(tmp_path / "b.jsonl", line("b"))
     wrote(tmp_path / "sub" / "c.json.gz", gzip.compress(line("c").encode()))
-    wrote(tmp_path / "a.jsonl.zst", zstandard.compress(line("a").encode()))
+    wrote(tmp_path / "a.jsonl.zst", zstd.compress(line("a").encode()))
     for other in (".hidden.jsonl", "README.md", "sub/notes.txt"):
         wrote(tmp_path / other, "no vectors")
     file = VectorFile.open(tmp_path)
@@ -278,8 +297,8 @@ def test_an_archive(tmp_path: Path, suffix: str) -> None:
         link = tarfile.TarInfo("docs/3.jsonl")
         link.type = tarfile.DIRTYPE
         archive.addfile(link)
-    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.compress}[suffix]
-    path = wrote(tmp_path / f"v.tar{suffix}", pack(packed.getvalue()))  # type: ignore[operator]
+    pack: Any = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}[suffix]
+    path = wrote(tmp_path / f"v.tar{suffix}", pack(packed.getvalue()))
     file = VectorFile.open(path)
     assert file.format == "seismic"
     assert file.read_all().doc_ids == ["docs/1.jsonl", "docs/2.jsonl"]

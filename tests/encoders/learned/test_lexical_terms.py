@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from lsr.datasets.vectors.npz import to_scipy
 from lsr.encoders.bm25 import Bm25Encoder
@@ -19,11 +20,19 @@ from lsr.encoders.learned.encoder import (
     load_learned,
     open_learned,
 )
-from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
+from lsr.encoders.learned.lexical_terms import (
+    OWN_SATURATION,
+    OWN_SHARE,
+    LexicalTerms,
+    _length,
+    side_by_side,
+    with_own_tokens,
+)
 from lsr.encoders.learned.recommended import DEFAULTS_FILE, SearchDefaults
 from lsr.errors import DataError, InputError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
+from lsr.passages.passage import PassagedText
 from lsr.sparse import CSR
 from lsr.types import Document
 from tests.support.command_line import done
@@ -198,3 +207,44 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     for wrong in wrongs:
         with pytest.raises(InputError, match=f"own terms: {next(iter(wrong))} is"):
             LexicalTerms(**wrong)
+
+
+def test_own_tokens_are_added_as_scipy_adds_them() -> None:
+    """To the bit: counts, shares, sums and what is left out."""
+    random = np.random.default_rng(0)
+    n_terms, words = 40, [f"w{number}" for number in range(40)]
+    texts = []
+    for n_passages in (1, 3, 1, 9, 2):
+        drawn = (random.integers(0, n_terms, random.integers(0, 30)) for _ in range(n_passages))
+        passages = [" ".join(words[each] for each in one) for one in drawn]
+        texts.append(PassagedText(" ".join(passages), tuple(passages)))
+
+    class Pieces:
+        def encode(self, split: list[str], *, whole: bool) -> tuple[Any, Any]:
+            lines = [[int(word[1:]) for word in text.split()] for text in split]
+            ends = np.cumsum([0, *map(len, lines)])
+            return ends, np.array([each for line in lines for each in line], np.int32)
+
+    n_rows = sum(len(text.passages) for text in texts)
+    dense = random.random((n_rows, n_terms), np.float32) * (random.random((n_rows, n_terms)) < 0.2)
+    vectors = CSR.from_scipy(csr_array(dense.astype(np.float32)))
+    table = random.random(n_terms, np.float32)
+    found = with_own_tokens(vectors, texts, Pieces(), table, 0.3, 14.0)  # type: ignore[arg-type]
+
+    counts = [len(text.passages) for text in texts]
+    ends, tokens = Pieces().encode(
+        [part if len(text.passages) > 1 else "" for text in texts for part in text.passages],
+        whole=True,
+    )
+    own = csr_array((np.ones(len(tokens), np.float32), tokens, ends), shape=(n_rows, n_terms))
+    own.sum_duplicates()
+    own.data = own.data / (own.data + np.float32(OWN_SATURATION))
+    shares = np.repeat(_length(counts), counts) * np.float32(OWN_SHARE * 14.0)
+    own.data = own.data * np.repeat(shares, np.diff(own.indptr))
+    own.data *= table[own.indices] >= 0.3
+    expected = CSR.from_scipy(to_scipy(vectors) + own)
+    assert expected.nnz > vectors.nnz
+    for name in ("indptr", "terms", "weights"):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        assert ours.dtype == theirs.dtype
+        assert ours.tobytes() == theirs.tobytes()

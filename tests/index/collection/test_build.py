@@ -310,17 +310,17 @@ def test_two_builds_at_once(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
-def test_a_lock_on_a_folder_that_was_replaced_is_no_lock(
+def test_a_lock_of_a_file_that_was_replaced_is_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first build ends, and its folder goes, between the second's opening and locking it."""
+    """The first build ends, and its lock goes, between the second's opening and locking it."""
     opened = os.open
 
-    def late(path: Path, flags: int) -> int:
-        descriptor = opened(path, flags)
-        if path.name == ".index.building":
-            path.rmdir()
-            path.mkdir()
+    def late(path: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = opened(path, flags, mode)
+        if path.parent.name == ".index.building":
+            path.unlink()
+            os.close(opened(path, flags))
         return descriptor
 
     monkeypatch.setattr(os, "open", late)

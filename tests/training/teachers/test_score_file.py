@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zstandard
 
+from lsr.datasets.lines import zstd
 from lsr.errors import DataError, InputError
 from lsr.training.teachers.pair_table import PairTable
 from lsr.training.teachers.protocol import Teacher
@@ -37,7 +37,7 @@ def written(path: Path, records: list[tuple[object, object, object]]) -> Path:
     if path.suffix == ".gz":
         content = gzip.compress(content)
     elif path.suffix == ".zst":
-        content = zstandard.compress(content)
+        content = zstd.compress(content)
     path.write_bytes(content)
     return path
 

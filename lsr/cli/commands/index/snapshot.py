@@ -28,6 +28,7 @@ app = typer.Typer(
     cls=HelpedGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,
     help="Make, list, verify and restore snapshots of an index.",
 )
 
