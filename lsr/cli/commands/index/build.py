@@ -195,7 +195,7 @@ def build(
             f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
             f'try: lsr search {target} "your words"'
         )
-        print_reading(corpus)
+        print_reading(corpus, is_split=split is not None)
 
 
 def _trusted(learned: list[str], dense: str, is_given: bool) -> tuple[bool, bool]:
