@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.closing import closed, told_size
-from lsr.documents import Documents, chosen_passages, read_documents, source_name
+from lsr.documents import Documents, chosen_passages, opened_for, read_documents, source_name
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.encoders.registry import as_dense, open_sparse
+from lsr.encoders.registry import as_dense
 from lsr.errors import NotFoundError
 from lsr.index.blocks.config import BlockSettings
 from lsr.index.collection import update
@@ -87,6 +87,7 @@ class Collection:
         path: str | Path,
         *,
         sparse: str | Encoder | None = None,
+        language: str | None = None,
         dense: str | DenseEncoder | None = None,
         dense_options: DenseOptions | None = None,
         vectors: CSR | None = None,
@@ -101,8 +102,8 @@ class Collection:
 
         Args:
             documents: at least one; read once.
-            sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
-                with this package, `doc-mini`.
+            sparse: `bm25`, a model's name or folder, or an encoder. Default: `doc-mini`.
+            language: of words, by BM25 or beside a learned model, or "auto". Default: English.
             dense: a sentence-transformers model, or an encoder. Default: none.
             dense_options: of a dense model that is named. Default: as it says.
             vectors: the documents' sparse vectors, in their order, where they were made
@@ -115,20 +116,19 @@ class Collection:
             progress: called with (stage, done, total or None).
 
         Raises:
-            InputError, StorageError: as `lsr.index.collection.build.build_collection`; or there is
-                no such model.
+            InputError, StorageError: as `build_collection`; or there is no such model or language.
 
         Example:
             >>> import lsr
             >>> lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
             Collection('my-index', 1 document)
         """
-        encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
+        encoder, stream = opened_for(read_documents(documents), sparse, language)
         model = as_dense(dense, dense_options)
         split = chosen_passages(documents, passages, encoder, model)
         settle(Path(path), progress)
         build_collection(
-            read_documents(documents),
+            stream,
             Path(path),
             sparse=encoder,
             dense=model,

@@ -1,17 +1,23 @@
-"""Documents as callers give them: records, or a source that is read."""
+"""Documents as callers give them: records, or a source that is read; and what reads these."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 from lsr.datasets.open import Corpus, open_corpus
 from lsr.datasets.text_folder import TextFolder
+from lsr.encoders.language import AUTO, chosen_language, listened, not_read, sampled
 from lsr.encoders.protocols import DenseEncoder, Encoder, TokenizedEncoder
+from lsr.encoders.registry import open_sparse
+from lsr.errors import InputError
 from lsr.passages.passage import PassageSettings
 from lsr.types import Document
 
-__all__ = ["Documents", "chosen_passages", "read_documents", "source_name"]
+__all__ = ["Documents", "chosen_passages", "opened_for", "read_documents", "source_name"]
+
+_log = logging.getLogger(__name__)
 
 Documents = Iterable[Document] | str | Path
 """Documents, or a source of them as `lsr index build` takes it: a folder, a file, `irds:ID`."""
@@ -54,6 +60,40 @@ def chosen_passages(
         documents = open_corpus(str(documents))
     is_split = isinstance(documents, TextFolder) if passages is None else passages
     return PassageSettings() if is_split else None
+
+
+def opened_for(
+    documents: Iterable[Document], sparse: str | Encoder | None, language: str | None
+) -> tuple[Encoder, Iterable[Document]]:
+    """A sparse encoder, by name or as it is, in a language; and all of the documents.
+
+    A language that is found in the documents is logged, and so is one that the encoder does not
+    read.
+
+    Raises:
+        InputError: there is no such model or language, or one is given of an encoder that is open.
+    """
+    if sparse is not None and not isinstance(sparse, str):
+        if language is not None:
+            raise InputError(
+                f"language {language!r} cannot be chosen of an encoder that is open; name the "
+                "encoder, or leave the language out"
+            )
+        return sparse, documents
+    if language == AUTO:
+        texts, documents = sampled(documents)
+        language, told = chosen_language(texts)
+        _log.warning(told)
+        return open_sparse(sparse, language=language), documents
+    encoder = open_sparse(sparse, language=language)
+    if language is not None:
+        return encoder, documents
+
+    def tell(texts: list[str]) -> None:
+        if sentence := not_read(encoder, texts):
+            _log.warning(sentence)
+
+    return encoder, listened(documents, tell)
 
 
 def source_name(documents: Documents) -> str:

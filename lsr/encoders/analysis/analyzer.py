@@ -14,7 +14,7 @@ from lsr.encoders.analysis.second_version import SecondVersion
 from lsr.encoders.analysis.token import Token
 from lsr.errors import InputError
 
-__all__ = ["LATEST", "Analyzer", "Rules"]
+__all__ = ["LATEST", "Analyzer", "Rules", "is_language"]
 
 LATEST = 2
 """The version of new encoders; what was written without a version has the first."""
@@ -34,6 +34,11 @@ class Rules(Protocol):
 _VERSIONS: dict[int, Callable[[str], Rules]] = {1: FirstVersion, 2: SecondVersion}
 
 
+def is_language(name: str) -> bool:
+    """Whether words of a language can be stemmed here."""
+    return name in Stemmer.algorithms()
+
+
 class Analyzer:
     """Turns text into index terms.
 
@@ -46,7 +51,7 @@ class Analyzer:
     """
 
     def __init__(self, language: str = "english", version: int = LATEST) -> None:
-        if language != "none" and language not in Stemmer.algorithms():
+        if language != "none" and not is_language(language):
             known = ", ".join(sorted(Stemmer.algorithms()))
             raise InputError(f"no stemmer for {language!r}; choose none or one of {known}")
         if version not in _VERSIONS:

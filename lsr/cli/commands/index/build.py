@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,12 +36,14 @@ from lsr.cli.dense_options import (
 )
 from lsr.cli.encoder_options import (
     Idf,
+    Language,
     LexicalWeight,
     MaxActive,
     Precision,
     PruneRatio,
     SparseQuery,
     TrustRemoteCode,
+    opened_for,
 )
 from lsr.cli.index_options import (
     AsJson,
@@ -123,9 +126,7 @@ def build(
     b: Annotated[
         float | None, typer.Option(help="BM25: b, the normalisation by length; default: 0.4.")
     ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="BM25: the Snowball stemmer, or none; default: english.")
-    ] = None,
+    language: Language = None,
     as_json: AsJson = False,
 ) -> None:
     """Build an index from documents; it replaces the one at INDEX when it is complete.
@@ -162,9 +163,9 @@ def build(
     options = learned_options(
         precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
     )
-    if vectors is not None and sparse is None:
-        sparse = "bm25"
-    encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
+    sparse = "bm25" if vectors is not None and sparse is None else sparse
+    opened = partial(open_sparse, sparse, k1=k1, b=b, options=options)
+    encoder, documents = opened_for(documents, language, opened, tells=vectors is None)
     given = None
     if vectors is not None:
         by = None if sparse == "bm25" else encoder
