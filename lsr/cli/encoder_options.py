@@ -56,8 +56,9 @@ Idf = Annotated[
 Language = Annotated[
     str | None,
     typer.Option(
-        help="Of BM25's words, or of the documents' own words beside a learned model: the Snowball "
-        "stemmer, none, or auto: that of most documents; default: english, or as the model says."
+        help="Of BM25's words, or of the documents' own words beside a learned model: a Snowball "
+        "stemmer, korean, none, or auto: that of most documents; default: english, or as the model "
+        "says."
     ),
 ]
 LexicalWeight = Annotated[

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from lsr.encoders.analysis.analyzer import is_language
 from lsr.encoders.analysis.detection import AUTO, UNKNOWN, Detection, detect_language
+from lsr.encoders.analysis.segmenters import SEGMENTED
 from lsr.encoders.learned.bundled_models import bundled_folder
 from lsr.encoders.lexical import words_language
 from lsr.encoders.protocols import Encoder
@@ -82,6 +83,11 @@ def chosen_language(texts: Iterable[str]) -> ChosenLanguage:
     told = f"--language {AUTO}: the documents are in {_shown(name)} ({_share(found)})"
     if is_language(name):
         return ChosenLanguage(name, told)
+    if name in SEGMENTED:
+        package, line = SEGMENTED[name]
+        return ChosenLanguage(
+            "none", f"{told}, whose words {package} would find ({line}); they are taken as they are"
+        )
     return ChosenLanguage("none", f"{told}, which has no stemmer here; words are taken as they are")
 
 

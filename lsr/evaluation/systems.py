@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lsr.datasets.open import JudgedCorpus
-from lsr.encoders.analysis import LATEST
 from lsr.encoders.analysis.detection import AUTO
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.protocols import Encoder, TokenizedEncoder
+from lsr.encoders.protocols import TokenizedEncoder
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import PlanSystem, System, SystemRun, judged_queries
 from lsr.evaluation.judged import JudgedCollection
@@ -144,8 +143,7 @@ class Systems:
             own = {} if self._language is None else {"language": self._language}
             told["sparse"] = {**self._models.identity("sparse", spec.sparse), **own}
         elif told["plan"]["mode"] != "dense":
-            words = {"language": self._language or _ENGLISH, "analysis": LATEST}
-            told["sparse"] = {"k1": options.k1, "b": options.b, **words}
+            told["sparse"] = self._bm25().identity.parameters
         if spec.dense is not None:
             told["dense"] = self._models.identity("dense", spec.dense)
         if options.passages is not None:
@@ -230,10 +228,8 @@ class Systems:
         if (sparse, dense) not in self._built:
             options = self._options
             path = self._work / f"index-{len(self._built)}"
-            language = self._language or _ENGLISH
-            encoder: Encoder = Bm25Encoder(k1=options.k1, b=options.b, language=language)
-            if sparse is not None:
-                encoder = self._models.sparse(sparse, self._language)
+            language = self._language
+            encoder = self._bm25() if sparse is None else self._models.sparse(sparse, language)
             vectors = self._models.dense(dense) if dense is not None else None
             reads = any(isinstance(each, TokenizedEncoder) for each in (encoder, vectors))
             build_collection(
@@ -250,6 +246,10 @@ class Systems:
             reader.warm_up()
             self._built[sparse, dense] = reader
         return self._built[sparse, dense]
+
+    def _bm25(self) -> Bm25Encoder:
+        k1, b = self._options.k1, self._options.b
+        return Bm25Encoder(k1=k1, b=b, language=self._language or _ENGLISH)
 
     def _cost(self, model: str | None) -> SparseCost:
         if model not in self._costs:
