@@ -12,7 +12,7 @@ import typer
 from lsr.cli.console import print_json
 from lsr.datasets.open import Corpus, reading_of
 from lsr.datasets.reading import FILES_EXTRA
-from lsr.passages.grammars import GRAMMARS, is_code, parser_of
+from lsr.passages.grammars import GRAMMARS, grammar_of, is_code
 
 if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
@@ -50,7 +50,7 @@ def print_reading(corpus: Corpus | None, *, is_split: bool = False) -> None:
 
 def _unparsed(kinds: Mapping[str, int]) -> str:
     """Says how many files of code are split as plain text; empty where none is."""
-    found = {kind: n for kind, n in sorted(kinds.items()) if is_code(kind) and not parser_of(kind)}
+    found = {kind: n for kind, n in sorted(kinds.items()) if is_code(kind) and not grammar_of(kind)}
     if not found:
         return ""
     n = sum(found.values())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lsr.passages.headings import joined
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Language, Node
 
 __all__ = ["Definition", "Definitions"]
 
@@ -45,19 +45,21 @@ class Definitions:
 
     Args:
         text: of the file; what is no code of the language is passed over.
-        parser: of its language.
+        grammar: of its language.
 
     Attributes:
         outer: those that are within no other, in order.
     """
 
-    def __init__(self, text: str, parser: Parser) -> None:
+    def __init__(self, text: str, grammar: Language) -> None:
+        from tree_sitter import Parser
+
         data = text.encode("utf-8", "replace")
         places = None if len(data) == len(text) else _places(data)
         self._end = len(text)
         self.outer: list[Definition] = []
         within: list[tuple[int, list[Definition]]] = [(len(data), self.outer)]
-        for node, name in _named(parser.parse(data).root_node):
+        for node, name in _named(Parser(grammar).parse(data).root_node):
             while node.start_byte >= within[-1][0]:
                 within.pop()
             if len(within) > _DEEPEST:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tree_sitter import Parser
+    from tree_sitter import Language
 
-__all__ = ["CODE", "GRAMMARS", "is_code", "parser_of"]
+__all__ = ["CODE", "GRAMMARS", "grammar_of", "is_code"]
 
 GRAMMARS = {
     suffix: grammar
@@ -44,14 +44,14 @@ def is_code(suffix: object) -> bool:
 
 
 @lru_cache(maxsize=len(CODE))
-def parser_of(suffix: str) -> Parser | None:
-    """The parser of files of a suffix; None where there is none, or it is not installed."""
+def grammar_of(suffix: str) -> Language | None:
+    """The grammar of files of a suffix; None where there is none, or it is not installed."""
     if suffix not in GRAMMARS:
         return None
     package, function = GRAMMARS[suffix]
     try:
-        from tree_sitter import Language, Parser
+        from tree_sitter import Language
 
-        return Parser(Language(getattr(importlib.import_module(package), function)()))
+        return Language(getattr(importlib.import_module(package), function)())
     except (ImportError, AttributeError, ValueError):  # or of a version that does not fit
         return None

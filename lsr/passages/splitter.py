@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from lsr.passages.definitions import Definitions
-from lsr.passages.grammars import is_code, parser_of
+from lsr.passages.grammars import grammar_of, is_code
 from lsr.passages.headings import Headings
 from lsr.passages.passage import Passage, PassageSettings
 from lsr.types import Document
@@ -74,8 +74,8 @@ class PassageSplitter:
 
     def _of_code(self, text: str, suffix: str) -> Iterator[Passage]:
         """The passages of source code."""
-        parser = parser_of(suffix)
-        definitions = None if parser is None else Definitions(text, parser)
+        grammar = grammar_of(suffix)
+        definitions = None if grammar is None else Definitions(text, grammar)
         sections = [(0, len(text))]
         if definitions is not None:
 

@@ -15,7 +15,7 @@ from lsr.datasets.files.text import CODE_SUFFIXES
 from lsr.datasets.open import open_corpus
 from lsr.passages import grammars
 from lsr.passages.definitions import Definition, Definitions
-from lsr.passages.grammars import CODE, GRAMMARS, parser_of
+from lsr.passages.grammars import CODE, GRAMMARS, grammar_of
 from lsr.passages.passage import PassageSettings
 from lsr.passages.splitter import PassageSplitter
 from tests.support.tiny_models import tiny_tokenizer
@@ -95,9 +95,9 @@ def code(text: str, suffix: str = ".py") -> lsr.Document:
 
 
 def definitions(text: str, suffix: str) -> Definitions:
-    parser = parser_of(suffix)
-    assert parser is not None
-    return Definitions(text, parser)
+    grammar = grammar_of(suffix)
+    assert grammar is not None
+    return Definitions(text, grammar)
 
 
 def told(found: list[Definition]) -> str:
@@ -201,9 +201,9 @@ def test_code_without_its_grammar_is_counted(
         capsys.readouterr().out
     )
     monkeypatch.setitem(grammars.GRAMMARS, ".py", ["no_such_grammar", "language"])
-    parser_of.cache_clear()
+    grammar_of.cache_clear()
     print_reading(corpus, is_split=True)
-    parser_of.cache_clear()
+    grammar_of.cache_clear()
     told = capsys.readouterr().out
     assert "3 code files are split as plain text" in told
     assert "lsr-search[files]' (.py)" in told

@@ -85,6 +85,7 @@ def _kiwi() -> Callable[[str], list[Morpheme]]:
     from kiwipiepy import Kiwi
 
     kiwi = Kiwi(num_workers=1)
+    kiwi.tokenize("")  # it is made ready by its first text, which several threads may bring at once
 
     def split(run: str) -> list[Morpheme]:
         if not _SYLLABLES.fullmatch(run):
