@@ -11,12 +11,15 @@ from typer.testing import CliRunner
 
 import lsr
 from lsr.cli.app import app
+from lsr.cli.evaluation_systems import systems_asked_for
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.language import SAMPLE, chosen_language, listened, not_read, sampled
 from lsr.encoders.learned.encoder import LearnedLexicalEncoder
 from lsr.encoders.lexical import analyzer_of, words_language
 from lsr.encoders.registry import learned_options, load_encoder, open_sparse
 from lsr.errors import InputError
+from lsr.evaluation.models import Models
+from lsr.service.collections.creation import CollectionSpec, opened_encoders
 from lsr.service.terms import WordMemory
 from tests.support.command_line import done, refused
 from tests.support.languages import TEXTS
@@ -106,6 +109,21 @@ def test_a_language_without_own_words_is_refused() -> None:
         open_sparse("doc-mini", language="klingon")
     with pytest.raises(InputError, match="none to read yet; name it"):
         open_sparse("bm25", language="auto")
+
+
+def test_own_words_in_an_evaluation_and_a_service() -> None:
+    """Models without own words have none to read, and are measured as they are."""
+    assert words_language(Models().sparse("doc-mini", "german")) == "german"
+    assert words_language(Models().sparse("doc-mini")) == "english"
+    without = Models(learned_options(lexical_weight=0.0)).sparse("doc-mini", "german")
+    assert words_language(without) is None
+    (kind,) = systems_asked_for("learned", [], [], False, {"language": "german"})
+    assert kind.sparse == "doc-mini"
+    with pytest.raises(InputError, match="--language is of systems like bm25"):
+        systems_asked_for("dense", [], [], False, {"language": "german"})
+    opened = opened_encoders(CollectionSpec(sparse="doc-mini", language="german"))
+    assert words_language(opened.sparse) == "german"
+    assert opened_encoders(CollectionSpec(language="german")).sparse.identity.kind == "bm25"
 
 
 def test_marks_follow_the_language_of_own_words() -> None:
