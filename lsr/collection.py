@@ -9,10 +9,10 @@ from types import TracebackType
 
 from lsr.closing import closed
 from lsr.datasets.reading import Reading
-from lsr.documents import Documents, ReadDocuments, chosen_passages, read_documents
+from lsr.documents import Documents, ReadDocuments, chosen_passages, opened_for, read_documents
 from lsr.encoders.dense_recipe import DenseOptions
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.encoders.registry import as_dense, open_sparse
+from lsr.encoders.registry import as_dense
 from lsr.errors import NotFoundError
 from lsr.front.searching import Searching
 from lsr.index.blocks.config import BlockSettings
@@ -82,6 +82,7 @@ class Collection(Searching):
         path: str | os.PathLike[str],
         *,
         sparse: str | Encoder | None = None,
+        language: str | None = None,
         dense: str | DenseEncoder | None = None,
         dense_options: DenseOptions | None = None,
         vectors: CSR | None = None,
@@ -99,8 +100,8 @@ class Collection(Searching):
         Args:
             documents: at least one, read once: `lsr.Document` records, dicts, a DataFrame, or a
                 source, see `lsr.read_documents`.
-            sparse: `bm25`, a model's name or folder, or an encoder. Default: the model that comes
-                with this package, `doc-mini`.
+            sparse: `bm25`, a model's name or folder, or an encoder. Default: `doc-mini`.
+            language: of words, by BM25 or beside a learned model, or "auto". Default: English.
             dense: a sentence-transformers model, or an encoder. Default: none.
             dense_options: of a dense model that is named. Default: as it says.
             vectors: the documents' sparse vectors, in their order, where they were made
@@ -114,22 +115,21 @@ class Collection(Searching):
             progress: True for bars, or a function of (stage, done, total or None).
 
         Raises:
-            InputError, StorageError: as `lsr.index.collection.build.build_collection`; or there is
-                no such model.
+            InputError, StorageError: as `build_collection`; or there is no such model or language.
 
         Example:
             >>> import lsr
             >>> lsr.build([lsr.Document("a", "Keys rotate.")], "my-index", sparse="bm25")
             Collection('my-index', 1 document, sparse bm25)
         """
-        encoder = open_sparse(sparse) if sparse is None or isinstance(sparse, str) else sparse
-        model = as_dense(dense, dense_options)
         read = read_documents(documents, encoding=encoding, skip_bad=skip_bad)
+        encoder, stream = opened_for(read, sparse, language)
+        model = as_dense(dense, dense_options)
         split = chosen_passages(read.corpus, passages, encoder, model)
         with reported(progress) as report:
             settle(Path(path), report)
             build_collection(
-                read,
+                stream,
                 Path(path),
                 sparse=encoder,
                 dense=model,

@@ -1,7 +1,8 @@
-"""Documents as callers give them: records, a table, or a source that is read."""
+"""Documents as callers give them: records, a table, a source; and the encoder that reads them."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,12 +11,16 @@ from lsr.datasets.open import Corpus, open_corpus, reading_of
 from lsr.datasets.reading import Reading, ReadOptions
 from lsr.datasets.records import Columns
 from lsr.datasets.text_folder import TextFolder
+from lsr.encoders.language import AUTO, chosen_language, listened, not_read, sampled
 from lsr.encoders.protocols import DenseEncoder, Encoder, TokenizedEncoder
+from lsr.encoders.registry import open_sparse
 from lsr.errors import InputError
 from lsr.passages.passage import PassageSettings
 from lsr.types import Document
 
-__all__ = ["Documents", "ReadDocuments", "chosen_passages", "read_documents"]
+__all__ = ["Documents", "ReadDocuments", "chosen_passages", "opened_for", "read_documents"]
+
+_log = logging.getLogger(__name__)
 
 Documents = Iterable[Document | Mapping[str, object]] | Frame | str | os.PathLike[str]
 """Documents or dicts, a DataFrame, or a source as `lsr index build` takes it: a path, `irds:ID`."""
@@ -151,3 +156,37 @@ def _iterable(given: object) -> Iterable[object]:
             "a DataFrame, or the path of a source"
         )
     return given
+
+
+def opened_for(
+    documents: Iterable[Document], sparse: str | Encoder | None, language: str | None
+) -> tuple[Encoder, Iterable[Document]]:
+    """A sparse encoder, by name or as it is, in a language; and all of the documents.
+
+    A language that is found in the documents is logged, and so is one that the encoder does not
+    read.
+
+    Raises:
+        InputError: there is no such model or language, or one is given of an encoder that is open.
+    """
+    if sparse is not None and not isinstance(sparse, str):
+        if language is not None:
+            raise InputError(
+                f"language {language!r} cannot be chosen of an encoder that is open; name the "
+                "encoder, or leave the language out"
+            )
+        return sparse, documents
+    if language == AUTO:
+        texts, documents = sampled(documents)
+        language, told = chosen_language(texts)
+        _log.warning(told)
+        return open_sparse(sparse, language=language), documents
+    encoder = open_sparse(sparse, language=language)
+    if language is not None:
+        return encoder, documents
+
+    def tell(texts: list[str]) -> None:
+        if sentence := not_read(encoder, texts):
+            _log.warning(sentence)
+
+    return encoder, listened(documents, tell)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lsr.bounded_memory import BoundedMemory
 from lsr.encoders.analysis import Analyzer, Token, character_kinds
+from lsr.encoders.lexical import analyzer_of, words_language
 from lsr.encoders.protocols import Encoder
 from lsr.retrieval.snippet import (
     ELLIPSIS,
@@ -118,13 +119,13 @@ class WordMemory:
     """Memory of the terms that words of a collection's texts are, as far as they were met.
 
     A word is analysed once, not at each place; long words are not remembered. May be used from many
-    threads. An encoder without an `Analyzer` is shown by English stems.
+    threads. An encoder without an `Analyzer` is shown by stems of the language of its own words,
+    or of English.
     """
 
     def __init__(self, encoder: Encoder | None) -> None:
-        own = getattr(encoder, "analyzer", None)
-        self._has_own = isinstance(own, Analyzer)
-        self.analyzer = own if isinstance(own, Analyzer) else Analyzer()
+        self.analyzer = analyzer_of(encoder)
+        self._has_own = self.analyzer is getattr(encoder, "analyzer", None)
         self._table = WordTable()
 
     def table(self) -> WordTable:
@@ -137,7 +138,8 @@ class WordMemory:
         """Whether the memory holds for an encoder too."""
         other = getattr(encoder, "analyzer", None)
         if not isinstance(other, Analyzer):
-            return not self._has_own
+            language = words_language(encoder) or "english"
+            return not self._has_own and language == self.analyzer.language
         return self._has_own and (other.language, other.version) == (
             self.analyzer.language,
             self.analyzer.version,

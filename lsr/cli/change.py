@@ -11,6 +11,8 @@ import typer
 
 from lsr.cli.console import print_json
 from lsr.datasets.open import Corpus, reading_of
+from lsr.datasets.reading import FILES_EXTRA
+from lsr.passages.grammars import GRAMMARS, grammar_of, is_code
 
 if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
@@ -32,11 +34,31 @@ def goes_on(index: Path) -> Iterator[None]:
         raise KeyboardInterrupt("the same command goes on where it stopped") from error
 
 
-def print_reading(corpus: Corpus | None) -> None:
-    """Say what was passed over of a corpus, and which encodings were guessed; often nothing."""
+def print_reading(corpus: Corpus | None, *, is_split: bool = False) -> None:
+    """Say what was passed over of a corpus, and which encodings were guessed; often nothing.
+
+    Args:
+        is_split: whether long documents are split, and so whether code that is split without its
+            grammar is told.
+    """
     reading = None if corpus is None else reading_of(corpus)
     for line in () if reading is None else reading.lines():
         typer.echo(line)
+    if reading is not None and is_split and (line := _unparsed(reading.kinds)):
+        typer.echo(line)
+
+
+def _unparsed(kinds: Mapping[str, int]) -> str:
+    """Says how many files of code are split as plain text; empty where none is."""
+    found = {kind: n for kind, n in sorted(kinds.items()) if is_code(kind) and not grammar_of(kind)}
+    if not found:
+        return ""
+    n = sum(found.values())
+    told = f"{n:,} code {'file is' if n == 1 else 'files are'} split as plain text, if long"
+    missing = [kind for kind in found if kind in GRAMMARS]
+    if missing:
+        return f"{told}; along functions and classes by: {FILES_EXTRA} ({', '.join(missing)})"
+    return f"{told}: there is no grammar for {', '.join(found)}"
 
 
 def reading_fields(corpus: Corpus | None) -> dict[str, Any]:
@@ -71,7 +93,8 @@ def print_change(
         "n_deleted": manifest.n_deleted,
         "n_segments": len(manifest.segments),
     }
-    _print(str(index), counts, state, as_json, corpus, documents or {})
+    is_split = manifest.passages is not None
+    _print(str(index), counts, state, as_json, corpus, documents or {}, is_split=is_split)
 
 
 def print_remote_change(
@@ -110,6 +133,8 @@ def _print(
     as_json: bool,
     corpus: Corpus | None,
     documents: Mapping[str, Sequence[str]],
+    *,
+    is_split: bool = False,
 ) -> None:
     if as_json:
         done = {f"n_{name.split()[-1]}": count for name, count in counts.items()}
@@ -121,4 +146,4 @@ def _print(
         f"{index}: {told or 'nothing to do'}; now generation {state['generation']}, "
         f"documents {state['n_documents']:,}, segments {state['n_segments']:,}"
     )
-    print_reading(corpus)
+    print_reading(corpus, is_split=is_split)

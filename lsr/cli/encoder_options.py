@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lsr.cli.console import complain, shown_progress
+from lsr.encoders.analysis.detection import AUTO
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
+from lsr.types import Document
+
+if TYPE_CHECKING:
+    from lsr.encoders.protocols import Encoder
 
 __all__ = [
     "Bm25B",
@@ -20,6 +27,7 @@ __all__ = [
     "SparseModel",
     "SparseQuery",
     "TrustRemoteCode",
+    "opened_for",
 ]
 
 Precision = Annotated[
@@ -49,7 +57,14 @@ Idf = Annotated[
         "SOURCE, mixed with the model's while SOURCE is small; default: as the model says."
     ),
 ]
-
+Language = Annotated[
+    str | None,
+    typer.Option(
+        help="Of BM25's words, or of the documents' own words beside a learned model: a Snowball "
+        "stemmer, korean, none, or auto: that of most documents; default: english, or as the model "
+        "says."
+    ),
+]
 LexicalWeight = Annotated[
     float | None,
     typer.Option(
@@ -89,6 +104,39 @@ Bm25K1 = Annotated[
 Bm25B = Annotated[
     float | None, typer.Option(help="BM25: b, the normalisation by length; default: 0.4.")
 ]
-Language = Annotated[
-    str | None, typer.Option(help="BM25: the Snowball stemmer, or none; default: english.")
-]
+
+
+def opened_for(
+    documents: Iterable[Document] | None,
+    language: str | None,
+    opened: Callable[..., Encoder],
+    *,
+    tells: bool = True,
+) -> tuple[Encoder, Iterable[Document] | None]:
+    """An encoder in the language asked for, or found in the documents; and all of these.
+
+    A language that is found is told, and so is one that the encoder does not read, when the
+    documents have been read.
+
+    Args:
+        opened: gives the encoder in a `language`, or, without one, in that of its default.
+        tells: whether the documents' texts are what the encoder reads.
+    """
+    from lsr.encoders.language import chosen_language, listened, not_read, sampled
+
+    if language == AUTO and documents is not None:
+        opened(language="none")  # what is refused is refused before anything is read
+        with shown_progress() as progress:
+            texts, documents = sampled(documents, progress)
+        language, told = chosen_language(texts)
+        complain(told)
+        return opened(language=language), documents
+    encoder = opened(language=language)
+    if documents is None or language is not None or not tells:
+        return encoder, documents
+
+    def tell(texts: list[str]) -> None:
+        if sentence := not_read(encoder, texts):
+            complain(sentence)
+
+    return encoder, listened(documents, tell)

@@ -63,7 +63,7 @@ def _refuse_unused(kinds: Sequence[str], options: Mapping[str, object]) -> None:
     used = {
         "k1": ours or _LUCENE in kinds,
         "b": ours or _LUCENE in kinds,
-        "language": ours,
+        "language": ours or any(is_learned(kind) for kind in kinds),
         **dict.fromkeys(_OF_TUNED, any(is_tuned(kind) for kind in kinds)),
         **dict.fromkeys(_OF_FEEDBACK, any(has_dense_feedback(kind) for kind in kinds)),
         **dict.fromkeys(_OF_DENSE, any(needs_dense(kind) for kind in kinds)),

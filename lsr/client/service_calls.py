@@ -55,7 +55,7 @@ class ServiceCalls:
             dense: a dense model, or None.
             dense_options: similarity, pooling, query_prompt, document_prompt, dimensions and
                 max_tokens of that model, as far as they are not to be as it says.
-            language: of BM25's stemmer.
+            language: of BM25's words, or of the own words beside a learned model.
             lexical_weight: of a learned model: weight of the documents' own words.
             passages: whether long documents are split, or how: `tokens`, `overlap` and `whole`, or
                 an `lsr.PassageSettings`.

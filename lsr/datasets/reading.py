@@ -100,12 +100,14 @@ class Reading:
         n_documents: documents given.
         passed: groups by unit, kind and reason, in the order of their first one.
         encodings: names of encodings that were guessed, to numbers of files.
+        kinds: suffixes, to numbers of files that gave documents; of a folder alone.
     """
 
     n_read: int = 0
     n_documents: int = 0
     passed: dict[tuple[str, str, str], Passed] = field(default_factory=dict)
     encodings: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_passed(self) -> int:
@@ -133,6 +135,11 @@ class Reading:
         group.n += 1
         if len(group.examples) < examples:
             group.examples.append(shown_name(name))
+
+    def take(self, kind: str) -> None:
+        """Count a file that gives documents."""
+        self.n_read += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def guess(self, encoding: str) -> None:
         """Count a file whose encoding was guessed."""
@@ -166,6 +173,7 @@ class Reading:
             "n_documents": self.n_documents,
             "passed": [vars(group) for group in self.passed.values()],
             "encodings": dict(self.encodings),
+            "kinds": dict(self.kinds),
         }
 
 

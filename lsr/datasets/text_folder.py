@@ -96,7 +96,7 @@ class TextFolder:
             reading.pass_over(f"{below}, {part}", kind, reason, unit="part")
         if content.guessed is not None:
             reading.guess(content.guessed)
-        reading.n_read += 1
+        reading.take(kind)
         for each in found:
             reading.n_documents += 1
             yield _document(below, kind, each)

@@ -50,11 +50,13 @@ class Bm25Encoder:
         b: how much long documents are held back; 0 to 1.
         language: the stemmer, as in `Analyzer`.
         analysis: the version of the rules that make terms of text, as in `Analyzer`.
+        segmenter: name and version of the language's, as in `Analyzer`; default: what is here.
 
     The defaults of k1 and b are Anserini's.
 
     Raises:
         InputError: an option is out of its range.
+        UnavailableError: the language's segmenter is not here.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Bm25Encoder:
         b: float = 0.4,
         language: str = "english",
         analysis: int = LATEST,
+        segmenter: str | None = None,
     ) -> None:
         if not 0 <= k1 <= MAX_K1:
             raise InputError(f"k1 is {k1}; it must be from 0 to {MAX_K1}")
@@ -71,7 +74,7 @@ class Bm25Encoder:
             raise InputError(f"b is {b}; it must be from 0 to 1")
         self.k1 = float(k1)
         self.b = float(b)
-        self.analyzer = Analyzer(language, analysis)
+        self.analyzer = Analyzer(language, analysis, segmenter)
         self._vocabulary: dict[str, int] = {}
         self._terms: list[str] = []
         self._document_frequency: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -98,7 +101,11 @@ class Bm25Encoder:
         """An encoder with the same options that has seen no corpus."""
         analyzer = self.analyzer
         return Bm25Encoder(
-            k1=self.k1, b=self.b, language=analyzer.language, analysis=analyzer.version
+            k1=self.k1,
+            b=self.b,
+            language=analyzer.language,
+            analysis=analyzer.version,
+            segmenter=analyzer.segmenter,
         )
 
     def encode_corpus(self, batches: Iterable[Sequence[str]]) -> CSR:
@@ -228,8 +235,13 @@ class Bm25Encoder:
 
     def _parameters(self) -> dict[str, str | int | float | bool]:
         analyzer = self.analyzer
-        version = {} if analyzer.version == 1 else {"analysis": analyzer.version}
-        return {"k1": self.k1, "b": self.b, "language": analyzer.language, **version}
+        found: dict[str, str | int | float | bool] = {"k1": self.k1, "b": self.b}
+        found["language"] = analyzer.language
+        if analyzer.version != 1:
+            found["analysis"] = analyzer.version
+        if analyzer.segmenter is not None:
+            found["segmenter"] = analyzer.segmenter
+        return found
 
     def save(self, folder: Path) -> None:
         """Write `encoder.json`, `vocabulary.txt` (a term a line) and `document_frequency.npy`."""
@@ -254,12 +266,17 @@ class Bm25Encoder:
 
         Raises:
             IndexCorruptError: a file is missing, or the files do not fit together.
+            UnavailableError: the language's segmenter is not here.
         """
         try:
             state, vocabulary, frequencies = _read_file(path) if path.is_file() else _read(path)
             version = state.get("analysis", 1)
             encoder = cls(
-                k1=state["k1"], b=state["b"], language=state["language"], analysis=version
+                k1=state["k1"],
+                b=state["b"],
+                language=state["language"],
+                analysis=version,
+                segmenter=state.get("segmenter"),
             )
             encoder._terms = vocabulary.split("\n")[:-1]
             encoder._document_frequency = frequencies

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lsr.encoders.analysis import Analyzer
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.learned.lexical_terms import LexicalTerms, side_by_side
 from lsr.encoders.protocols import (
@@ -30,7 +31,14 @@ from lsr.errors import InputError
 from lsr.sparse import CSR
 from lsr.types import EncoderIdentity
 
-__all__ = ["LEXICAL_MARK", "WORDS_FOLDER", "LexicalEncoder", "words_encoder"]
+__all__ = [
+    "LEXICAL_MARK",
+    "WORDS_FOLDER",
+    "LexicalEncoder",
+    "analyzer_of",
+    "words_encoder",
+    "words_language",
+]
 
 LEXICAL_MARK = "own:"
 """Before the stems of lexical terms, since a token of the inner encoder may be the same."""
@@ -79,6 +87,11 @@ class LexicalEncoder(Generic[E]):
             hashlib.sha256(json.dumps(content).encode()).hexdigest(),
             {**inner.parameters, "n_terms": self.n_terms, "lexical_weight": self._terms.weight},
         )
+
+    @property
+    def words(self) -> Bm25Encoder:
+        """BM25 of the lexical terms."""
+        return self._words
 
     @property
     def n_terms(self) -> int:
@@ -157,3 +170,21 @@ class LexicalEncoder(Generic[E]):
     def _weighed(self, impacts: CSR) -> CSR:
         weights = impacts.weights * self._terms.weight
         return impacts._replace(weights=weights.astype(np.float32))
+
+
+def words_language(encoder: object) -> str | None:
+    """The language of an encoder's words, or of the lexical terms beside it; None without."""
+    own = encoder.words if isinstance(encoder, LexicalEncoder) else encoder
+    analyzer = getattr(own, "analyzer", None)
+    return analyzer.language if isinstance(analyzer, Analyzer) else None
+
+
+def analyzer_of(encoder: object) -> Analyzer:
+    """An analyzer that finds an encoder's words in texts, for marks.
+
+    Its own; or one of the language of the lexical terms beside it, or else of English.
+    """
+    own = getattr(encoder, "analyzer", None)
+    if isinstance(own, Analyzer):
+        return own
+    return Analyzer(words_language(encoder) or "english")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lsr.encoders.analysis.detection import AUTO
 from lsr.encoders.bm25 import Bm25Encoder, Bm25Options
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.encoders.protocols import DenseEncoder, Encoder
@@ -41,15 +43,23 @@ def open_sparse(
 
     Args:
         name: None for the default model, or, where an option of BM25 is given, for BM25.
+        language: of BM25's words, or of the lexical terms beside a learned model.
 
     Raises:
-        InputError: there is no such model, or options of one kind are given with the other.
+        InputError: there is no such model, options of one kind are given with the other, or the
+            language is to be found in documents, as `lsr.encoders.language` does.
     """
+    if language == AUTO:
+        raise InputError(
+            f"the language {AUTO} is that of the documents, and there are none to read yet; name it"
+        )
     given = _bm25_options(k1, b, language)
     has_options = options is not None and options != type(options)()
     if name is None:
         name = BM25 if given and not has_options else DEFAULT_MODEL
     if name != BM25:
+        if given.pop("language", None) is not None:
+            options = replace(options or learned_options(), language=language)
         if given:
             raise InputError(
                 f"--{next(iter(given))} is of BM25, and {name} is a learned model; leave it out, "

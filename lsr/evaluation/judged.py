@@ -6,9 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 
 from lsr.datasets.open import IRDS_PREFIX, JudgedCorpus
 from lsr.datasets.trec import refuse_blanks
+from lsr.encoders.language import ChosenLanguage, chosen_language, sampled
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import judged_queries, named
 from lsr.progress import Progress, no_progress
@@ -47,6 +49,11 @@ class JudgedCollection:
     @property
     def name(self) -> str:
         return self.corpus.name
+
+    @cached_property
+    def language(self) -> ChosenLanguage:
+        """The language found in its documents, with a sentence; when it is first asked for."""
+        return chosen_language(sampled(self.corpus.documents())[0])
 
 
 def read_judged(

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lsr.encoders.dense import open_dense_encoder
+from lsr.encoders.learned.model_source import LearnedOptions
+from lsr.encoders.lexical import words_language
 from lsr.encoders.model_code import brings_code
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.encoders.registry import BM25, coded_models, open_learned
@@ -15,7 +17,6 @@ from lsr.types import EncoderIdentity
 
 if TYPE_CHECKING:
     from lsr.encoders.dense_recipe import DenseOptions
-    from lsr.encoders.learned.encoder import LearnedOptions
 
 __all__ = ["Models"]
 
@@ -71,13 +72,20 @@ class Models:
             except UnavailableError as error:
                 self.unavailable[name] = str(error)
 
-    def sparse(self, name: str) -> Encoder:
-        """A learned model that has seen no collection. Raises InputError as `open_learned`."""
+    def sparse(self, name: str, language: str | None = None) -> Encoder:
+        """A learned model that has seen no collection. Raises InputError as `open_learned`.
+
+        Args:
+            language: of the own words beside it, where it has any; None for what the model says.
+        """
         options = self._options
         if options is not None and options.trust_remote_code:
             coded = any(map(brings_code, (name, options.query_model or BM25)))
             options = replace(options, trust_remote_code=coded)
-        return open_learned(name, options)
+        encoder = open_learned(name, options)
+        if language is None or words_language(encoder) in (None, language):
+            return encoder
+        return open_learned(name, replace(options or LearnedOptions(), language=language))
 
     def dense(self, name: str) -> DenseEncoder:
         """A dense model. Raises as `open_dense_encoder`."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lsr.datasets.open import JudgedCorpus
-from lsr.encoders.analysis import LATEST
+from lsr.encoders.analysis.detection import AUTO
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.encoders.protocols import Encoder, TokenizedEncoder
+from lsr.encoders.protocols import TokenizedEncoder
 from lsr.errors import InputError
 from lsr.evaluation.evaluate import PlanSystem, System, SystemRun, judged_queries
 from lsr.evaluation.judged import JudgedCollection
@@ -41,8 +41,8 @@ __all__ = [
     "tuning_split",
 ]
 
-TUNING_SPLITS = ("dev", "train")
-FOLDS = 5
+TUNING_SPLITS, FOLDS = ("dev", "train"), 5
+_ENGLISH = "english"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class SystemOptions:
     Attributes:
         cache: a folder for the vectors of networks.
         depth: hits that count.
-        k1, b, language: of BM25.
+        k1, b: of BM25.
+        language: of words, by BM25 or beside learned models; `AUTO` for each collection's.
         settings: plan fields for every system, under what the system itself says.
         tune_split: judgements to tune on; empty to find some, or to cross-validate.
         tune_queries: judged queries used for it at most.
@@ -64,7 +65,7 @@ class SystemOptions:
     depth: int = 1000
     k1: float = 0.9
     b: float = 0.4
-    language: str = "english"
+    language: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     tune_split: str = ""
     tune_queries: int = 300
@@ -124,6 +125,8 @@ class Systems:
         self._models = models
         self._options = options
         self._work = work
+        asked = options.language
+        self._language = collection.language.language if asked == AUTO else asked
         self._progress = progress
         self._dense_models = list(dict.fromkeys(spec.dense for spec in specs if spec.dense))
         self._built: dict[tuple[str | None, str | None], CollectionReader] = {}
@@ -137,10 +140,10 @@ class Systems:
             return {"kind": spec.kind, "k1": options.k1, "b": options.b}
         told: dict[str, Any] = {"kind": spec.kind, "plan": _plan(spec, self._options).as_dict()}
         if spec.sparse is not None:
-            told["sparse"] = self._models.identity("sparse", spec.sparse)
+            own = {} if self._language is None else {"language": self._language}
+            told["sparse"] = {**self._models.identity("sparse", spec.sparse), **own}
         elif told["plan"]["mode"] != "dense":
-            told["sparse"] = {"k1": options.k1, "b": options.b, "language": options.language}
-            told["sparse"]["analysis"] = LATEST
+            told["sparse"] = self._bm25().identity.parameters
         if spec.dense is not None:
             told["dense"] = self._models.identity("dense", spec.dense)
         if options.passages is not None:
@@ -188,6 +191,8 @@ class Systems:
                 f"{spec.label}: {identity.name} ({options}), {cost.terms:.1f} terms a document, "
                 f"retrieval FLOPS {cost.flops:.2f}"
             )
+        if self._options.language == AUTO:
+            found.append(self._collection.language.told)
         if spec.name in self._tuned:
             found.append(self._tuned[spec.name])
         return tuple(found)
@@ -223,9 +228,8 @@ class Systems:
         if (sparse, dense) not in self._built:
             options = self._options
             path = self._work / f"index-{len(self._built)}"
-            encoder: Encoder = Bm25Encoder(k1=options.k1, b=options.b, language=options.language)
-            if sparse is not None:
-                encoder = self._models.sparse(sparse)
+            language = self._language
+            encoder = self._bm25() if sparse is None else self._models.sparse(sparse, language)
             vectors = self._models.dense(dense) if dense is not None else None
             reads = any(isinstance(each, TokenizedEncoder) for each in (encoder, vectors))
             build_collection(
@@ -242,6 +246,10 @@ class Systems:
             reader.warm_up()
             self._built[sparse, dense] = reader
         return self._built[sparse, dense]
+
+    def _bm25(self) -> Bm25Encoder:
+        k1, b = self._options.k1, self._options.b
+        return Bm25Encoder(k1=k1, b=b, language=self._language or _ENGLISH)
 
     def _cost(self, model: str | None) -> SparseCost:
         if model not in self._costs:
@@ -309,7 +317,8 @@ def check_systems(specs: Sequence[SystemSpec], options: SystemOptions) -> None:
     Raises:
         InputError: one is out of its range, or not known.
     """
-    Bm25Encoder(k1=options.k1, b=options.b, language=options.language)
+    language = "none" if options.language == AUTO else options.language or _ENGLISH
+    Bm25Encoder(k1=options.k1, b=options.b, language=language)
     for spec in specs:
         _plan(spec, options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-__all__ = ["MOST_CHARACTERS", "Headings"]
+__all__ = ["MOST_CHARACTERS", "Headings", "joined"]
 
 MOST_CHARACTERS = 200
 """Of the headings above a passage; of longer ones the innermost that fit are kept."""
@@ -44,7 +44,7 @@ class Headings:
             if title:
                 open_titles.append((level, title.replace(" > ", " ")))
             self.places.append(line.start())
-            self._paths.append(_path([title for _, title in open_titles]))
+            self._paths.append(joined([title for _, title in open_titles]))
 
     def __bool__(self) -> bool:
         return bool(self.places)
@@ -55,7 +55,8 @@ class Headings:
         return self._paths[found - 1] if found else ""
 
 
-def _path(titles: list[str]) -> str:
+def joined(titles: list[str]) -> str:
+    """Titles, outermost first, joined by " > "; the innermost where not all of them fit."""
     path = ""
     for title in reversed(titles):
         longer = f"{title} > {path}" if path else title[:MOST_CHARACTERS]

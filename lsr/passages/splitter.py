@@ -1,12 +1,17 @@
-"""`PassageSplitter`: a long document's passages, along its structure, by a model's own tokens."""
+"""`PassageSplitter`: a long document's passages, along its structure, by a model's own tokens.
+
+A document is source code when its metadata has a `suffix` of code, as files of a folder have.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from lsr.passages.definitions import Definitions
+from lsr.passages.grammars import grammar_of, is_code
 from lsr.passages.headings import Headings
 from lsr.passages.passage import Passage, PassageSettings
 from lsr.types import Document
@@ -20,8 +25,10 @@ class PassageSplitter:
     """Splits along headings, paragraphs, sentences and words, whichever is the largest that fits.
 
     A section that is too long is split by semantic-text-splitter, as Markdown where the text has
-    headings; short ones that follow each other are one passage as long as they fit. Title and
-    headings, which every passage is read with, are not counted among its tokens.
+    headings; short ones that follow each other are one passage as long as they fit. Source code is
+    split along functions, classes and other definitions, whose names are its headings, where the
+    grammar of its language is installed; else as plain text. Title and headings, which every
+    passage is read with, are not counted among its tokens.
 
     Args:
         tokenizer_json: the tokenizer of the model that reads passages.
@@ -47,6 +54,10 @@ class PassageSplitter:
         if len(full) <= most or self._lengths([full])[0] <= most:
             return ()
         text = document.text
+        suffix = document.metadata.get("suffix")
+        if isinstance(suffix, str) and is_code(suffix):
+            found = list(self._of_code(text, suffix))
+            return tuple(found) if len(found) > 1 else ()
         headings = Headings(text)
         splitter = self._marked if headings else self._plain
         found = []
@@ -60,6 +71,23 @@ class PassageSplitter:
                 found.append(Passage(begin, end, headings.above(place)))
                 begin = None
         return tuple(found) if len(found) > 1 else ()
+
+    def _of_code(self, text: str, suffix: str) -> Iterator[Passage]:
+        """The passages of source code."""
+        grammar = grammar_of(suffix)
+        definitions = None if grammar is None else Definitions(text, grammar)
+        sections = [(0, len(text))]
+        if definitions is not None:
+
+            def lengths(parts: Sequence[tuple[int, int]]) -> list[int]:
+                return self._lengths([text[start:end] for start, end in parts])
+
+            sections = list(definitions.sections(lengths, self.settings.tokens))
+        for first, last in sections:
+            for start, part in self._plain.chunk_indices(text[first:last]):
+                begin, end = first + start, first + start + len(part)
+                heading = "" if definitions is None else definitions.above(begin, end)
+                yield Passage(begin, end, heading)
 
     def _sections(self, text: str, headings: Headings) -> Iterator[tuple[int, int]]:
         """Starts and ends of sections; of short neighbours as one."""

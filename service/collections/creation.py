@@ -35,7 +35,7 @@ class CollectionSpec:
         sparse: `bm25`, or a learned model's name; None for the default model.
         dense: a dense model's name, or None.
         dense_options: of that model.
-        language: of BM25's stemmer.
+        language: of BM25's words, or of a learned model's lexical terms.
         lexical_weight: of a learned model's lexical terms.
         passages: how long documents are split; None where all stay whole.
         default_plan: fields of a `SearchPlan`.

@@ -58,6 +58,7 @@ NEEDS = {
     "index build {records} {out} --sparse bm25 --dense all-MiniLM-L6-v2": "dense",
     "index build irds:beir/scifact/test {out} --sparse bm25": "eval",
     "index build {parquet} {out} --sparse bm25": "files",
+    "index build {records} {out} --sparse bm25 --language korean": "korean",
     "index sync {index} {folder} --watch": "watch",
     "eval {library} --systems bm25": "eval",
     "compare {run} --qrels {qrels}": "eval",

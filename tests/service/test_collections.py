@@ -70,6 +70,8 @@ def test_made_searched_described_deleted(rest: Rest) -> None:
         ("a", {"sparse": "no-such-model"}, "no-such-model"),
         ("a", {"sparse": "bm25", "lexical_weight": 1.0}, "bm25 takes no"),
         ("a", {"sparse": "bm25", "language": "klingon"}, "klingon"),
+        ("a", {"sparse": "doc-mini", "language": "klingon"}, "klingon"),
+        ("a", {"sparse": "bm25", "language": "auto"}, "none to read yet; name it"),
         ("a", {"sparse": "bm25", "default_plan": {"mode": "dense"}}, "no dense vectors"),
         ("a", {"sparse": "bm25", "default_plan": {"window": 0}}, "window"),
         ("a", {"sparse": "bm25", "default_plan": {"windows": 1}}, "body.default_plan.windows"),

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from lsr.client.resources import CollectionInfo
     from lsr.retrieval.answers.answer import Answer
 
-__all__ = ["analyzer_of", "local_answer"]
+__all__ = ["local_answer", "remote_analyzer"]
 
 
-def analyzer_of(info: CollectionInfo) -> Analyzer:
-    """The analyzer of a service's collection: that of its BM25, or of English.
+def remote_analyzer(info: CollectionInfo) -> Analyzer:
+    """The analyzer of a service's collection: of the language of its words, or of English.
 
     Raises:
         ServiceError: this version does not know its language.
     """
     model = info.models.get("sparse")
-    language = model.parameters.get("language") if model and model.kind == "bm25" else None
+    language = model.parameters.get("language") if model else None
     try:
         return Analyzer() if language is None else Analyzer(str(language))
     except InputError as error:

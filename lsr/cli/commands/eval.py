@@ -21,6 +21,7 @@ from lsr.cli.dense_options import (
 )
 from lsr.cli.encoder_options import (
     Idf,
+    Language,
     LexicalWeight,
     MaxActive,
     Precision,
@@ -131,10 +132,7 @@ def evaluate(
     dense_max_tokens: MaxTokens = None,
     k1: Annotated[float | None, typer.Option(help="BM25's k1; default: 0.9.")] = None,
     b: Annotated[float | None, typer.Option(help="BM25's b; default: 0.4.")] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(help="BM25: the Snowball stemmer, or none; default: english."),
-    ] = None,
+    language: Language = None,
     passages: Passages = "never",
     settings: Settings = None,
     prf_depth: PrfDepths = None,
@@ -246,7 +244,7 @@ def evaluate(
     options = SystemOptions(
         cache_dir or user_cache() / "vectors",
         depth,
-        *(0.9 if k1 is None else k1, 0.4 if b is None else b, language or "english"),
+        *(0.9 if k1 is None else k1, 0.4 if b is None else b, language),
         plan,
         tune_split,
         300 if tune_queries is None else tune_queries,

@@ -13,12 +13,13 @@ import typer
 
 from lsr.cli.answers.printed import print_answer
 from lsr.cli.answers.prompt import answer_lines
-from lsr.cli.answers.remote import analyzer_of, local_answer
+from lsr.cli.answers.remote import local_answer, remote_analyzer
 from lsr.cli.index_options import AsJson, IndexPath
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
 from lsr.encoders.analysis import Analyzer
+from lsr.encoders.lexical import analyzer_of
 from lsr.errors import QueryError
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
@@ -145,7 +146,7 @@ def _opened(
     with remote_collection(index, url, key, writes=False) as remote:
         if remote is not None:
             refuse_options(remote, {"--no-verify": not verify})
-            yield partial(_asked_remotely, remote, wanted), analyzer_of(remote.info())
+            yield partial(_asked_remotely, remote, wanted), remote_analyzer(remote.info())
             return
     from lsr.backend.open import open_collection
     from lsr.backend.shards_file import is_sharded
@@ -160,7 +161,6 @@ def _opened(
     collection = open_collection(index, verify=verify)
     with closing(collection):
         plan = plan_from(wanted.given, collection.default_plan)
-        own = getattr(collection.encoder, "analyzer", None)
         yield (
             partial(
                 collection.search,
@@ -170,7 +170,7 @@ def _opened(
                 plan=plan,
                 **wanted.refined,
             ),
-            own if isinstance(own, Analyzer) else Analyzer(),
+            analyzer_of(collection.encoder),
         )
 
 

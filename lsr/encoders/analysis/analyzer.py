@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from lsr.encoders.analysis.first_version import FirstVersion
 from lsr.encoders.analysis.second_version import SecondVersion
+from lsr.encoders.analysis.segmenters import SEGMENTED, has_segmenter, segmenter_of
 from lsr.encoders.analysis.token import Token
 from lsr.errors import InputError
 
-__all__ = ["LATEST", "Analyzer", "Rules"]
+__all__ = ["LATEST", "Analyzer", "Rules", "is_language"]
 
 LATEST = 2
 """The version of new encoders; what was written without a version has the first."""
@@ -34,21 +35,35 @@ class Rules(Protocol):
 _VERSIONS: dict[int, Callable[[str], Rules]] = {1: FirstVersion, 2: SecondVersion}
 
 
+def is_language(name: str) -> bool:
+    """Whether words of a language can be stemmed here, or found by a segmenter."""
+    return name in Stemmer.algorithms() or has_segmenter(name)
+
+
 class Analyzer:
     """Turns text into index terms.
 
     Args:
-        language: a Snowball stemmer's name ("english", "porter", "german" …), or "none".
+        language: a Snowball stemmer's name ("english", "porter", "german" …), "none", or "korean",
+            which has a segmenter.
         version: of the rules; terms of an index never change, so it keeps the one it was built by.
+        segmenter: name and version of the segmenter that it was built by; None for what is here.
+
+    Attributes:
+        segmenter: name and version of the one that is used; None without.
 
     Raises:
         InputError: there is no such stemmer, or no such version.
+        UnavailableError: the segmenter is not installed, or another version of it.
     """
 
-    def __init__(self, language: str = "english", version: int = LATEST) -> None:
-        if language != "none" and language not in Stemmer.algorithms():
-            known = ", ".join(sorted(Stemmer.algorithms()))
-            raise InputError(f"no stemmer for {language!r}; choose none or one of {known}")
+    def __init__(
+        self, language: str = "english", version: int = LATEST, segmenter: str | None = None
+    ) -> None:
+        known = {*Stemmer.algorithms(), *(SEGMENTED if version == LATEST else ())}
+        if language not in {"none", *known}:
+            names = ", ".join(sorted(known))
+            raise InputError(f"no stemmer for {language!r}; choose none or one of {names}")
         if version not in _VERSIONS:
             raise InputError(
                 f"version {version!r} of the analysis of text is unknown here, where the newest is "
@@ -56,7 +71,13 @@ class Analyzer:
             )
         self.language = language
         self.version = version
-        self._rules = _VERSIONS[version](language)
+        self.segmenter: str | None = None
+        found = segmenter_of(language, segmenter) if version == LATEST else None
+        if found is None:
+            self._rules = _VERSIONS[version](language)
+        else:
+            self.segmenter = found.name
+            self._rules = SecondVersion(language, found)
 
     @property
     def kinds(self) -> NDArray[np.uint8]:

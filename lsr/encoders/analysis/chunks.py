@@ -11,6 +11,7 @@ A chunk in normal form, without invisible characters, is read by these rules:
   as that of `readCsv`, `AB1234` and `email`.
 - `C++` and `C#` are words of their own; `notepad++` is another form of `notepad`.
 - Scripts without blanks: each two neighbours are a word, and single Han characters other forms.
+  Where the language has a segmenter, its words count, and two neighbours are other forms.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import Stemmer
 from lsr.encoders.analysis.characters import UNSPACED, marks
 from lsr.encoders.analysis.folding import Folding, normalized
 from lsr.encoders.analysis.identifiers import MAX_PARTS, parts_of
+from lsr.encoders.analysis.segmenters import Segmenter
 from lsr.encoders.analysis.stop_words import stop_words
 
 __all__ = ["Chunks", "Piece"]
@@ -55,10 +57,16 @@ class _Word(NamedTuple):
 
 
 class Chunks:
-    """Reader of chunks in one language: a Snowball stemmer's name, or "none"."""
+    """Reader of chunks in one language: a Snowball stemmer's name, or "none".
 
-    def __init__(self, language: str) -> None:
-        self._stemmer = Stemmer.Stemmer(language, 0) if language != "none" else None
+    Args:
+        segmenter: of the language, if it has one.
+    """
+
+    def __init__(self, language: str, segmenter: Segmenter | None = None) -> None:
+        is_stemmed = language != "none" and segmenter is None
+        self._stemmer = Stemmer.Stemmer(language, 0) if is_stemmed else None
+        self._split = None if segmenter is None else segmenter.split
         self._stop = frozenset(normalized(word).text for word in stop_words(language))
         self._folding = Folding(language)
 
@@ -109,7 +117,7 @@ class Chunks:
                 yield from self._joined(text, words)
                 words = []
             if run["word"] is None:
-                yield from _neighbours(text, *run.span())
+                yield from self._unspaced(text, *run.span())
             elif words and between in _APOSTROPHES and run["word"] in "sS" and _ends(text, run):
                 words[-1] = words[-1]._replace(all=run.end())
             else:
@@ -149,6 +157,16 @@ class Chunks:
             part = self.term(written[first:last])
             if part is not None:
                 yield Piece(start + first, start + last, part, True)
+
+    def _unspaced(self, text: str, start: int, end: int) -> Iterator[Piece]:
+        """Words of a run of a script without blanks, by the segmenter if it knows any."""
+        words = self._split(text[start:end]) if self._split is not None else []
+        for first, last, word in words:
+            yield Piece(start + first, min(start + last, end), word, False)
+        known = {word for _, _, word in words}
+        for piece in _neighbours(text, start, end):
+            if piece.term not in known:
+                yield piece._replace(is_form=piece.is_form or bool(words))
 
     def _stem(self, word: str) -> str:
         if self._stemmer is None:

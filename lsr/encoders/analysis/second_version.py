@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from lsr.encoders.analysis.characters import ASCII_CHUNK, IN_WORD, chunk_characters, kinds_of
 from lsr.encoders.analysis.chunks import Chunks, Piece
 from lsr.encoders.analysis.folding import is_plain
+from lsr.encoders.analysis.segmenters import Segmenter
 from lsr.encoders.analysis.token import Token
 
 __all__ = ["SecondVersion"]
@@ -33,10 +34,14 @@ _IN_DOCUMENTS, _IN_QUERIES = 0.5, 0.3
 
 
 class SecondVersion:
-    """The second version in one language: a Snowball stemmer's name, or "none"."""
+    """The second version in one language: a Snowball stemmer's name, or "none".
 
-    def __init__(self, language: str) -> None:
-        self._chunks = Chunks(language)
+    Args:
+        segmenter: of the language, if it has one.
+    """
+
+    def __init__(self, language: str, segmenter: Segmenter | None = None) -> None:
+        self._chunks = Chunks(language, segmenter)
         self._meanings = _Meanings(self._chunks)
 
     @property

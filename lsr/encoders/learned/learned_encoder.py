@@ -306,4 +306,6 @@ def _identity(encoder: LearnedEncoder, words: Bm25Encoder | None = None) -> Enco
         parameters["query_model"] = source.query.name
     if source.lexical_terms is not None:
         parameters["lexical_weight"] = source.lexical_terms.weight
+        if source.lexical_terms.language != "english":
+            parameters["language"] = source.lexical_terms.language
     return EncoderIdentity("learned", source.name, digest.hexdigest(), parameters)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
-from lsr.encoders.analysis import LATEST
+from lsr.encoders.analysis import LATEST, Analyzer
 from lsr.encoders.learned.lexical_terms import LexicalTerms
 from lsr.encoders.learned.model_classes import has_own_code, is_trusted
 from lsr.encoders.learned.model_folder import ModelFolder
@@ -61,6 +61,7 @@ class LearnedOptions:
         prune_ratio: entries at or below this share of a document's heaviest are dropped.
         lexical_weight: of the score by BM25 that own words add
             (`lsr.encoders.learned.lexical_terms`); None for what the model says, 0 for none.
+        language: of the words that own words are, as in `Analyzer`; None for what the model says.
         idf: "model" for the table that the model came with; "corpus" for that of the collection,
             drawn towards the model's (`lsr.encoders.corpus.idf.shrunk_idf`); None for what the
             model says.
@@ -78,6 +79,7 @@ class LearnedOptions:
     lexical_weight: float | None = None
     query_model: str | None = None
     trust_remote_code: bool = False
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -137,7 +139,8 @@ class LearnedSource:
             asked: likewise of the queries' model, or the same.
 
         Raises:
-            InputError: the precision does not fit the model.
+            InputError: the precision does not fit the model, or a language is given and it has no
+                own words.
         """
         place = folder.path.resolve()
         is_folder = Path(model).is_dir()
@@ -146,12 +149,8 @@ class LearnedSource:
         query = None
         if options.query_model is not None:
             query = cls.resolved(
-                options.query_model, asked, replace(options, query_model=None), asked
+                options.query_model, asked, replace(options, query_model=None, language=None), asked
             )
-        terms = folder.defaults.lexical_terms
-        if options.lexical_weight is not None:
-            new = LexicalTerms(analysis=LATEST)
-            terms = replace(terms or new, weight=options.lexical_weight)
         return cls(
             name=place.name if is_folder else model,
             place=str(place) if is_folder else model,
@@ -161,7 +160,7 @@ class LearnedSource:
             prune_ratio=options.prune_ratio,
             idf=options.idf or idf,
             min_idf=asked.defaults.min_idf,
-            lexical_terms=terms if terms is not None and terms.weight else None,
+            lexical_terms=_lexical_terms(model, folder, options),
             query=query,
             has_code=has_code,
         )
@@ -235,6 +234,26 @@ class LearnedSource:
         from lsr.encoders.learned.torch_network import TorchNetwork
 
         return TorchNetwork(folder, self.precision, trust_remote_code=self.has_code)
+
+
+def _lexical_terms(model: str, folder: ModelFolder, options: LearnedOptions) -> LexicalTerms | None:
+    """Lexical terms by options, or by what the model says. In another language by newest rules."""
+    terms = folder.defaults.lexical_terms
+    if options.lexical_weight is not None:
+        new = LexicalTerms(analysis=LATEST)
+        terms = replace(terms or new, weight=options.lexical_weight)
+    if terms is not None and not terms.weight:
+        terms = None
+    if options.language is None:
+        return terms
+    if terms is None:
+        raise InputError(
+            f"the language is of the documents' own words, and {model} has none beside its "
+            "vectors; give --lexical-weight too, or leave --language out"
+        )
+    if options.language == terms.language:
+        return terms
+    return replace(terms, language=Analyzer(options.language).language, analysis=LATEST)
 
 
 class LazyNetwork:

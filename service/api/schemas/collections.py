@@ -129,7 +129,11 @@ class CollectionBody(BaseModel):
     dense_options: DenseOptionFields = Field(
         default_factory=DenseOptionFields, description="How the dense model makes vectors."
     )
-    language: str | None = Field(default=None, description="BM25's stemmer; English by default.")
+    language: str | None = Field(
+        default=None,
+        description="Of BM25's words, or of a document's own words beside a learned model: the "
+        "stemmer, or none; English by default.",
+    )
     lexical_weight: float | None = Field(
         default=None, description="Learned model: weight of the documents' own words."
     )

@@ -46,6 +46,7 @@ from lsr.cli.encoder_options import (
     SparseModel,
     SparseQuery,
     TrustRemoteCode,
+    opened_for,
 )
 from lsr.cli.index_options import (
     AsJson,
@@ -162,20 +163,20 @@ def build(
     corpus: Corpus | None = None
     if index is not None:
         corpus = chosen_corpus(source, columns, encoding, skip_bad, delimiter)
-    documents = corpus.documents() if corpus else None
     options = learned_options(
         precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
     )
-    if vectors is not None and sparse is None:
-        sparse = "bm25"
-    encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
+    sparse = "bm25" if vectors is not None and sparse is None else sparse
+    opened = partial(open_sparse, sparse, k1=k1, b=b, options=options)
+    read = corpus.documents() if corpus else None
+    encoder, documents = opened_for(read, language, opened, tells=vectors is None)
     encoder = _knowing(encoder, statistics, vectors)
     if shards is not None:
-        unused: dict[str, object] = {"--vectors": vectors, "--blocks": blocks != "auto" or how}
-        unused |= {"--passages": passages not in ("auto", "never"), "--statistics": statistics}
-        unused |= {"--threads": threads, "--max-memory": max_memory}
-        opened = None if dense == "none" else partial(_open_dense, dense, asked)
-        build_shards(corpus, target, shards, encoder, opened, unused, source, as_json)
+        splits, has_blocks = passages not in ("auto", "never"), blocks != "auto" or how
+        unused = _given(vectors, statistics, threads, max_memory, splits, has_blocks)
+        dense_model = None if dense == "none" else partial(_open_dense, dense, asked)
+        of = (corpus, documents, target, shards, encoder, dense_model)
+        build_shards(*of, unused, source, as_json)
         return
     given = None
     if vectors is not None:
@@ -199,10 +200,12 @@ def build(
             source=source if corpus else str(vectors),
             progress=progress,
         )
-    _print_built(target, manifest, corpus, as_json)
+    _print_built(target, manifest, corpus, as_json, is_split=split is not None)
 
 
-def _print_built(target: Path, manifest: Manifest, corpus: Corpus | None, as_json: bool) -> None:
+def _print_built(
+    target: Path, manifest: Manifest, corpus: Corpus | None, as_json: bool, *, is_split: bool
+) -> None:
     if as_json:
         read = reading_fields(corpus)
         print_json({"index": str(target), **described_index(manifest), **read})
@@ -212,7 +215,13 @@ def _print_built(target: Path, manifest: Manifest, corpus: Corpus | None, as_jso
         f"{manifest.n_postings:,} postings, {manifest.size_bytes / 1e6:.1f} MB; "
         f'try: lsr search {target} "your words"'
     )
-    print_reading(corpus)
+    print_reading(corpus, is_split=is_split)
+
+
+def _given(*values: object) -> dict[str, object]:
+    """Options that shards do not take, by name."""
+    names = ("--vectors", "--statistics", "--threads", "--max-memory", "--passages", "--blocks")
+    return dict(zip(names, values, strict=True))
 
 
 def _open_dense(name: str, options: DenseOptions) -> DenseEncoder:

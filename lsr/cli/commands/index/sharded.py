@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from lsr.datasets.open import Corpus
 from lsr.encoders.corpus.statistics import CountingEncoder
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
+from lsr.types import Document
 
 __all__ = ["Shards", "build_shards", "described_shards"]
 
@@ -30,6 +31,7 @@ Shards = Annotated[
 
 def build_shards(
     corpus: Corpus | None,
+    documents: Iterable[Document] | None,
     target: Path,
     n_shards: int,
     encoder: Encoder,
@@ -41,6 +43,7 @@ def build_shards(
     """Build a sharded index, and say what was built.
 
     Args:
+        corpus, documents: the source, and what is read of it.
         dense: opens the dense model.
         unused: options that shards do not take, by name; what is given of them is refused.
 
@@ -51,7 +54,7 @@ def build_shards(
     from lsr.backend.build import build_sharded
 
     given = [name for name, value in unused.items() if value]
-    if given or corpus is None:
+    if given or corpus is None or documents is None:
         raise InputError(
             f"{' and '.join(given) or 'SOURCE'} does not go with --shards; leave one of them out"
         )
@@ -59,7 +62,7 @@ def build_shards(
         raise InputError(f"{encoder.identity.name} keeps no statistics; leave --shards out")
     with shown_progress() as progress:
         made = build_sharded(
-            corpus.documents(),
+            documents,
             target,
             n_shards,
             sparse=encoder,
