@@ -10,10 +10,13 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lsr.backend.build import build_sharded
 from lsr.backend.collection_shard import CollectionShard, LocalShards
@@ -71,8 +74,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of vectors, kept")
     parser.add_argument("--queries", type=int, help="judged queries, the first of them")
     asked = parser.parse_args()
-    dense = open_dense("all-MiniLM-L6-v2")
-    assert dense is not None
+    model = open_dense("all-MiniLM-L6-v2")
+    assert model is not None
+    dense = Remembering(model)
     corpus = BeirFolder(asked.data)
     queries = judged_queries(list(corpus.queries()), corpus.qrels("test"))[: asked.queries]
     with TemporaryDirectory() as place:
@@ -97,15 +101,40 @@ def main() -> None:
                 dense=lambda: dense,
                 vector_cache=asked.cache,
             )
-            sharded = _opened(work / str(n_shards), made, dense)
-            for line in _compared(one, sharded, queries, dense):
-                print(json.dumps({"shards": n_shards, **line}), flush=True)
-            sharded.close()
+            for joined in (False, True):
+                sharded = _opened(work / str(n_shards), made, dense, joined=joined)
+                for line in _compared(one, sharded, queries, dense):
+                    row = {"shards": n_shards, "joined": joined, **line}
+                    print(json.dumps(row), flush=True)
+                sharded.close()
 
 
-def _opened(folder: Path, made: ShardsFile, dense: DenseEncoder) -> ShardedCollection:
+class Remembering:
+    """A dense model that encodes each text once: a vector is a function of its text."""
+
+    def __init__(self, model: DenseEncoder) -> None:
+        self._model = model
+        self.identity, self.dimension = model.identity, model.dimension
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def encode_documents(
+        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> NDArray[np.float32]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known |= dict(zip(new, self._model.encode_documents(new), strict=True))
+        vectors = [self._known[text] for text in texts]
+        return np.array(vectors, np.float32).reshape(len(texts), self.dimension)
+
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._model.encode_queries(texts)
+
+
+def _opened(
+    folder: Path, made: ShardsFile, dense: DenseEncoder, *, joined: bool
+) -> ShardedCollection:
     folders = [folder / each.folder for each in made.shards]
-    shards = LocalShards([CollectionShard.open(each) for each in folders])
+    apart = [] if joined else [CollectionShard.open(each) for each in folders]
+    shards = LocalShards(apart or [CollectionShard.joined(folders)])
     encoder = load_encoder(folders[0], Manifest.read(folders[0]))
     return ShardedCollection(folder.name, shards, encoder, lambda: dense)
 

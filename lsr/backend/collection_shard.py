@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from lsr.backend.shard import Called, Candidates, Round, Shard, ShardInfo, SideScoresOf
 from lsr.errors import LsrError, QueryError
 from lsr.index.collection.reader import CollectionReader
+from lsr.index.collection.snapshot import Snapshot
+from lsr.index.storage.tie_order import tie_order_of
 from lsr.retrieval.candidates import side_list
 from lsr.retrieval.retriever import DenseSide, SparseSide
 from lsr.sparse import CSR, SparseVector
@@ -28,15 +30,32 @@ class CollectionShard:
 
     Args:
         reader: of documents that are all in one piece.
+        size_bytes: on disk; default: as its manifest says.
     """
 
-    def __init__(self, reader: CollectionReader) -> None:
+    def __init__(self, reader: CollectionReader, size_bytes: int = 0) -> None:
         self._reader = reader
+        self._size_bytes = size_bytes
 
     @classmethod
     def open(cls, folder: Path, *, verify: bool = True) -> CollectionShard:
         """Open an index folder. Raises as `CollectionReader.open`."""
         return cls(CollectionReader.open(folder, verify=verify))
+
+    @classmethod
+    def joined(cls, folders: Sequence[Path], *, verify: bool = True) -> CollectionShard:
+        """Several index folders of one encoder as one shard: a process merges what it has itself.
+
+        Its order of documents is in memory, four bytes each.
+        """
+        parts = [CollectionReader.open(folder, verify=verify) for folder in folders]
+        if len(parts) == 1:
+            return cls(parts[0])
+        readers = [reader for part in parts for reader in part.readers]
+        snapshot = Snapshot(readers, tie_order_of([reader.segment for reader in readers]))
+        first = parts[0]
+        joined = CollectionReader(first.path, first.manifest, snapshot, first.encoder)
+        return cls(joined, sum(part.manifest.size_bytes for part in parts))
 
     def info(self) -> ShardInfo:
         """See `Shard`."""
@@ -48,7 +67,7 @@ class CollectionShard:
             n_documents=segment.n_documents,
             n_passages=segment.n_live_passages,
             n_postings=segment.n_postings,
-            size_bytes=manifest.size_bytes,
+            size_bytes=self._size_bytes or manifest.size_bytes,
             dimension=segment.dimension,
             document_frequency=segment.document_frequency(terms),
         )

@@ -233,6 +233,8 @@ class Gathering:
 class TieOrder:
     """The order of candidates by doc_id, behind the interface of an array of all documents'.
 
+    Places are among those that are asked for.
+
     Args:
         doc_ids: of the candidates, a list that grows.
         n_documents: of the collection, the length.
@@ -241,18 +243,15 @@ class TieOrder:
     def __init__(self, doc_ids: list[str], n_documents: int) -> None:
         self._doc_ids = doc_ids
         self._n_documents = n_documents
-        self._places = np.zeros(0, np.int32)
 
     def __len__(self) -> int:
         return self._n_documents
 
     def __getitem__(self, numbers: Numbers) -> Numbers:
-        n = len(self._doc_ids)
-        if len(self._places) != n:
-            places = np.empty(n, np.int32)
-            places[sorted(range(n), key=self._doc_ids.__getitem__)] = np.arange(n, dtype=np.int32)
-            self._places = places
-        return self._places[numbers]
+        ids = [self._doc_ids[number] for number in numbers.tolist()]
+        places = np.empty(len(ids), np.int32)
+        places[sorted(range(len(ids)), key=ids.__getitem__)] = np.arange(len(ids), dtype=np.int32)
+        return places
 
 
 def _order(scores: NDArray[np.float32], numbers: Numbers, ties: TieOrder) -> NDArray[np.intp]:

@@ -28,19 +28,21 @@ def open_collection(path: Path, *, verify: bool = True) -> CollectionReader | Sh
 
 
 def open_sharded(path: Path, *, verify: bool = True) -> ShardedCollection:
-    """Open a sharded index with all its shards in this process. Raises as `open_collection`."""
+    """Open a sharded index with all its shards in this process, which joins them.
+
+    Raises as `open_collection`.
+    """
     listed = ShardsFile.read(path)
-    shards = []
-    for number, record in enumerate(listed.shards):
+    for number in range(len(listed.shards)):
         listed.check(path, number)
-        shards.append(CollectionShard.open(path / record.folder, verify=verify))
-    first = path / listed.shards[0].folder
-    manifest = Manifest.read(first)
+    folders = [path / record.folder for record in listed.shards]
+    manifest = Manifest.read(folders[0])
     dense = None if manifest.dense is None else partial(open_model, manifest.dense, None)
     return ShardedCollection(
         path.name,
-        LocalShards(shards),
-        load_encoder(first, manifest),
+        LocalShards([CollectionShard.joined(folders, verify=verify)]),
+        load_encoder(folders[0], manifest),
         dense,
         generation=listed.generation,
+        sizes=[len(folders)],
     )

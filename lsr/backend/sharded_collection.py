@@ -52,6 +52,7 @@ class ShardedCollection:
         encoder: the sparse encoder that all shards were made with.
         dense: gives the dense model when it is first needed; None without dense vectors.
         generation: of the collection.
+        sizes: how many shards stand behind each of `shards`; 1 by default.
         default_plan: of searches that bring none.
 
     Raises:
@@ -67,6 +68,7 @@ class ShardedCollection:
         dense: Callable[[], DenseEncoder] | None = None,
         *,
         generation: int = 1,
+        sizes: Sequence[int] = (),
         default_plan: SearchPlan | None = None,
     ) -> None:
         self.name = name
@@ -74,6 +76,7 @@ class ShardedCollection:
         self.generation = generation
         self.default_plan = default_plan or SearchPlan()
         self._shards = shards
+        self._sizes = tuple(sizes) or (1,) * shards.n
         infos = Gathering(shards).call("info", dict.fromkeys(range(shards.n), ()))
         self.infos: list[ShardInfo] = [infos[number] for number in range(shards.n)]
         self._check()
@@ -96,7 +99,7 @@ class ShardedCollection:
 
     @property
     def n_shards(self) -> int:
-        return len(self.infos)
+        return sum(self._sizes)
 
     @property
     def n_documents(self) -> int:
@@ -194,7 +197,8 @@ class ShardedCollection:
             n_documents=self.n_documents,
         )
         vectors = GatheredVectors(gathering, self.encoder.n_terms, self.dimension, _moving(plan))
-        sparse = GatheredSparse(gathering, self.encoder, self._may_feed, vectors)
+        name = self.infos[0].sparse.name
+        sparse = GatheredSparse(gathering, name, self.encoder, self._may_feed, vectors)
         dense = self._dense_side(gathering, vectors)
         hybrid = HybridSearcher(
             sparse,
@@ -251,9 +255,10 @@ class ShardedCollection:
         if plan.explain != "none":
             watch.lap("explain")
         n, missing = self.n_shards, gathering.missing
+        n_missing = sum(self._sizes[number] for number in missing)
         notices = outcome.notices
         if missing:
-            detail = f"{len(missing)} of {n} shards did not answer: {next(iter(missing.values()))}"
+            detail = f"{n_missing} of {n} shards did not answer: {next(iter(missing.values()))}"
             notices = (*notices, Notice("shards_missing", detail))
         return Answer(
             text=outcome.query.text,
@@ -266,7 +271,7 @@ class ShardedCollection:
             warnings=notices,
             took_ms=watch.total(),
             first=page.start,
-            shards=ShardCounts(n, n - len(missing)),
+            shards=ShardCounts(n, n - n_missing),
         )
 
     def run(self, queries: Sequence[Query], plan: SearchPlan, k: int) -> Run:
@@ -282,7 +287,7 @@ class ShardedCollection:
 
     def document(self, doc_id: str) -> Document:
         """A document by id. Raises NotFoundError when there is none, and ShardsMissingError."""
-        shard = shard_of(doc_id, self.n_shards)
+        shard = shard_of(doc_id, self._shards.n)
         found: Document | None = Gathering(self._shards).call("document", {shard: (doc_id,)})[shard]
         if found is None:
             raise NotFoundError(f"there is no document {doc_id!r} in {self.name}")

@@ -83,6 +83,7 @@ class GatheredSparse:
     """A `SparseSide` over the candidates of a query.
 
     Args:
+        name: of the encoder.
         encoder: of the collection.
         may_feed: see `SparseSide`.
         vectors: of both sides.
@@ -91,16 +92,22 @@ class GatheredSparse:
     floor: float | None = 0.0
 
     def __init__(
-        self, gathering: Gathering, encoder: Encoder, may_feed: TermFilter, vectors: GatheredVectors
+        self,
+        gathering: Gathering,
+        name: str,
+        encoder: Encoder,
+        may_feed: TermFilter,
+        vectors: GatheredVectors,
     ) -> None:
         self._gathering = gathering
+        self._name = name
         self._encoder = encoder
         self.may_feed = may_feed
         self._vectors = vectors
 
     @property
     def name(self) -> str:
-        return self._encoder.identity.name
+        return self._name
 
     def encode(self, texts: Sequence[str]) -> CSR:
         """See `SparseSide`."""

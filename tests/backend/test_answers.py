@@ -58,15 +58,20 @@ class Counted(LocalShards):
         return super().call(method, arguments)
 
 
-def opened(folder: Path, kind: type[LocalShards] = LocalShards) -> ShardedCollection:
+def opened(
+    folder: Path, kind: type[LocalShards] = LocalShards, *, joined: bool = False
+) -> ShardedCollection:
     """A sharded collection whose dense model is that of the tests."""
     listed = ShardsFile.read(folder)
-    shards = kind([CollectionShard.open(folder / each.folder) for each in listed.shards])
+    folders = [folder / each.folder for each in listed.shards]
+    apart = [CollectionShard.open(each) for each in folders]
+    shards = kind([CollectionShard.joined(folders)] if joined else apart)
     if isinstance(shards, Counted):
         shards.rounds = []
     first = folder / listed.shards[0].folder
     encoder = load_encoder(first, Manifest.read(first))
-    return ShardedCollection("sharded", shards, encoder, Topics)
+    sizes = [len(folders)] if joined else []
+    return ShardedCollection("sharded", shards, encoder, Topics, sizes=sizes)
 
 
 @pytest.fixture(scope="module")
@@ -78,16 +83,17 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectionReader]:
     reader.close()
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4, 7])
+@pytest.fixture(scope="module", params=[(1, False), (2, False), (4, False), (7, False), (4, True)])
 def sharded(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ShardedCollection]:
     folder = tmp_path_factory.mktemp("sharded") / "index"
+    n_shards, joined = request.param
     made = build_sharded(
-        DOCUMENTS, folder, request.param, sparse=Bm25Encoder(), dense=Topics, slice_documents=16
+        DOCUMENTS, folder, n_shards, sparse=Bm25Encoder(), dense=Topics, slice_documents=16
     )
     assert sum(each.n_documents for each in made.shards) == len(DOCUMENTS)
-    collection = opened(folder)
+    collection = opened(folder, joined=joined)
     yield collection
     collection.close()
 
