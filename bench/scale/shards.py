@@ -118,7 +118,9 @@ class Remembering:
         self._known: dict[str, NDArray[np.float32]] = {}
 
     def encode_documents(
-        self, texts: Sequence[str], progress: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int], None] | None = None,  # noqa: ARG002
     ) -> NDArray[np.float32]:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         self._known |= dict(zip(new, self._model.encode_documents(new), strict=True))
