@@ -16,7 +16,7 @@ from lsr.datasets.files.records import JsonArray, ParquetTable
 from lsr.datasets.lines import numbered_lines, plain_suffix
 from lsr.datasets.reading import Reading, ReadOptions
 from lsr.datasets.records import Columns, JsonLines, Table
-from lsr.datasets.text_folder import TextFolder
+from lsr.datasets.text_folder import TextFolder, is_read_alone
 from lsr.datasets.trec import read_qrels as read_trec_qrels
 from lsr.errors import DataError, InputError, UnavailableError
 from lsr.types import Document, Qrels, Query
@@ -134,7 +134,8 @@ def open_corpus(
 
     Args:
         source: a BEIR folder, a folder of files, a `.jsonl`, `.json`, `.csv` or `.tsv` file (each
-            also `.gz` or `.zst`), a `.parquet` file, or `irds:ID` for the ir_datasets catalogue.
+            also `.gz` or `.zst`), a `.parquet` file, one file of a kind that is read in folders, or
+            `irds:ID` for the ir_datasets catalogue.
         columns: which fields of a record file hold id, text and title.
         options: encoding, delimiter, and how many bad records are skipped.
 
@@ -172,8 +173,14 @@ def open_corpus(
     if path.suffix.lower() == ".parquet":
         _refuse(source, None, encoding=options.encoding)
         return ParquetTable(path, columns, options)
+    if is_read_alone(path):
+        _refuse(source, columns, skip_bad=options.skip_bad)
+        file = TextFolder(path, options)
+        file.check()
+        return file
     raise DataError(
-        "cannot tell what this is; give a folder, or a .jsonl, .json, .csv, .tsv or .parquet file",
+        "cannot tell what this is; give a folder, a .jsonl, .json, .csv, .tsv or .parquet file, or "
+        "a text, PDF or other file of a kind that lsr index build reads in folders",
         path=path,
     )
 

@@ -23,17 +23,18 @@ from lsr.errors import DataError
 from lsr.files import is_text
 from lsr.types import Document
 
-__all__ = ["TextFolder"]
+__all__ = ["TextFolder", "is_read_alone"]
 
 _SHOWN_SUFFIX = 12  # characters; a longer one is no suffix
 
 
 class TextFolder:
-    """All files below a folder that can be read; names that start with a dot are passed over.
+    """All files below a folder that can be read, or one file of such a kind.
 
-    A document's id is its path below the folder; `path#n` for message n of a box of mail,
-    `path/member` for files of an archive. Its title is that of the text, or else the file's name;
-    metadata holds `folder` and `suffix`, and what the file says of itself (author, tags).
+    Names that start with a dot are passed over. A document's id is its path below the folder;
+    `path#n` for message n of a box of mail, `path/member` for files of an archive. Its title is
+    that of the text, or else the file's name; metadata holds `folder` and `suffix`, and what the
+    file says of itself (author, tags).
 
     Attributes:
         reading: the account of what `documents` read and passed over, so far or at last.
@@ -55,10 +56,12 @@ class TextFolder:
         return self._documents(reading)
 
     def check(self) -> None:
-        """Raise DataError when the folder holds no file that can be read."""
+        """Raise DataError when the folder holds no file that can be read, or the file none."""
         if next(iter(self.documents()), None) is not None:
             return
         told = "; ".join(line.strip() for line in self.reading.lines())
+        if self.path.is_file():
+            raise DataError(f"no text can be read of this file; {told}", path=self.path)
         raise DataError(
             "no text files (.txt, .md, .rst, .html, .pdf and others) and no corpus.jsonl in this "
             f"folder{f'; {told}' if told else ''}",
@@ -66,7 +69,8 @@ class TextFolder:
         )
 
     def _documents(self, reading: Reading) -> Iterator[Document]:
-        for below, path in walked(self.path, reading):
+        is_one = self.path.is_file()
+        for below, path in [(self.path.name, self.path)] if is_one else walked(self.path, reading):
             kind = _kind(below)
             if _is_read(kind):
                 try:
@@ -126,6 +130,11 @@ class TextFolder:
                         reading.pass_over(name, kind, error.reason)
                         continue
                     yield from self._file(name, inner, reading, nested)
+
+
+def is_read_alone(path: Path) -> bool:
+    """Whether a file, given by itself, is read as those of a folder are."""
+    return _is_read(_kind(path.name))
 
 
 def _kind(below: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,16 @@ def sources(tmp_path: Path) -> Path:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.md").write_text("# A")
     (tmp_path / "empty").mkdir()
-    for name in ("a.jsonl", "a.ndjson", "a.jsonl.gz", "a.JSONL.zst", "a.csv", "a.tsv.gz", "a.pdf"):
+    for name in (
+        "a.jsonl",
+        "a.ndjson",
+        "a.jsonl.gz",
+        "a.JSONL.zst",
+        "a.csv",
+        "a.tsv.gz",
+        "a.pdf",
+        "a.xml",
+    ):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -56,7 +66,8 @@ def test_kinds(sources: Path, name: str, kind: type) -> None:
     [
         ("absent", "no such file or folder; check the path"),
         ("absent.jsonl", "no such file or folder; check the path"),
-        ("a.pdf", "cannot tell what this is"),
+        ("a.pdf", "no text can be read of this file; .*1 file"),
+        ("a.xml", "cannot tell what this is"),
         ("empty", "no text files"),
     ],
 )
@@ -180,3 +191,18 @@ def test_ir_datasets_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ir_datasets", None)
     with pytest.raises(UnavailableError, match=r"pip install 'lsr-search\[eval\]'"):
         open_corpus("irds:beir/scifact/test")
+
+
+def test_one_file_of_a_kind_that_is_read_in_folders(tmp_path: Path) -> None:
+    (tmp_path / "keys.md").write_text("# Keys\n\nThey rotate.")
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as archive:
+        archive.writestr("in/a.txt", "a heron")
+        archive.writestr("b.bin", b"\0")
+    (tmp_path / "ignored.md").write_text("beside it")
+    found = {
+        name: [each.doc_id for each in open_corpus(str(tmp_path / name)).documents()]
+        for name in ("keys.md", "notes.zip")
+    }
+    assert found == {"keys.md": ["keys.md"], "notes.zip": ["notes.zip/in/a.txt"]}
+    with pytest.raises(InputError, match="has no columns to choose"):
+        open_corpus(str(tmp_path / "keys.md"), Columns(doc_id="k"))
