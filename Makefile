@@ -123,7 +123,7 @@ $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
 $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'installing everything, torch first (about 1 GB to download)'
 	$(PIP) install --constraint constraints.txt $(if $(LSR_TORCH_INDEX),--index-url $(LSR_TORCH_INDEX)) torch
-	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,files,haystack,langchain,llamaindex,mcp,notebook,onnx,pyterrier,train,watch]'
+	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,files,haystack,langchain,llamaindex,mcp,notebook,onnx,pyterrier,qdrant,train,watch]'
 	@$(BIN)/python bench/cpu_only.py
 	@touch $(CORE) $@
 

