@@ -8,6 +8,7 @@ a range over it is refused.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ VALUES = "lsr_values"
 _NOTHING: Conditions = {"key": VALUES, "match": {"any": [""]}}
 _GREATEST = math.ldexp(1 - 2**-53, 1024)
 _SHOWN_FIELDS = 50
+_LONGEST = 100
+"""Characters of a value; a longer one stands there as its hash, which no other begins like."""
 
 
 @dataclass
@@ -218,6 +221,8 @@ def _at_least(bound: int | float) -> float:
 
 
 def _keyword(field: str, key: str = "") -> str:
+    if len(key) > _LONGEST:
+        key = f"#{hashlib.sha256(key.encode()).hexdigest()}"
     return json.dumps(field, ensure_ascii=False) + key
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,15 +29,14 @@ from lsr.backend.qdrant.record import (
     written_files,
 )
 from lsr.backend.qdrant.shard import QdrantShard, check_layout, check_points
-from lsr.backend.qdrant.store import PointStore
-from lsr.errors import ExistsError, InputError, StorageError
-from lsr.files import sha256_of, writing
+from lsr.backend.qdrant.store import Point, PointStore
+from lsr.errors import ExistsError, IndexMissingError, InputError, StorageError
+from lsr.files import writing
 from lsr.index.collection.encoder_registry import save_encoder
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.collection.segment_writer import SegmentWriter
 from lsr.index.collection.tuned_plan import TUNED_PLAN_FILE
 from lsr.index.storage.commit import commit
-from lsr.index.storage.manifest import MANIFEST
 from lsr.index.storage.staging import Staging
 from lsr.progress import Progress, no_progress
 from lsr.sparse import CSR, SparseVector
@@ -45,7 +45,9 @@ from lsr.types import Document
 __all__ = ["Migrated", "migrate_from", "migrate_to"]
 
 BATCH = 256
-"""Points of a request."""
+"""Points of a request, at most; from a multiple of them an interrupted migration goes on."""
+REQUEST_CHARACTERS = 2_000_000
+"""The same of texts and metadata; a server takes 32 MB, and a character can be 12 bytes of JSON."""
 PAGE = 1_000
 """Points of a file on the way back."""
 _NOTHING = SparseVector.from_mapping({})
@@ -105,14 +107,28 @@ def migrate_to(
         documents = reader.store.documents(some.tolist())
         sparse, dense = _vectors(reader, some)
         numbers = range(first, first + len(some))
-        store.put(
-            address.name,
-            list(points_of(numbers, documents, sparse, dense, fields, record.stamp)),
-        )
+        points = points_of(numbers, documents, sparse, dense, fields, record.stamp)
+        for request in _requests(points):
+            store.put(address.name, request)
     progress("migrate", len(rows), len(rows))
     check_points(store, address.name, record)
     record.completed().write(store, address.side)
     return Migrated(len(rows), n_found)
+
+
+def _requests(points: Iterable[Point]) -> Iterator[list[Point]]:
+    """Points in lists that a server takes in one request."""
+    request: list[Point] = []
+    size = 0
+    for point in points:
+        length = len(point.payload["text"]) + len(point.payload["metadata"])
+        if request and size + length > REQUEST_CHARACTERS:
+            yield request
+            request, size = [], 0
+        request.append(point)
+        size += length
+    if request:
+        yield request
 
 
 def _begun(
@@ -123,7 +139,7 @@ def _begun(
     progress: Progress,
 ) -> Record:
     """The record of this migration, with the collections that it needs and its files."""
-    origin = sha256_of(reader.path / MANIFEST)
+    origin = hashlib.sha256(reader.manifest.to_json().encode()).hexdigest()
     found = Record.read(store, address.side)
     is_there = store.exists(address.name)
     if (found is None and is_there) or (found is not None and found.origin != origin):
@@ -156,7 +172,13 @@ def _contents(reader: CollectionReader) -> dict[str, bytes]:
     frequency = reader.segment.document_frequency(terms)
     contents = {FREQUENCY: frequency.astype("<i8").tobytes()}
     for name in sorted(manifest.files_below(manifest.encoder)):
-        contents[ENCODER + name.removeprefix(manifest.encoder)] = (path / name).read_bytes()
+        try:
+            contents[ENCODER + name.removeprefix(manifest.encoder)] = (path / name).read_bytes()
+        except OSError as error:
+            raise IndexMissingError(
+                f"{path / name} cannot be read ({error.strerror}); where {path} was changed "
+                "meanwhile, the same lsr migrate takes the newer generation"
+            ) from error
     plan = reader.tuned_plan
     if plan is not None and plan.fits(manifest):
         with TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ class Record:
     """A collection as it was written.
 
     Attributes:
-        origin: SHA-256 of the manifest of the index that it was made of.
+        origin: SHA-256 of the manifest, in the newest format, of the index it was made of.
         is_complete: whether all points are there.
         generation, source, sparse, dense, is_exact: of that index.
         n_documents: the points are 0 to one below.

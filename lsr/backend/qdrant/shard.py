@@ -211,25 +211,34 @@ class QdrantShard:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+_OTHERWISE = {
+    "dimension": ("dimension", "is of other vectors"),
+    "distance": ("distance", "compares dense vectors otherwise"),
+    "dense_datatype": ("dense datatype", "rounds dense vectors"),
+    "sparse_datatype": ("sparse datatype", "rounds weights"),
+    "modifier": ("modifier", "multiplies weights, which hold the idf already"),
+}
+"""Fields of a layout in words, and what another value does."""
+_ALWAYS = ("dimension", "sparse_datatype", "modifier")
+"""Those that count without dense vectors too."""
+
+
 def check_layout(name: str, found: Layout, wanted: Layout) -> None:
     """Compare how a collection keeps vectors with how it has to.
 
     Raises:
         IndexVersionError: they differ.
     """
-    reasons = {
-        "modifier": "multiplies weights, which hold the idf already",
-        "distance": "compares dense vectors otherwise",
-        "sparse_datatype": "rounds weights",
-        "dense_datatype": "rounds dense vectors",
-    }
-    for field, expected in wanted._asdict().items():
-        value = found._asdict()[field]
-        if value != expected and (wanted.dimension or not field.startswith(("dense", "distance"))):
-            why = reasons.get(field, "is of other vectors")
+    if not found.has_sparse:
+        raise IndexVersionError(
+            f"the collection {name} has no sparse vectors; lsr migrate makes one that has"
+        )
+    for field, (words, why) in _OTHERWISE.items():
+        value, expected = getattr(found, field), getattr(wanted, field)
+        if value != expected and (wanted.dimension or field in _ALWAYS):
             raise IndexVersionError(
-                f"the collection {name} has {field.replace('_', ' ')} {value}, which {why}; it "
-                f"must be {expected}, as lsr migrate makes it"
+                f"the collection {name} has {words} {value}, which {why}; it must be {expected}, "
+                "as lsr migrate makes it"
             )
 
 

@@ -19,7 +19,7 @@ from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, 
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
 from lsr.encoders.analysis import Analyzer
-from lsr.errors import QueryError
+from lsr.errors import InputError, QueryError
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -152,6 +152,8 @@ def _opened(
     from lsr.backend.shards_file import is_sharded
 
     in_qdrant = is_address(index)
+    if in_qdrant and not verify:
+        raise InputError("--no-verify is for a folder; points of Qdrant are compared as they come")
     if not in_qdrant and not is_sharded(Path(index)):
         warn_of_unpublished(Path(index))
     elif wanted.refined:

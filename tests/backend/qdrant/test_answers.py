@@ -49,9 +49,13 @@ VALUES: list[dict[str, Any]] = [
     {"day": 'a "quoted" ~ day'},
     {"whole": 2**53},
     {"whole": -(2**53)},
+    {"whole": 2**53 + 2},
+    {"whole": -(2**53) - 2},
     {"large": 2**53 + 1},
     {"huge": 10**400},
     {"fine": "9999-12-31T10:30:00.000001"},
+    {"long": "a" * 300},
+    {"long": "a" * 301},
 ]
 FILTERS: list[dict[str, Any]] = [
     {"year": 2020},
@@ -77,6 +81,8 @@ FILTERS: list[dict[str, Any]] = [
     {"year": {"lte": 10**400}},
     {"whole": {"gt": 2**53 - 1}},
     {"whole": {"gte": 2**53 + 1}},
+    {"whole": {"gt": 2**53 + 1}},
+    {"whole": {"lt": -(2**53) - 1}},
     {"whole": {"lt": 2**53 + 1}},
     {"whole": {"lte": -(2**53) - 1}},
     {"large": 2**53 + 1},
@@ -87,6 +93,7 @@ FILTERS: list[dict[str, Any]] = [
     {"day": {"lt": "2020-05-31T10:30"}},
     {"day": {"lte": "2020-05-31"}},
     {"day": 'a "quoted" ~ day'},
+    {"long": "a" * 301},
     {"must": [{"year": {"gte": 2019}}], "must_not": [{"year": "2020"}]},
     {"should": [{"day": "2020-05"}, {"should": [{"year": True}, {"year": -3}]}]},
 ]

@@ -13,7 +13,7 @@ import lsr.backend.qdrant.migrate as migration
 from lsr.backend.qdrant.address import QdrantAddress
 from lsr.backend.qdrant.migrate import Migrated, migrate_from, migrate_to
 from lsr.backend.qdrant.open import open_stored
-from lsr.backend.qdrant.store import Layout
+from lsr.backend.qdrant.store import Layout, Point
 from lsr.encoders.bm25 import Bm25Encoder
 from lsr.encoders.precomputed import PrecomputedEncoder
 from lsr.errors import (
@@ -183,6 +183,23 @@ def test_points_that_another_writes_meanwhile(index: CollectionReader, tmp_path:
     store.layouts["birds"] = store.layouts["birds"]._replace(modifier="idf")
     with pytest.raises(IndexVersionError, match="has modifier idf"):
         migrate_to(index, store, ADDRESS)
+
+
+def test_long_texts_go_in_requests_of_their_own(tmp_path: Path) -> None:
+    texts = ["b" * 900_000, "a", "c" * 1_200_000, "d" * 1_900_000, "e", "f"]
+    documents = [Document(str(n), text) for n, text in enumerate(texts)]
+    build_collection(documents, tmp_path / "one", sparse=Bm25Encoder())
+    store = edge_store(tmp_path)
+    puts: list[tuple[str, int]] = []
+    real = store.put
+
+    def counted(name: str, points: list[Point]) -> None:
+        puts.append((name, len(points)))
+        real(name, points)
+
+    store.put = counted
+    migrate_to(CollectionReader.open(tmp_path / "one"), store, ADDRESS)
+    assert [n for name, n in puts if name == "birds"] == [2, 1, 3]
 
 
 def test_what_cannot_be_migrated(index: CollectionReader, tmp_path: Path) -> None:

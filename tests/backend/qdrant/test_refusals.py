@@ -66,7 +66,7 @@ def rewrite(store: Any, **changes: Any) -> None:
         ("dense_datatype", "uint8", "has dense datatype uint8, which rounds dense vectors"),
         ("distance", "Cosine", "has distance Cosine, which compares dense vectors otherwise"),
         ("dimension", 7, "has dimension 7, which is of other vectors; it must be 6"),
-        ("has_sparse", False, "has has sparse False"),
+        ("has_sparse", False, "has no sparse vectors"),
     ],
 )
 def test_collections_that_keep_vectors_otherwise(

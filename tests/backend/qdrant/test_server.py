@@ -48,6 +48,7 @@ def test_at_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert "are as they were written" in done("index", "verify", back)
         told = refused("search", address, "heron", "--count")
         assert f"{address} is in Qdrant, and count of all shards" in told
+        assert "--no-verify is for a folder" in refused("search", address, "a", "--no-verify")
     assert f"Qdrant at {url} does not answer" in refused("search", address, "heron")
     for command in (["index", "info", address], ["tune", address, "queries"]):
         assert "which this command does not take; lsr search and lsr migrate" in refused(*command)
