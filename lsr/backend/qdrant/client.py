@@ -192,9 +192,9 @@ def _point(found: Any) -> Point:
     vectors = found.vector or {}
     sparse, dense = vectors.get(SPARSE), vectors.get(DENSE)
     if sparse is not None:
-        terms, weights = np.array(sparse.indices, np.int32), np.array(sparse.values, np.float32)
+        terms, weights = np.array(sparse.indices, np.int64), np.array(sparse.values, np.float32)
         order = np.argsort(terms)
-        sparse = SparseVector(terms[order], weights[order])
+        sparse = SparseVector(terms[order].astype(np.int32), weights[order])
     if dense is not None:
         dense = np.array(dense, np.float32)
     return Point(found.id, found.payload or {}, sparse, dense)

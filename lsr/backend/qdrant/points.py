@@ -169,6 +169,8 @@ class CheckedPoints:
         checks = point.payload.get(CHECKS)
         if not isinstance(checks, list) or len(checks) != 3 or checks[place] != check:
             raise self._changed(point)
+        if not isinstance(point.payload.get("doc_id"), str):
+            raise self._changed(point)
 
     def _changed(self, point: Point) -> IndexCorruptError:
         return IndexCorruptError(

@@ -168,6 +168,7 @@ def test_points_that_were_changed(store: Any, tmp_path: Path) -> None:
         ("dense", good._replace(dense=good.dense * 2)),
         ("sparse", good._replace(payload=good.payload | {"text": "other"})),
         ("sparse", good._replace(payload=good.payload | {"lsr_checks": None})),
+        ("dense", good._replace(payload=good.payload | {"metadata": 3})),
     )
     for mode, changed in changes:
         store.put("birds", [changed])
