@@ -30,6 +30,7 @@ STAGES = {
     "copy": "comparing files",
     "upload": "uploading, in MB",
     "download": "downloading, in MB",
+    "migrate": "migrating documents",
     "verify": "comparing files",
 }
 """Stages in words; others are called by their names."""

@@ -53,7 +53,7 @@ def _loaded(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pyterrier"}
+FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pyterrier", "qdrant_client"}
 HEAVY = {"torch", "transformers", "sentence_transformers", "faiss", "pyserini", "jnius", "ranx"}
 HEAVY |= FRAMEWORKS
 
@@ -63,6 +63,7 @@ HEAVY |= FRAMEWORKS
     [
         "import lsr.index.collection.reader, lsr.index.collection.build",
         "import lsr.cli",
+        "import lsr.backend.open, lsr.backend.qdrant.migrate",
         "import lsr.evaluation.evaluate, lsr.evaluation.lucene, lsr.encoders.dense",
         "import lsr.service.app",
     ],

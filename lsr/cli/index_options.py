@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from lsr.backend.qdrant.address import is_address
 from lsr.datasets.open import Corpus, open_corpus
 from lsr.datasets.reading import ReadOptions
 from lsr.datasets.records import Columns
+from lsr.errors import InputError
 
 __all__ = [
     "AsJson",
@@ -17,11 +19,30 @@ __all__ = [
     "Delimiter",
     "Encoding",
     "IndexPath",
+    "SearchedIndex",
     "SkipBad",
     "chosen_corpus",
 ]
 
-IndexPath = Annotated[Path, typer.Argument(metavar="INDEX", help="The index folder.")]
+
+def _folder(index: Path) -> Path:
+    if is_address(index):
+        raise InputError(
+            f"{index.name} is a collection of Qdrant, which this command does not take; lsr "
+            "search and lsr migrate do"
+        )
+    return index
+
+
+IndexPath = Annotated[
+    Path, typer.Argument(metavar="INDEX", help="The index folder.", callback=_folder)
+]
+SearchedIndex = Annotated[
+    str,
+    typer.Argument(
+        metavar="INDEX", help="The index folder, or qdrant:URL/NAME: a collection of Qdrant."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead.")]
 ColumnNames = Annotated[
     str,

@@ -60,6 +60,9 @@ NEEDS = {
     "index build {parquet} {out} --sparse bm25": "files",
     "index build {records} {out} --sparse bm25 --language korean": "korean",
     "index sync {index} {folder} --watch": "watch",
+    "migrate {index} qdrant:http://127.0.0.1:9/notes": "qdrant",
+    "migrate qdrant:http://127.0.0.1:9/notes {out}": "qdrant",
+    "search qdrant:http://127.0.0.1:9/notes heron": "qdrant",
     "eval {library} --systems bm25": "eval",
     "compare {run} --qrels {qrels}": "eval",
 }

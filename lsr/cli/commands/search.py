@@ -14,13 +14,13 @@ import typer
 from lsr.cli.answers.printed import print_answer
 from lsr.cli.answers.prompt import answer_lines
 from lsr.cli.answers.remote import local_answer, remote_analyzer
-from lsr.cli.index_options import AsJson, IndexPath
+from lsr.cli.index_options import AsJson, SearchedIndex
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
 from lsr.encoders.analysis import Analyzer
 from lsr.encoders.lexical import analyzer_of
-from lsr.errors import QueryError
+from lsr.errors import InputError, QueryError
 from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
@@ -36,7 +36,7 @@ _TIMEOUT_MS = 10_000
 
 
 def search(
-    index: IndexPath,
+    index: SearchedIndex,
     text: Annotated[
         str | None,
         typer.Argument(
@@ -140,25 +140,30 @@ class _Wanted:
 
 @contextmanager
 def _opened(
-    index: Path, verify: bool, url: str | None, key: str | None, wanted: _Wanted
+    index: str, verify: bool, url: str | None, key: str | None, wanted: _Wanted
 ) -> Iterator[tuple[Callable[[str], Answer], Analyzer]]:
     """What answers a query, be it the folder or a service, and what finds its words in texts."""
-    with remote_collection(index, url, key, writes=False) as remote:
+    with remote_collection(Path(index), url, key, writes=False) as remote:
         if remote is not None:
             refuse_options(remote, {"--no-verify": not verify})
             yield partial(_asked_remotely, remote, wanted), remote_analyzer(remote.info())
             return
     from lsr.backend.open import open_collection
+    from lsr.backend.qdrant.address import is_address
     from lsr.backend.shards_file import is_sharded
 
-    if not is_sharded(index):
-        warn_of_unpublished(index)
+    in_qdrant = is_address(index)
+    if in_qdrant and not verify:
+        raise InputError("--no-verify is for a folder; points of Qdrant are compared as they come")
+    if not in_qdrant and not is_sharded(Path(index)):
+        warn_of_unpublished(Path(index))
     elif wanted.refined:
+        what = "in Qdrant" if in_qdrant else "sharded"
         raise QueryError(
-            f"{index} is sharded, and {', '.join(wanted.refined)} of all shards cannot be told "
-            "yet; leave it out"
+            f"{index} is {what}, and {', '.join(wanted.refined)} of all shards cannot be told yet; "
+            "leave it out"
         )
-    collection = open_collection(index, verify=verify)
+    collection = open_collection(index if in_qdrant else Path(index), verify=verify)
     with closing(collection):
         plan = plan_from(wanted.given, collection.default_plan)
         yield (
