@@ -3,6 +3,10 @@
 Numba keeps compiled code until the file of the function changes. But the code also holds what it
 was compiled with from other files: constants, and functions called. `kernel` makes these part of
 what must not have changed, so that an updated installation never runs a kernel that is half old.
+
+Numba also numbers the files of a function's code by what its index holds, so that two processes
+which compile it for other types at one time give one name to both, and run the wrong one from then
+on. Here a name says what the code is of.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,7 +35,25 @@ def kernel(function: Callable[..., Any]) -> Any:
     cache = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache is not None:
         cache._source_stamp = (*cache._source_stamp, fingerprint(function))
+        cache.save = partial(_save, cache)
     return compiled
+
+
+def _save(cache: Any, key: object, data: object) -> None:
+    """Keep compiled code under a name of its own, the code before the index that names it.
+
+    When the sources have changed, what was kept of them goes.
+    """
+    overloads = cache._load_index()
+    digest = hashlib.sha256(repr((cache._source_stamp, key)).encode()).hexdigest()
+    name = cache._data_name(int(digest[:15], 16))
+    cache._save_data(name, data)
+    cache._save_index({**overloads, key: name})
+    if not overloads:
+        parts = cache._data_name_pattern.partition("{number:d}")
+        for path in Path(cache._cache_path).glob(f"{parts[0]}*{parts[2]}"):
+            if path.name != name:
+                path.unlink(missing_ok=True)
 
 
 def fingerprint(function: Callable[..., Any]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lsr.index import jit as module
-from lsr.index.jit import fingerprint
+from lsr.index.jit import fingerprint, kernel
 from tests.support.block_indexes import compiled
 
 FILES = {
@@ -50,6 +52,7 @@ def alone(value):
 """A small package of the same name: only modules of `lsr` are looked at."""
 
 PROGRAM = """
+import importlib
 import json
 from lsr.jit import fingerprint
 from lsr.entry import alone, run
@@ -158,3 +161,31 @@ def test_fingerprints_are_of_what_is_used(monkeypatch: pytest.MonkeyPatch) -> No
             assert fingerprint(_uses_numbers) != before[0]
             assert fingerprint(_uses_none) == before[1]
     assert fingerprint(_uses_numbers) == before[0]
+
+
+@compiled
+def test_code_that_two_processes_keep_at_one_time_is_never_mixed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has read the index before the other wrote it, as when a service starts its workers."""
+    (tmp_path / "halves.py").write_text("def half(value):\n    return value / 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    half = importlib.import_module("halves").half
+    first, second = kernel(half), kernel(half)
+    caches = [each._cache._cache_file for each in (first, second)]
+    for cache in caches:
+        monkeypatch.setattr(cache, "_load_index", dict)
+    save = caches[0]._save_data
+
+    def save_late(name: str, data: object) -> None:
+        assert second(3.5) == 1.75  # compiled and kept between two steps of the first
+        save(name, data)
+
+    monkeypatch.setattr(caches[0], "_save_data", save_late)
+    assert first(3) == 1.5
+    files = sorted(path.name for path in Path(caches[0]._cache_path).glob("halves*.nbc"))
+    assert len(files) == 1  # the other's, which the index does not name any more, went
+    for given in (3, 3.5, np.int64(5), np.float32(1.5)):
+        third = kernel(half)
+        assert third(given) == given / 2
+    assert sum(third.stats.cache_hits.values()) + sum(third.stats.cache_misses.values()) == 1
