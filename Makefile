@@ -16,7 +16,7 @@ INDEX ?= .lsr/demo
 SPLADE_TINY := .lsr/splade-tiny
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
+.PHONY: help demo test test-ray test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-ray bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -32,6 +32,10 @@ test: export OMP_NUM_THREADS = 1
 test: check typescript-packages  ## Everything that must pass: checks, tests, kernels with bounds checking
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/.boundscheck $(BIN)/python -m pytest -q -n 2 --dist loadfile -m kernel tests/index
+
+test-ray: export LSR_RAY_LONG = 1
+test-ray: $(ALL)  ## Ray nodes that are lost under clients and come back: about four minutes
+	$(BIN)/python -m pytest -q -m ray tests/backend
 
 soak: export LSR_SOAK_KILLS = 500
 soak: export LSR_SOAK_PUBLICATIONS = 50
@@ -59,7 +63,7 @@ check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/yamllint --strict docker-compose.yml
+	$(BIN)/yamllint --strict docker-compose.yml deploy
 
 bench: $(ALL)  ## The exact searcher against its peers
 	$(BIN)/python -m bench.engine.exact
@@ -78,6 +82,9 @@ bench-service: $(ALL)  ## What requests cost: searches, writes, load (LSR_DATA: 
 	$(BIN)/python -m bench.service.requests --wrk --documents 100000
 	$(BIN)/python -m bench.service.writes
 	$(BIN)/python -m bench.service.load
+
+bench-ray: $(ALL)  ## Searches through Ray beside bare calls of its actors, and under the loss of a node
+	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(BIN)/python -m bench.scale.ray'
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head
@@ -123,7 +130,7 @@ $(CORE): $(VENV)/bin/python pyproject.toml constraints.txt
 $(ALL): $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo 'installing everything, torch first (about 1 GB to download)'
 	$(PIP) install --constraint constraints.txt $(if $(LSR_TORCH_INDEX),--index-url $(LSR_TORCH_INDEX)) torch
-	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,files,haystack,langchain,llamaindex,mcp,notebook,onnx,pyterrier,train,watch]'
+	$(PIP) install --constraint constraints.txt --editable '.[dense,eval,baselines,dev,files,haystack,langchain,llamaindex,mcp,notebook,onnx,pyterrier,ray,train,watch]'
 	@$(BIN)/python bench/cpu_only.py
 	@touch $(CORE) $@
 

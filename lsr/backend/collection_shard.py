@@ -38,6 +38,13 @@ class CollectionShard:
         """Open an index folder. Raises as `CollectionReader.open`."""
         return cls(CollectionReader.open(folder, verify=verify))
 
+    def warm_up(self) -> None:
+        """Do now what would slow the first search down; queries are vectors, so no model is."""
+        self._reader.sparse.warm_up()
+        dimension = self._reader.segment.dimension
+        if dimension:
+            self._reader.dense.search(np.zeros((1, dimension), np.float32), 1)
+
     def info(self) -> ShardInfo:
         """See `Shard`."""
         manifest, segment = self._reader.manifest, self._reader.segment

@@ -50,6 +50,7 @@ EXTRAS = {
     "files": ("charset_normalizer", "docx", "lxml", "pptx", "pyarrow", "pypdf"),
     "watch": ("watchfiles",),
     "notebook": ("ipywidgets", "pandas"),
+    "ray": ("ray",),
 }
 """Modules that the core install may lack, by the extra that brings them."""
 _TRAINING = ("train", "adapt")

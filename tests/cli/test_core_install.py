@@ -59,6 +59,8 @@ NEEDS = {
     "index build irds:beir/scifact/test {out} --sparse bm25": "eval",
     "index build {parquet} {out} --sparse bm25": "files",
     "index sync {index} {folder} --watch": "watch",
+    "index build {records} {out} --sparse bm25 --shards 2 --backend ray": "ray",
+    "search {index} heron --backend ray": "ray",
     "eval {library} --systems bm25": "eval",
     "compare {run} --qrels {qrels}": "eval",
 }

@@ -49,9 +49,11 @@ from lsr.cli.encoder_options import (
 )
 from lsr.cli.index_options import (
     AsJson,
+    Backend,
     ColumnNames,
     Delimiter,
     Encoding,
+    RayAddress,
     SkipBad,
     chosen_corpus,
 )
@@ -130,6 +132,8 @@ def build(
         ),
     ] = None,
     shards: Shards = None,
+    backend: Backend = "local",
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Build an index from documents; it replaces the one at INDEX when it is complete.
@@ -159,9 +163,8 @@ def build(
     if index is None and vectors is None:
         raise InputError("the folder to write is missing: lsr index build SOURCE INDEX")
     target = index or Path(source)
-    corpus: Corpus | None = None
-    if index is not None:
-        corpus = chosen_corpus(source, columns, encoding, skip_bad, delimiter)
+    read = (source, columns, encoding, skip_bad, delimiter)
+    corpus = None if index is None else chosen_corpus(*read)
     documents = corpus.documents() if corpus else None
     options = learned_options(
         precision, max_active, prune_ratio, idf, lexical_terms, sparse_query, trusts_sparse
@@ -170,12 +173,13 @@ def build(
         sparse = "bm25"
     encoder = open_sparse(sparse, k1=k1, b=b, language=language, options=options)
     encoder = _knowing(encoder, statistics, vectors)
-    if shards is not None:
+    where = (shards, backend, ray_address)
+    if where != (None, "local", None):
         unused: dict[str, object] = {"--vectors": vectors, "--blocks": blocks != "auto" or how}
         unused |= {"--passages": passages not in ("auto", "never"), "--statistics": statistics}
         unused |= {"--threads": threads, "--max-memory": max_memory}
         opened = None if dense == "none" else partial(_open_dense, dense, asked)
-        build_shards(corpus, target, shards, encoder, opened, unused, source, as_json)
+        build_shards(corpus, target, where, encoder, opened, unused, source, as_json)
         return
     given = None
     if vectors is not None:

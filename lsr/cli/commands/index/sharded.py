@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsr.backend.shards_file import ShardsFile
 from lsr.cli.change import print_reading, reading_fields
 from lsr.cli.console import print_json, shown_progress
+from lsr.cli.index_options import chosen_ray
 from lsr.datasets.open import Corpus
 from lsr.encoders.corpus.statistics import CountingEncoder
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
+
+if TYPE_CHECKING:
+    from lsr.backend.build import Tasks
 
 __all__ = ["Shards", "build_shards", "described_shards"]
 
@@ -31,7 +35,7 @@ Shards = Annotated[
 def build_shards(
     corpus: Corpus | None,
     target: Path,
-    n_shards: int,
+    where: tuple[int | None, str, str | None],
     encoder: Encoder,
     dense: Callable[[], DenseEncoder] | None,
     unused: Mapping[str, object],
@@ -41,6 +45,7 @@ def build_shards(
     """Build a sharded index, and say what was built.
 
     Args:
+        where: how many shards, the backend, and the address of its cluster.
         dense: opens the dense model.
         unused: options that shards do not take, by name; what is given of them is refused.
 
@@ -50,6 +55,9 @@ def build_shards(
     """
     from lsr.backend.build import build_sharded
 
+    n_shards, ray = where[0], chosen_ray(*where[1:])
+    if n_shards is None:
+        raise InputError("--backend ray builds shards; say how many with --shards N")
     given = [name for name, value in unused.items() if value]
     if given or corpus is None:
         raise InputError(
@@ -57,6 +65,11 @@ def build_shards(
         )
     if not isinstance(encoder, CountingEncoder):
         raise InputError(f"{encoder.identity.name} keeps no statistics; leave --shards out")
+    tasks: Tasks | None = None
+    if ray is not None:
+        from lsr.backend.ray.tasks import RayTasks
+
+        tasks, target = RayTasks(ray.address), target.absolute()
     with shown_progress() as progress:
         made = build_sharded(
             corpus.documents(),
@@ -64,6 +77,7 @@ def build_shards(
             n_shards,
             sparse=encoder,
             dense=dense,
+            tasks=tasks,
             source=source,
             progress=progress,
         )

@@ -1,0 +1,1 @@
+"""Past one machine: sharded collections beside one collection."""
