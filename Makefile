@@ -16,7 +16,7 @@ INDEX ?= .lsr/demo
 SPLADE_TINY := .lsr/splade-tiny
 TYPESCRIPT := tests/service/typescript/node_modules
 
-.PHONY: help demo test test-wheel test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
+.PHONY: help demo test test-ray test-wheel test-typescript typescript-packages soak fuzz check bench bench-engine bench-engine-1m bench-conditions bench-service bench-ray bench-training report report-fresh report-hybrid report-framework serve splade-tiny clean setup setup-core
 
 help:  ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -35,6 +35,10 @@ test: check typescript-packages  ## Everything that must pass: checks, tests, ke
 
 test-wheel: $(ALL)  ## The README from a wheel in empty environments of Python 3.11 to 3.13 (those on the path)
 	$(BIN)/python -m pytest -q -m slow tests/test_readme.py
+
+test-ray: export LSR_RAY_LONG = 1
+test-ray: $(ALL)  ## Ray nodes that are lost under clients and come back: about four minutes
+	$(BIN)/python -m pytest -q -m ray tests/backend
 
 soak: export LSR_SOAK_KILLS = 500
 soak: export LSR_SOAK_PUBLICATIONS = 50
@@ -62,7 +66,7 @@ check: $(ALL)  ## Lint, format, types, layers, compose file
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/yamllint --strict docker-compose.yml
+	$(BIN)/yamllint --strict docker-compose.yml deploy
 
 bench: $(ALL)  ## The exact searcher against its peers
 	$(BIN)/python -m bench.engine.exact
@@ -81,6 +85,9 @@ bench-service: $(ALL)  ## What requests cost: searches, writes, load (LSR_DATA: 
 	$(BIN)/python -m bench.service.requests --wrk --documents 100000
 	$(BIN)/python -m bench.service.writes
 	$(BIN)/python -m bench.service.load
+
+bench-ray: $(ALL)  ## Searches through Ray beside bare calls of its actors, and under the loss of a node
+	unshare --map-root-user --net sh -c 'ip link set lo up && exec $(BIN)/python -m bench.scale.ray'
 
 bench-training: $(ALL)  ## The head and a training step beside sentence-transformers' (LSR_DATA: folder of eval/scifact)
 	$(BIN)/python -m bench.training.head

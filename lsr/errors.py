@@ -30,7 +30,8 @@ class's `code`. No message holds a stack trace.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,6 +88,11 @@ class DataError(InputError):
         super().__init__(f"{where}: {message}")
         self.path = str(path)
         self.line = line
+        self._message = message
+
+    def __reduce__(self) -> tuple[Callable[[str], DataError], tuple[str]]:
+        """As a copy in another process is made."""
+        return partial(type(self), path=self.path, line=self.line), (self._message,)
 
 
 class QueryError(InputError):

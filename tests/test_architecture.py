@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import pickle
 import pkgutil
 import re
 import subprocess
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 import lsr
 from lsr.cli.app import app
-from lsr.errors import LsrError, UnavailableError
+from lsr.errors import DataError, LsrError, QueryError, UnavailableError
 from lsr.index.blocks import layout, scan_lists, summaries
 from lsr.index.blocks.block_index import BYTES_FILE, HEADER_FILE
 from lsr.index.collection import encode
@@ -55,7 +56,7 @@ def _loaded(statement: str) -> set[str]:
 
 FRAMEWORKS = {"haystack", "langchain_core", "llama_index", "mcp", "pyterrier", "qdrant_client"}
 HEAVY = {"torch", "transformers", "sentence_transformers", "faiss", "pyserini", "jnius", "ranx"}
-HEAVY |= FRAMEWORKS
+HEAVY |= FRAMEWORKS | {"ray"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,7 @@ HEAVY |= FRAMEWORKS
         "import lsr.backend.open, lsr.backend.qdrant.migrate",
         "import lsr.evaluation.evaluate, lsr.evaluation.lucene, lsr.encoders.dense",
         "import lsr.service.app",
+        "import lsr.backend.open, lsr.backend.build, lsr.backend.replicated_shards",
     ],
 )
 def test_imports_load_nothing_heavy(statement: str) -> None:
@@ -105,7 +107,7 @@ def test_every_module_exports_what_it_defines() -> None:
         try:
             module = importlib.import_module(module_info.name)
         except UnavailableError:
-            assert module_info.name.startswith("lsr.integrations.")
+            assert module_info.name.startswith(("lsr.integrations.", "lsr.backend.ray."))
             continue
         exported = getattr(module, "__all__", None)
         if exported is None:
@@ -126,6 +128,13 @@ def test_errors_are_drawn_and_have_codes_of_their_own() -> None:
     for error in classes:
         assert error.__name__ in (lsr.errors.__doc__ or ""), f"{error.__name__} is not drawn"
         assert error.__name__ in lsr.errors.__all__
+
+
+def test_errors_pass_between_processes() -> None:
+    errors = (QueryError("empty"), DataError("no record", path="a.jsonl", line=3))
+    for error in errors:
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
 
 
 def test_formats_name_every_file_of_a_segment() -> None:

@@ -66,7 +66,7 @@ NOTES = {"keys.md": "# Keys\n\nTo rotate a key, ask the desk."}
 """What stands in the folder my-notes that examples read."""
 FRAMEWORKS = ["haystack", "langchain_core", "llama_index.core", "pyterrier"]
 """Packages that examples of integrations need."""
-PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python"}
+PROGRAMS = {".", "cp", "curl", "hf", "lsr", "make", "pip", "python", "ray"}
 """What blocks of shell commands may call."""
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -57,6 +57,13 @@ class CollectionShard:
         joined = CollectionReader(first.path, first.manifest, snapshot, first.encoder)
         return cls(joined, sum(part.manifest.size_bytes for part in parts))
 
+    def warm_up(self) -> None:
+        """Do now what would slow the first search down; queries are vectors, so no model is."""
+        self._reader.sparse.warm_up()
+        dimension = self._reader.segment.dimension
+        if dimension:
+            self._reader.dense.search(np.zeros((1, dimension), np.float32), 1)
+
     def info(self) -> ShardInfo:
         """See `Shard`."""
         manifest, segment = self._reader.manifest, self._reader.segment

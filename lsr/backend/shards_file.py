@@ -43,6 +43,24 @@ class ShardRecord:
             manifest.size_bytes,
         )
 
+    def check(self, collection: Path, name: str) -> None:
+        """Compare the manifest that is there with this.
+
+        Args:
+            name: of the shard, for people.
+
+        Raises:
+            IndexMissingError: the shard is not there.
+            IndexCorruptError: it is another one.
+        """
+        path = collection / self.folder / MANIFEST
+        if not path.exists():
+            raise IndexMissingError(f"{name} is missing; restore it from a copy, or build again")
+        if sha256_of(path) != self.manifest:
+            raise IndexCorruptError(
+                f"{name} is not the one that {SHARDS} names; restore it from a copy, or build again"
+            )
+
 
 @dataclass(frozen=True)
 class ShardsFile:
@@ -96,22 +114,9 @@ class ShardsFile:
                 f"{path} is damaged ({error}); restore it from a copy, or build again"
             ) from error
 
-    def check(self, collection: Path, number: int) -> None:
-        """Compare a shard's manifest with its record.
-
-        Raises:
-            IndexMissingError: the shard is not there.
-            IndexCorruptError: it is another one.
-        """
-        record = self.shards[number]
-        path = collection / record.folder / MANIFEST
-        name = f"shard {number} of {len(self.shards)} ({collection / record.folder})"
-        if not path.exists():
-            raise IndexMissingError(f"{name} is missing; restore it from a copy, or build again")
-        if sha256_of(path) != record.manifest:
-            raise IndexCorruptError(
-                f"{name} is not the one that {SHARDS} names; restore it from a copy, or build again"
-            )
+    def name(self, collection: Path, number: int) -> str:
+        """A shard for people: its number, and its folder."""
+        return f"shard {number} of {len(self.shards)} ({collection / self.shards[number].folder})"
 
 
 def is_sharded(collection: Path) -> bool:

@@ -28,6 +28,7 @@ EXTRAS = {
     "qdrant": ("qdrant_client",),
     "watch": ("watchfiles",),
     "notebook": ("ipywidgets", "pandas"),
+    "ray": ("ray",),
 }
 """Modules that the core install may lack, by the extra that brings them."""
 _NEEDS = {"train": "train", "adapt": "train", "export": "export", "export-onnx": "export"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lsr.cli.console import complain, shown_progress
+from lsr.datasets.open import Corpus
 from lsr.encoders.analysis.detection import AUTO
 from lsr.encoders.learned.bundled_models import DEFAULT_MODEL
 from lsr.types import Document
@@ -107,13 +108,13 @@ Bm25B = Annotated[
 
 
 def opened_for(
-    documents: Iterable[Document] | None,
+    corpus: Corpus | None,
     language: str | None,
     opened: Callable[..., Encoder],
     *,
     tells: bool = True,
 ) -> tuple[Encoder, Iterable[Document] | None]:
-    """An encoder in the language asked for, or found in the documents; and all of these.
+    """An encoder in the language asked for, or found in the documents; and all documents.
 
     A language that is found is told, and so is one that the encoder does not read, when the
     documents have been read.
@@ -124,6 +125,7 @@ def opened_for(
     """
     from lsr.encoders.language import chosen_language, listened, not_read, sampled
 
+    documents: Iterable[Document] | None = corpus.documents() if corpus else None
     if language == AUTO and documents is not None:
         opened(language="none")  # what is refused is refused before anything is read
         with shown_progress() as progress:

@@ -63,6 +63,8 @@ NEEDS = {
     "migrate {index} qdrant:http://127.0.0.1:9/notes": "qdrant",
     "migrate qdrant:http://127.0.0.1:9/notes {out}": "qdrant",
     "search qdrant:http://127.0.0.1:9/notes heron": "qdrant",
+    "index build {records} {out} --sparse bm25 --shards 2 --backend ray": "ray",
+    "search {index} heron --backend ray": "ray",
     "eval {library} --systems bm25": "eval",
     "compare {run} --qrels {qrels}": "eval",
 }

@@ -14,7 +14,14 @@ import typer
 from lsr.cli.answers.printed import print_answer
 from lsr.cli.answers.prompt import answer_lines
 from lsr.cli.answers.remote import local_answer, remote_analyzer
-from lsr.cli.index_options import AsJson, SearchedIndex
+from lsr.cli.index_options import (
+    AsJson,
+    Backend,
+    RayAddress,
+    Replicas,
+    SearchedIndex,
+    chosen_ray,
+)
 from lsr.cli.plan_options import Interpolate, ModeName, Settings, WeightSparse, plan_fields
 from lsr.cli.remote import ServiceKey, ServiceUrl, refuse_options, remote_collection
 from lsr.cli.unpublished import warn_of_unpublished
@@ -25,6 +32,7 @@ from lsr.retrieval.filter_text import filter_from_texts
 from lsr.retrieval.plan import plan_from
 
 if TYPE_CHECKING:
+    from lsr.backend.ray_options import RayOptions
     from lsr.client.client import RemoteCollection
     from lsr.retrieval.answers.answer import Answer
     from lsr.retrieval.filter import Filter
@@ -86,6 +94,9 @@ def search(
     verify: Annotated[
         bool, typer.Option(help="Compare the index with its checksums first.", show_default=True)
     ] = True,
+    backend: Backend = "local",
+    replicas: Replicas = None,
+    ray_address: RayAddress = None,
     url: ServiceUrl = None,
     key: ServiceKey = None,
     as_json: AsJson = False,
@@ -112,7 +123,8 @@ def search(
     refined = {
         name: value for name, value in refined.items() if value is not None and value is not False
     }
-    wanted = _Wanted(k, offset, conditions, given, refined)
+    ray = chosen_ray(backend, ray_address, replicas)
+    wanted = _Wanted(k, offset, conditions, given, refined, ray)
     with _opened(index, verify, url, key, wanted) as (ask, analyzer):
 
         def answer(query: str, as_lines: bool) -> None:
@@ -136,6 +148,7 @@ class _Wanted:
     conditions: Filter | None
     given: Mapping[str, Any]
     refined: Mapping[str, Any]
+    ray: RayOptions | None
 
 
 @contextmanager
@@ -145,7 +158,8 @@ def _opened(
     """What answers a query, be it the folder or a service, and what finds its words in texts."""
     with remote_collection(Path(index), url, key, writes=False) as remote:
         if remote is not None:
-            refuse_options(remote, {"--no-verify": not verify})
+            unused = {"--no-verify": not verify, "--backend ray": wanted.ray is not None}
+            refuse_options(remote, unused)
             yield partial(_asked_remotely, remote, wanted), remote_analyzer(remote.info())
             return
     from lsr.backend.open import open_collection
@@ -163,7 +177,8 @@ def _opened(
             f"{index} is {what}, and {', '.join(wanted.refined)} of all shards cannot be told yet; "
             "leave it out"
         )
-    collection = open_collection(index if in_qdrant else Path(index), verify=verify)
+    place = index if in_qdrant else Path(index)
+    collection = open_collection(place, verify=verify, ray=wanted.ray)
     with closing(collection):
         plan = plan_from(wanted.given, collection.default_plan)
         yield (

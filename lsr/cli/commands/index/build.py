@@ -50,9 +50,11 @@ from lsr.cli.encoder_options import (
 )
 from lsr.cli.index_options import (
     AsJson,
+    Backend,
     ColumnNames,
     Delimiter,
     Encoding,
+    RayAddress,
     SkipBad,
     chosen_corpus,
 )
@@ -131,6 +133,8 @@ def build(
         ),
     ] = None,
     shards: Shards = None,
+    backend: Backend = "local",
+    ray_address: RayAddress = None,
     as_json: AsJson = False,
 ) -> None:
     """Build an index from documents; it replaces the one at INDEX when it is complete.
@@ -145,7 +149,7 @@ def build(
     from lsr.index.live.settling import settle
 
     how = chosen_blocks(blocks, postings, centroids, summary, neighbours)
-    learned = [each for each in (sparse or DEFAULT_MODEL, sparse_query) if each]
+    learned = (sparse or DEFAULT_MODEL, sparse_query)
     trusts_sparse, trusts_dense = _trusted(learned, dense, trust_remote_code)
     asked = dense_options(
         dense_similarity,
@@ -168,14 +172,14 @@ def build(
     )
     sparse = "bm25" if vectors is not None and sparse is None else sparse
     opened = partial(open_sparse, sparse, k1=k1, b=b, options=options)
-    read = corpus.documents() if corpus else None
-    encoder, documents = opened_for(read, language, opened, tells=vectors is None)
+    encoder, documents = opened_for(corpus, language, opened, tells=vectors is None)
     encoder = _knowing(encoder, statistics, vectors)
-    if shards is not None:
+    where = (shards, backend, ray_address)
+    if where != (None, "local", None):
         splits, has_blocks = passages not in ("auto", "never"), blocks != "auto" or how
         unused = _given(vectors, statistics, threads, max_memory, splits, has_blocks)
         dense_model = None if dense == "none" else partial(_open_dense, dense, asked)
-        of = (corpus, documents, target, shards, encoder, dense_model)
+        of = (corpus, documents, target, where, encoder, dense_model)
         build_shards(*of, unused, source, as_json)
         return
     given = None
@@ -246,7 +250,7 @@ def _knowing(encoder: Encoder, files: list[Path] | None, vectors: Path | None) -
     return encoder.learned_from(parts)
 
 
-def _trusted(learned: list[str], dense: str, is_given: bool) -> tuple[bool, bool]:
+def _trusted(learned: tuple[str | None, ...], dense: str, is_given: bool) -> tuple[bool, bool]:
     """Whether code of the learned and of the dense model is trusted: that of those that bring any.
 
     Args:
@@ -254,5 +258,5 @@ def _trusted(learned: list[str], dense: str, is_given: bool) -> tuple[bool, bool
     """
     if not is_given or dense == "none":
         return is_given, False
-    coded = coded_models([*learned, dense])
+    coded = coded_models([model for model in (*learned, dense) if model])
     return not coded.isdisjoint(learned), dense in coded

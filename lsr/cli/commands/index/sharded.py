@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lsr.backend.shards_file import ShardsFile
 from lsr.cli.change import print_reading, reading_fields
 from lsr.cli.console import print_json, shown_progress
+from lsr.cli.index_options import chosen_ray
 from lsr.datasets.open import Corpus
 from lsr.encoders.corpus.statistics import CountingEncoder
 from lsr.encoders.protocols import DenseEncoder, Encoder
 from lsr.errors import InputError
 from lsr.types import Document
+
+if TYPE_CHECKING:
+    from lsr.backend.build import Tasks
 
 __all__ = ["Shards", "build_shards", "described_shards"]
 
@@ -33,7 +37,7 @@ def build_shards(
     corpus: Corpus | None,
     documents: Iterable[Document] | None,
     target: Path,
-    n_shards: int,
+    where: tuple[int | None, str, str | None],
     encoder: Encoder,
     dense: Callable[[], DenseEncoder] | None,
     unused: Mapping[str, object],
@@ -44,6 +48,7 @@ def build_shards(
 
     Args:
         corpus, documents: the source, and what is read of it.
+        where: how many shards, the backend, and the address of its cluster.
         dense: opens the dense model.
         unused: options that shards do not take, by name; what is given of them is refused.
 
@@ -53,6 +58,9 @@ def build_shards(
     """
     from lsr.backend.build import build_sharded
 
+    n_shards, ray = where[0], chosen_ray(*where[1:])
+    if n_shards is None:
+        raise InputError("--backend ray builds shards; say how many with --shards N")
     given = [name for name, value in unused.items() if value]
     if given or corpus is None or documents is None:
         raise InputError(
@@ -60,6 +68,11 @@ def build_shards(
         )
     if not isinstance(encoder, CountingEncoder):
         raise InputError(f"{encoder.identity.name} keeps no statistics; leave --shards out")
+    tasks: Tasks | None = None
+    if ray is not None:
+        from lsr.backend.ray.tasks import RayTasks
+
+        tasks, target = RayTasks(ray.address), target.absolute()
     with shown_progress() as progress:
         made = build_sharded(
             documents,
@@ -67,6 +80,7 @@ def build_shards(
             n_shards,
             sparse=encoder,
             dense=dense,
+            tasks=tasks,
             source=source,
             progress=progress,
         )

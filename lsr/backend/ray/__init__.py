@@ -1,0 +1,1 @@
+"""Shards on a Ray cluster: built by its tasks, served by its actors. Needs the extra `ray`."""
