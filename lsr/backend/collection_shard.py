@@ -94,11 +94,13 @@ class CollectionShard:
             dense = side_list(ranking, asked.dense, "dense")[:2]
         rows = np.unique(np.concatenate([asked.rows.astype(np.int32), sparse[0], dense[0]]))
         both = asked.complete
+        best = (sparse if asked.lists[0] else dense)[0][: asked.fetch]
         return Candidates(
             rows.astype(np.int64),
             reader.segment.doc_ids(rows),
             _side(reader.sparse, asked.sparse, rows, sparse, both),
             None if asked.dense is None else _side(reader.dense, asked.dense, rows, dense, both),
+            self._reader.store.documents(best.tolist()) if len(best) else (),
         )
 
     def score(

@@ -12,6 +12,7 @@ from lsr.backend.shard import Candidates, Round, Shards
 from lsr.errors import ShardsMissingError
 from lsr.retrieval.filter import Filter
 from lsr.sparse import SparseVector
+from lsr.types import Document
 
 __all__ = ["Gathering", "TieOrder"]
 
@@ -36,8 +37,10 @@ class Gathering:
         complete: as `Round`.
         allow_partial: whether a shard that does not answer is left out from then on.
         n_documents: of all shards.
+        fetch: as `Round`.
 
     Attributes:
+        documents: that came along, by number.
         moved: the query's vectors after feedback; None where a side's stays as it was.
         missing: errors of the shards that were left out, by number.
     """
@@ -51,7 +54,10 @@ class Gathering:
         complete: bool = False,
         allow_partial: bool = False,
         n_documents: int = 0,
+        fetch: int = 0,
     ) -> None:
+        self._fetch = fetch
+        self.documents: dict[int, Document] = {}
         self._shards = shards
         self._where = where
         self._complete = complete
@@ -111,7 +117,7 @@ class Gathering:
             if shard not in self.missing:
                 rows = self._row[self._shard == shard]
                 where, complete = self._where, self._complete
-                asked = Round(sparse, dense, lists, window, where, complete, rows)
+                asked = Round(sparse, dense, lists, window, where, complete, rows, self._fetch)
                 arguments[shard] = (asked,)
         answers = self.call("search", arguments)
         numbers = self._numbered(answers)
@@ -178,6 +184,8 @@ class Gathering:
                 raw[own], known[own] = part.raw, part.known
                 has_vector[own] |= part.has_vector
                 listed.append(own[part.best])
+                best = own[part.best].tolist() if window is not None else []
+                self.documents |= dict(zip(best, found.documents, strict=False))
         self._has_vector[side] = has_vector
         self._scores[_key(query)] = _Scores(raw, known)
         if window is not None:

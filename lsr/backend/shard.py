@@ -32,6 +32,7 @@ class Round(NamedTuple):
         where: a filter as `lsr.retrieval.filter` reads it, or None.
         complete: whether a side scores the candidates that only the other lists.
         rows: int64, of this shard: candidates of earlier rounds, which are scored too.
+        fetch: of the best of a search of one side, documents that may come along.
     """
 
     sparse: SparseVector | None
@@ -41,6 +42,7 @@ class Round(NamedTuple):
     where: Mapping[str, object] | Filter | None
     complete: bool
     rows: Rows
+    fetch: int = 0
 
 
 class SideScoresOf(NamedTuple):
@@ -66,12 +68,15 @@ class Candidates(NamedTuple):
         rows: int64, shape (n,), ascending: the shard's own numbers.
         doc_ids: of the rows.
         sparse, dense: None for a side that the round leaves out.
+        documents: of the best rows, as many as came along; the others are asked for when the page
+            is known.
     """
 
     rows: Rows
     doc_ids: list[str]
     sparse: SideScoresOf | None
     dense: SideScoresOf | None
+    documents: Sequence[Document] = ()
 
 
 class ShardInfo(NamedTuple):

@@ -1,7 +1,8 @@
 """`ShardedCollection`: shards that are searched as one collection, with its answers to the bit.
 
-A query takes two rounds: candidates with both sides' scores, then the documents of the page; with
-feedback four: the vectors of what is learned from, and the candidates of the query that moved.
+A query takes two rounds: candidates with both sides' scores, then the documents of the page, which
+come along with the candidates where few shards are searched by one side; with feedback four: the
+vectors of what is learned from, and the candidates of the query that moved.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from lsr.types import Document, Query, Run, ScoredDoc
 __all__ = ["ShardedCollection", "shard_of"]
 
 DEFAULT_K = 10
+MOST_SENT_ALONG = 128
+"""Documents in all, of which all but a page are for nothing."""
 
 
 def shard_of(doc_id: str, n_shards: int) -> int:
@@ -195,6 +198,7 @@ class ShardedCollection:
             complete=completes,
             allow_partial=plan.allow_partial,
             n_documents=self.n_documents,
+            fetch=self._fetch(plan, reach),
         )
         vectors = GatheredVectors(gathering, self.encoder.n_terms, self.dimension, _moving(plan))
         name = self.infos[0].sparse.name
@@ -210,6 +214,13 @@ class ShardedCollection:
         query = self._encoded(query, lists)
         gathering.begin(query.sparse, query.dense)
         return hybrid.search(query, plan, reach=reach, deadline=deadline), hybrid, gathering
+
+    def _fetch(self, plan: SearchPlan, reach: int) -> int:
+        """Documents that shards send along: where they know the order, and few are for nothing."""
+        moves = plan.may_move_sparse and not plan.prf.sparse.is_off
+        moves = moves or (plan.may_move_dense and not plan.prf.dense.is_off)
+        knows = plan.mode != "hybrid" and not moves
+        return reach if knows and reach * self.n_shards <= MOST_SENT_ALONG else 0
 
     def _dense_side(self, gathering: Gathering, vectors: GatheredVectors) -> GatheredDense | None:
         identity = self.infos[0].dense
@@ -306,9 +317,11 @@ class _Fetched:
     """
 
     def __init__(self, gathering: Gathering, rows: NDArray[np.int32]) -> None:
-        found: dict[int, Document] = {}
-        for places, documents in gathering.parts(rows, "documents", lambda own: (own,)):
-            found |= dict(zip(places.tolist(), documents, strict=True))
+        came = enumerate(map(gathering.documents.get, rows.tolist()))
+        found = {place: document for place, document in came if document is not None}
+        left = np.setdiff1d(np.arange(len(rows)), list(found)).astype(np.intp)
+        for places, documents in gathering.parts(rows[left], "documents", lambda own: (own,)):
+            found |= dict(zip(left[places].tolist(), documents, strict=True))
         self.places = sorted(found)
         self._by_row = {int(rows[place]): document for place, document in found.items()}
 

@@ -34,6 +34,7 @@ QUERIES = (
     "zebra",
     "fur dark",
 )
+PRF = ("search", "vectors", "search")
 PLANS: tuple[dict[str, Any], ...] = (
     {"mode": "sparse"},
     {"mode": "sparse", "prf": {"sparse": {"enabled": True}}, "explain": "full"},
@@ -148,12 +149,14 @@ def test_documents_by_id(sharded: ShardedCollection) -> None:
 @pytest.mark.parametrize(
     ("plan", "rounds"),
     [
-        ({"mode": "sparse"}, ["search", "documents"]),
+        ({"mode": "sparse"}, ["search"]),
+        ({"mode": "dense"}, ["search"]),
+        ({"mode": "sparse", "prf": {"sparse": {"enabled": True}}}, [*PRF, "documents"]),
         ({"mode": "hybrid"}, ["search", "documents"]),
         ({"mode": "hybrid", "fusion": {"method": "rrf"}}, ["search", "documents"]),
         (
             {"mode": "hybrid", "prf": {"interpolate": "both", "sparse": {"enabled": True}}},
-            ["search", "vectors", "search", "documents"],
+            [*PRF, "documents"],
         ),
     ],
 )
@@ -164,4 +167,7 @@ def test_rounds(tmp_path: Path, plan: Any, rounds: list[str]) -> None:
     shards.rounds.clear()
     collection.search("heron by the river", plan=plan_from(plan))
     assert shards.rounds == rounds
+    shards.rounds.clear()
+    collection.search("heron by the river", k=43, plan=plan_from(plan))
+    assert shards.rounds[-1] == "documents"  # too many would be sent for nothing
     collection.close()
