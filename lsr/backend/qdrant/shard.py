@@ -127,7 +127,8 @@ class QdrantShard:
             there = [(each.sparse, each.dense)[side] is not None for each in ordered]
             places = rows.searchsorted(best[side])
             scored[side] = _side(places, scores, np.array(there, bool), asked.complete)
-        return Candidates(rows, [each.payload["doc_id"] for each in ordered], *scored)
+        doc_ids = [each.payload["doc_id"] for each in ordered]
+        return Candidates(rows, doc_ids, sparse=scored[0], dense=scored[1])
 
     def _listed(
         self, queries: Mapping[int, _Query], sides: Sides, asked: Round, where: Conditions | None
