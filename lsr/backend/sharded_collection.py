@@ -22,7 +22,7 @@ from lsr.backend.sides import GatheredDense, GatheredSparse, GatheredVectors, Mo
 from lsr.encoders.corpus.word_mask import word_mask
 from lsr.encoders.dense_recipe import Similarity, similarity_of
 from lsr.encoders.protocols import DenseEncoder, Encoder
-from lsr.errors import IndexVersionError, NotFoundError
+from lsr.errors import IndexVersionError, LsrError, NotFoundError
 from lsr.index.metadata.hits import HitMaker
 from lsr.retrieval.answer import PrfReport, ShardCounts
 from lsr.retrieval.answers.answer import Answer
@@ -238,10 +238,13 @@ class ShardedCollection:
         if not all(lists):
             return query
         sparse, dense = query.sparse, query.dense
-        if sparse is None:
-            sparse = self.encoder.encode_queries([query.text]).row(0)
-        if dense is None:
-            dense = self._dense_model.encode_queries([query.text])[0]
+        try:
+            if sparse is None:
+                sparse = self.encoder.encode_queries([query.text]).row(0)
+            if dense is None:
+                dense = self._dense_model.encode_queries([query.text])[0]
+        except (LsrError, RuntimeError, OSError):
+            return query
         if np.isfinite(dense).all() and np.isfinite(sparse.weights).all():
             return HybridQuery(query.text, sparse, dense)
         return query

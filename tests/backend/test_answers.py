@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lsr.backend.build import build_sharded
 from lsr.backend.collection_shard import CollectionShard, LocalShards
@@ -17,6 +18,7 @@ from lsr.backend.shard import Called
 from lsr.backend.sharded_collection import ShardedCollection
 from lsr.backend.shards_file import ShardsFile
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.errors import RetrieverError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.encoder_registry import load_encoder
 from lsr.index.collection.reader import CollectionReader
@@ -171,3 +173,28 @@ def test_rounds(tmp_path: Path, plan: Any, rounds: list[str]) -> None:
     collection.search("heron by the river", k=43, plan=plan_from(plan))
     assert shards.rounds[-1] == "documents"  # too many would be sent for nothing
     collection.close()
+
+
+def test_a_model_that_fails(tmp_path: Path) -> None:
+    """As with one index: an error, or the other side and a notice where the plan allows that."""
+
+    class Broken(Topics):
+        def encode_queries(self, texts: Any) -> NDArray[np.float32]:
+            raise RuntimeError("no model")
+
+    def broken() -> Topics:
+        return Broken()
+
+    build_collection(DOCUMENTS, tmp_path / "one", sparse=Bm25Encoder(), dense=Topics())
+    build_sharded(DOCUMENTS, tmp_path / "two", 2, sparse=Bm25Encoder(), dense=Topics)
+    one = CollectionReader.open(tmp_path / "one", dense=Broken())
+    two = opened(tmp_path / "two")
+    two._open_dense = broken
+    partial = plan_from({"mode": "hybrid", "allow_partial": True})
+    expected, found = (each.search("heron river", plan=partial) for each in (one, two))
+    assert told(found) == told(expected)
+    assert [notice.code for notice in found.warnings] == ["dense_failed"]
+    for each in (one, two):
+        with pytest.raises(RetrieverError, match="the dense side failed .no model"):
+            each.search("heron river", mode="hybrid")
+        each.close()

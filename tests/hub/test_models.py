@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,18 +57,30 @@ def test_a_model_there_and_back(model: Path, hub: Hub, tmp_path: Path) -> None:
     assert lsr.load_encoder(str(pulled.path)).encode_queries(["cat"]).n_rows == 1
 
 
-def test_a_hub_id_is_the_model_that_was_pushed(model: Path, hub: Hub) -> None:
-    from lsr.training.data.tokens import vocabulary_size
-    from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
-    from lsr.training.models.checkpoint import Checkpoint
+_BY_ID = """
+import sys
+import lsr
+from lsr.training.data.tokens import vocabulary_size
+from lsr.training.loop.initial_model import base_tokenizer, is_sparse_encoder
+from lsr.training.models.checkpoint import Checkpoint
 
+name, folder = sys.argv[1:]
+assert is_sparse_encoder(name)
+assert not is_sparse_encoder("owner/none")
+n_terms = [lsr.load_encoder(each).encode_queries(["cat"]).n_terms for each in (name, folder)]
+sizes = [vocabulary_size(base_tokenizer(Checkpoint.of(each))) for each in (name, folder)]
+assert n_terms[0] == n_terms[1] and sizes[0] == sizes[1]
+"""
+
+
+def test_a_hub_id_is_the_model_that_was_pushed(model: Path, hub: Hub, tmp_path: Path) -> None:
+    """In a process of its own: libraries read where the hub is once, when they are imported."""
     lsr.push(model, REPOSITORY)
-    assert is_sparse_encoder(REPOSITORY)
-    assert not is_sparse_encoder("owner/none")
-    query = lsr.load_encoder(REPOSITORY).encode_queries(["cat"])
-    assert query.n_terms == lsr.load_encoder(str(model)).encode_queries(["cat"]).n_terms
-    alone = base_tokenizer(Checkpoint.of(REPOSITORY))
-    assert vocabulary_size(alone) == vocabulary_size(base_tokenizer(Checkpoint.of(str(model))))
+    led = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+    environment = {**os.environ, **led, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-c", _BY_ID, REPOSITORY, str(model)]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_files_that_a_model_has_no_more_go(model: Path, hub: Hub) -> None:
