@@ -150,7 +150,7 @@ def _count(n: int) -> str:
 def _bytes(n: float) -> str:
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
         if n >= size:
-            return f"{n / size:,.2g} {unit}"
+            return f"{n / size:,.{0 if n >= 10 * size else 1}f} {unit}"
     return f"{n / 1e3:,.0f} kB"
 
 
