@@ -10,6 +10,7 @@ import pytest
 
 from lsr.backend.build import build_sharded
 from lsr.encoders.bm25 import Bm25Encoder
+from lsr.errors import LsrError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.reader import CollectionReader
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
     from bench.scale.ray_nodes import Nodes
 
 
+NOT_STARTED = 77
+"""Exit status where Ray itself does not come up, as on a machine that is very busy."""
+
+
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[Nodes]:
     from bench.scale.ray_nodes import Nodes
     from lsr.backend.ray.connection import connect
 
-    started = Nodes(2)
-    connect(started.address)
+    try:
+        started = Nodes(2)
+        connect(started.address)
+    except (LsrError, RuntimeError, OSError) as error:  # before anything of ours runs
+        pytest.exit(f"Ray's nodes do not start here: {error}", returncode=NOT_STARTED)
     yield started
     started.close()
 
