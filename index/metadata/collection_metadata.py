@@ -84,5 +84,24 @@ class CollectionMetadata:
         where = where if isinstance(where, Filter) else parse_filter(where)
         for field in sorted(where.fields):
             self.check(field, is_listed=not where.is_narrowed)
+        return self._mask(where)
+
+    def mask_of_part(
+        self, where: Filter | Mapping[str, object]
+    ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+        """As `mask`, of a part of a larger collection, whose other documents may have its fields.
+
+        Returns:
+            The mask, and the fields that no document here has.
+        """
+        where = where if isinstance(where, Filter) else parse_filter(where)
+        unknown = [
+            field
+            for field in sorted(where.fields)
+            if not any(segment.knows(field) for segment in self.segments)
+        ]
+        return self._mask(where), tuple(unknown)
+
+    def _mask(self, where: Filter) -> NDArray[np.bool_]:
         masks = [segment.mask(where) for segment in self.segments]
         return masks[0] if len(masks) == 1 else frozen(np.concatenate(masks))

@@ -82,7 +82,10 @@ class CollectionShard:
     def search(self, asked: Round) -> Candidates:
         """See `Shard`."""
         reader = self._reader
-        allowed = reader.metadata.mask(asked.where) if asked.where else None
+        allowed: NDArray[np.bool_] | None = None
+        unknown: tuple[str, ...] = ()
+        if asked.where:
+            allowed, unknown = reader.metadata.mask_of_part(asked.where)
         window = max(1, min(asked.window, reader.segment.n_rows))
         none = np.zeros(0, np.int32), np.zeros(0, np.float32)
         sparse = dense = none
@@ -101,6 +104,7 @@ class CollectionShard:
             _side(reader.sparse, asked.sparse, rows, sparse, both),
             None if asked.dense is None else _side(reader.dense, asked.dense, rows, dense, both),
             self._reader.store.documents(best.tolist()) if len(best) else (),
+            unknown,
         )
 
     def score(

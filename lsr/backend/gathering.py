@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsr.backend.shard import Candidates, Round, Shards
-from lsr.errors import ShardsMissingError
+from lsr.errors import QueryError, ShardsMissingError
 from lsr.retrieval.filter import Filter
 from lsr.sparse import SparseVector
 from lsr.types import Document
@@ -120,6 +120,9 @@ class Gathering:
                 asked = Round(sparse, dense, lists, window, where, complete, rows, self._fetch)
                 arguments[shard] = (asked,)
         answers = self.call("search", arguments)
+        unknown = [set(found.unknown) for found in answers.values()]
+        if unknown and not self.missing and (nowhere := set.intersection(*unknown)):
+            raise QueryError(f"no document has a metadata field {min(nowhere)!r}")
         numbers = self._numbered(answers)
         for side, query in enumerate((sparse, dense)):
             if query is not None:

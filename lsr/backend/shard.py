@@ -70,6 +70,7 @@ class Candidates(NamedTuple):
         sparse, dense: None for a side that the round leaves out.
         documents: of the best rows, as many as came along; the others are asked for when the page
             is known.
+        unknown: fields of the filter that no document of the shard has; others may have them.
     """
 
     rows: Rows
@@ -77,6 +78,7 @@ class Candidates(NamedTuple):
     sparse: SideScoresOf | None
     dense: SideScoresOf | None
     documents: Sequence[Document] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class ShardInfo(NamedTuple):

@@ -18,14 +18,14 @@ from lsr.backend.shard import Called
 from lsr.backend.sharded_collection import ShardedCollection
 from lsr.backend.shards_file import ShardsFile
 from lsr.encoders.bm25 import Bm25Encoder
-from lsr.errors import RetrieverError
+from lsr.errors import QueryError, RetrieverError
 from lsr.index.collection.build import build_collection
 from lsr.index.collection.encoder_registry import load_encoder
 from lsr.index.collection.reader import CollectionReader
 from lsr.index.storage.manifest import Manifest
 from lsr.retrieval.answers.answer import Answer
 from lsr.retrieval.plan import plan_from
-from lsr.types import Query
+from lsr.types import Document, Query
 from tests.support.hybrid_corpus import DOCUMENTS, Topics
 
 QUERIES = (
@@ -198,3 +198,25 @@ def test_a_model_that_fails(tmp_path: Path) -> None:
         with pytest.raises(RetrieverError, match="the dense side failed .no model"):
             each.search("heron river", mode="hybrid")
         each.close()
+
+
+@pytest.mark.parametrize("n_documents", [1, 3])
+def test_fields_that_one_shard_alone_has(tmp_path: Path, n_documents: int) -> None:
+    """Few documents, most shards empty: a filter is refused where no shard knows its field."""
+    rare = Document("zz", "rare heron", metadata={"rare": 1})
+    documents = [*DOCUMENTS[:2], rare][-n_documents:]
+    build_collection(documents, tmp_path / "one", sparse=Bm25Encoder(), dense=Topics())
+    build_sharded(documents, tmp_path / "four", 4, sparse=Bm25Encoder(), dense=Topics)
+    one = CollectionReader.open(tmp_path / "one", dense=Topics())
+    filters: list[dict[str, Any]] = [{"rare": 1}, {"rare": 2}, {"must_not": [{"rare": 1}]}]
+    filters += [{"year": {"gte": 1}}] if n_documents > 1 else []
+    for joined in (False, True):
+        four = opened(tmp_path / "four", joined=joined)
+        for plan in PLANS:
+            for where in filters:
+                asked: dict[str, Any] = {"where": where, "plan": plan_from(plan)}
+                assert told(four.search("heron", **asked)) == told(one.search("heron", **asked))
+            with pytest.raises(QueryError, match="no document has a metadata field 'colour'"):
+                four.search("heron", where={"colour": "red"}, plan=plan_from(plan))
+        four.close()
+    one.close()
