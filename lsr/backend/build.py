@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -130,6 +131,7 @@ def build_sharded(
         work.mkdir(exist_ok=True)
         slices = list(_slices(documents, work, slice_documents, progress))
         if not slices:
+            shutil.rmtree(work)
             raise InputError(
                 f"{source or 'the source'} holds no documents; there is nothing to build"
             )
@@ -162,6 +164,8 @@ def build_sharded(
         raise _refusal(target, error) from error
     finally:
         lock.release(remove=True)
+        with suppress(OSError):
+            target.rmdir()  # where nothing came of it
     return made
 
 

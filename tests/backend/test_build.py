@@ -122,6 +122,7 @@ def test_what_cannot_be_built(tmp_path: Path) -> None:
             built(tmp_path / "x", n)
     with pytest.raises(InputError, match="birds holds no documents"):
         build_sharded([], tmp_path / "x", 2, sparse=Bm25Encoder(), source="birds")
+    assert not (tmp_path / "x").exists()
     twice = [*DOCUMENTS, DOCUMENTS[3]]
     with pytest.raises(InputError, match=r"d03"):
         build_sharded(twice, tmp_path / "x", 2, sparse=Bm25Encoder())
